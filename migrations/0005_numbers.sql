@@ -82,7 +82,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $f$
   SELECT c.organization_id, c.id FROM public.twilio_connection c WHERE c.id = wanted
 $f$;
 CREATE UNIQUE INDEX connection_by_id ON twilio_connection (id);
-CALL app_function('find_connection(uuid)');
 
 -- Audio that a person uploaded or named, checked by content and kept by us (R126, R045).
 CREATE TABLE audio (
@@ -106,7 +105,6 @@ CREATE FUNCTION find_audio(wanted text) RETURNS TABLE (organization_id uuid, aud
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $f$
   SELECT a.organization_id, a.id FROM public.audio a WHERE a.public_token = wanted
 $f$;
-CALL app_function('find_audio(text)');
 
 CREATE TABLE phone_number (
   organization_id             uuid NOT NULL REFERENCES organization (organization_id),

@@ -1,14 +1,5 @@
 -- Organizations, roles, people, their phones and devices, and how they sign in.
 
--- A function that looks past the tenant is callable by our two roles and by nobody else.
-CREATE PROCEDURE app_function(signature text)
-LANGUAGE plpgsql SET search_path = pg_catalog, public AS $f$
-BEGIN
-  EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', signature::regprocedure);
-  EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I, %I', signature::regprocedure,
-    current_database() || '_app', current_database() || '_worker');
-END $f$;
-
 -- A login belongs to the installation; a user is its membership in one organization.
 CREATE TABLE system.login (
   id            uuid PRIMARY KEY,
@@ -218,11 +209,3 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public AS $
   WHERE s.login_id = wanted AND s.ended_at IS NULL AND s.id IS DISTINCT FROM except_session
   RETURNING s.organization_id, s.id
 $f$;
-CALL app_function('find_login(text)');
-CALL app_function('find_memberships(uuid)');
-CALL app_function('find_refresh(bytea)');
-CALL app_function('find_invitation(bytea)');
-CALL app_function('find_api_key(bytea)');
-CALL app_function('ensure_login(uuid, text, timestamptz)');
-CALL app_function('set_login_password(uuid, text, timestamptz)');
-CALL app_function('end_login_sessions(uuid, uuid, text, timestamptz)');
