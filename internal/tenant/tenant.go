@@ -1,0 +1,78 @@
+// Package tenant is the organization: a business, its place in the world and
+// its feature switches. Who belongs to it is not told here.
+//
+// The invariant: a stored time zone can be loaded, a stored country is known and
+// a stored Company Phone is a number that exists.
+package tenant
+
+import (
+	"slices"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"switchboard/internal/id"
+	"switchboard/internal/phone"
+)
+
+// Organization is a business: one tenant.
+type Organization struct {
+	bun.BaseModel `bun:"table:organization,alias:organization"`
+
+	ID                  id.ID         `bun:"organization_id,pk,type:uuid"`
+	Name                string        `bun:"name"`
+	TimeZone            string        `bun:"time_zone"`
+	DefaultCountry      string        `bun:"default_country"`
+	CompanyPhone        *phone.E164   `bun:"company_phone"` // R038
+	DisplayOfficeNumber bool          `bun:"display_office_number"`
+	DisabledFeatures    []FeatureName `bun:"disabled_features,array"` // R285
+	CreatedAt           time.Time     `bun:"created_at"`
+	UpdatedAt           time.Time     `bun:"updated_at"`
+}
+
+// Location is the organization's time zone. Update lets no unknown one in; UTC
+// stands in for one that this machine's table has lost.
+func (o *Organization) Location() *time.Location {
+	if l, err := time.LoadLocation(o.TimeZone); err == nil {
+		return l
+	}
+	return time.UTC
+}
+
+// FeatureName names a feature that an organization can switch (R285).
+type FeatureName string
+
+// The features.
+const (
+	Conference      FeatureName = "CONFERENCE"
+	RecordingPause  FeatureName = "RECORDING_PAUSE"
+	MutedAudio      FeatureName = "MUTED_AUDIO"
+	Transcription   FeatureName = "TRANSCRIPTION"
+	Masking         FeatureName = "MASKING"
+	VoicemailDrop   FeatureName = "VOICEMAIL_DROP"
+	InternalCallLog FeatureName = "INTERNAL_CALL_LOG"
+)
+
+// AllFeatures lists every feature in the order of the contract.
+var AllFeatures = []FeatureName{Conference, RecordingPause, MutedAudio, Transcription, Masking, VoicemailDrop, InternalCallLog}
+
+// Feature is one switch and where it stands.
+type Feature struct {
+	Name FeatureName
+	IsOn bool
+}
+
+// Features are all switches in the order of the contract. What nobody switched
+// off is on.
+func (o *Organization) Features() []Feature {
+	out := make([]Feature, len(AllFeatures))
+	for i, f := range AllFeatures {
+		out[i] = Feature{Name: f, IsOn: o.HasFeature(f)}
+	}
+	return out
+}
+
+// HasFeature reports whether the feature is on.
+func (o *Organization) HasFeature(f FeatureName) bool {
+	return slices.Contains(AllFeatures, f) && !slices.Contains(o.DisabledFeatures, f)
+}

@@ -1,0 +1,96 @@
+// Package user is the people of an organization: who they are, their phones and
+// devices, and when they do not want to be disturbed. How they sign in is
+// package session's; which branch and number is theirs, package number's.
+//
+// The invariant: nobody raises themselves, and an organization always has an
+// administrator who may sign in.
+package user
+
+import (
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"switchboard/internal/access"
+	"switchboard/internal/id"
+	"switchboard/internal/phone"
+)
+
+// Status is where a membership stands.
+type Status string
+
+// The statuses.
+const (
+	Invited  Status = "INVITED"  // the invitation is not accepted yet
+	Active   Status = "ACTIVE"   // may sign in
+	Disabled Status = "DISABLED" // switched off; the history stays
+)
+
+// User is a person: a login's membership in one organization.
+type User struct {
+	bun.BaseModel `bun:"table:user,alias:u"`
+
+	OrganizationID       id.ID     `bun:"organization_id,pk,type:uuid"`
+	ID                   id.ID     `bun:"id,pk,type:uuid"`
+	LoginID              id.ID     `bun:"login_id,type:uuid"`
+	Email                string    `bun:"email"` // for those of MayReadPrivate
+	Name                 string    `bun:"name"`
+	RoleID               id.ID     `bun:"role_id,type:uuid"`
+	Status               Status    `bun:"status"`
+	IsFieldworker        bool      `bun:"is_fieldworker"`
+	IsGeneralFieldworker bool      `bun:"is_general_fieldworker"` // R024
+	RestrictBeforeStart  bool      `bun:"restrict_before_start"`  // R242
+	DoNotDisturb         bool      `bun:"do_not_disturb"`
+	Extension            *string   `bun:"extension"`
+	SIPAddress           *string   `bun:"sip_address"`
+	DisplayNotifications bool      `bun:"display_notifications"`
+	SilentNotifications  bool      `bun:"silent_notifications"`
+	Version              int       `bun:"version"`
+	CreatedAt            time.Time `bun:"created_at"`
+	UpdatedAt            time.Time `bun:"updated_at"`
+}
+
+// MayReadPrivate reports whether the actor may read the e-mail and the phones of
+// the user: their own, or anybody's with USER_MANAGE.
+func MayReadPrivate(who access.Actor, user id.ID) bool {
+	return who.Can(access.UserManage) || (!user.IsZero() && who.Known() && who.UserID == user)
+}
+
+// Phone is a phone of a person (R040, R288).
+type Phone struct {
+	bun.BaseModel `bun:"table:user_phone,alias:user_phone"`
+
+	OrganizationID id.ID      `bun:"organization_id,pk,type:uuid"`
+	ID             id.ID      `bun:"id,pk,type:uuid"`
+	UserID         id.ID      `bun:"user_id,type:uuid"`
+	Label          string     `bun:"label"`
+	E164           phone.E164 `bun:"e164"`
+	IsPrimary      bool       `bun:"is_primary"`
+	CreatedAt      time.Time  `bun:"created_at"`
+}
+
+// Platform is where a device runs (R064).
+type Platform string
+
+// The platforms.
+const (
+	Web     Platform = "WEB"
+	IOS     Platform = "IOS"
+	Android Platform = "ANDROID"
+)
+
+// Device is one that may receive calls (R065, R066). Its id is its client
+// identity at Twilio (T03).
+type Device struct {
+	bun.BaseModel `bun:"table:device,alias:device"`
+
+	OrganizationID id.ID      `bun:"organization_id,pk,type:uuid"`
+	ID             id.ID      `bun:"id,pk,type:uuid"`
+	UserID         id.ID      `bun:"user_id,type:uuid"`
+	Name           string     `bun:"name"`
+	Platform       Platform   `bun:"platform"`
+	RegisteredAt   time.Time  `bun:"registered_at"`
+	LastSeenAt     time.Time  `bun:"last_seen_at"`
+	RemovedAt      *time.Time `bun:"removed_at"` // nil while it rings
+	CreatedAt      time.Time  `bun:"created_at"`
+}
