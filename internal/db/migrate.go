@@ -149,11 +149,17 @@ func upToDate(ctx context.Context, owner *pgx.Conn) (bool, error) {
 			return false, nil
 		}
 	}
-	return jobs >= riverVersion, nil
+	river, err := riverMigrator(nil)
+	if err != nil {
+		return false, err
+	}
+	for _, m := range river.AllVersions() {
+		if m.Version > jobs {
+			return false, nil
+		}
+	}
+	return true, nil
 }
-
-// riverVersion is the newest migration of the River we are built with; a test compares.
-const riverVersion = 6
 
 type numberedFile struct{ number, name, file string }
 
@@ -233,7 +239,7 @@ func runMigrations(ctx context.Context, cfg *pgx.ConnConfig, r roles, log *slog.
 	if len(group.Migrations) > 0 {
 		log.Info("database migrated", "count", len(group.Migrations), "last", group.Migrations[len(group.Migrations)-1].Name)
 	}
-	return migrateRiver(ctx, pool, r, log)
+	return migrateRiver(ctx, pool, r)
 }
 
 // words replaces the roles' names in a migration.
@@ -264,9 +270,14 @@ func inFile(err error, sql string) error {
 	return fmt.Errorf("line %d: %w", line, err)
 }
 
+// riverMigrator knows River's migrations; without a pool it can only list them.
+func riverMigrator(pool *pgxpool.Pool) (*rivermigrate.Migrator[pgx.Tx], error) {
+	return rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: "system", Logger: slog.New(slog.DiscardHandler)})
+}
+
 // migrateRiver brings River's tables up to date and lets the app role insert jobs.
-func migrateRiver(ctx context.Context, pool *pgxpool.Pool, r roles, log *slog.Logger) error {
-	m, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Schema: "system", Logger: log})
+func migrateRiver(ctx context.Context, pool *pgxpool.Pool, r roles) error {
+	m, err := riverMigrator(pool)
 	if err != nil {
 		return err
 	}
