@@ -1,0 +1,162 @@
+// Package route decides where a call goes and which of our numbers is shown:
+// a snapshot in, a decision and its trace out.
+//
+// It is pure: no I/O, no context, no clock. The invariant: the same snapshot
+// gives the same decision, every decision has at least one step, and its trace
+// says why for every rule that was looked at (R043).
+package route
+
+import (
+	"strings"
+
+	"switchboard/internal/id"
+	"switchboard/internal/phone"
+)
+
+// RoutingMode says which rules decide (D02).
+type RoutingMode string
+
+// The routing modes.
+const (
+	Branch  RoutingMode = "BRANCH"
+	Layered RoutingMode = "LAYERED"
+	Team    RoutingMode = "TEAM"
+)
+
+// StepKind is one kind of thing that happens to a call.
+type StepKind string
+
+// The kinds of step, in the order in which they can occur.
+const (
+	Welcome   StepKind = "WELCOME"
+	Ring      StepKind = "RING"
+	Forward   StepKind = "FORWARD"
+	Voicemail StepKind = "VOICEMAIL"
+	Farewell  StepKind = "FAREWELL"
+	Reject    StepKind = "REJECT"
+)
+
+// LegKind is what a leg of a call is. Package call uses it under its own name.
+type LegKind string
+
+// The kinds of leg.
+const (
+	Caller       LegKind = "CALLER"
+	Device       LegKind = "DEVICE"
+	UserPhone    LegKind = "USER_PHONE"
+	SIP          LegKind = "SIP"
+	ForwardPhone LegKind = "FORWARD"
+	CompanyPhone LegKind = "COMPANY_PHONE"
+	Callee       LegKind = "CALLEE"
+)
+
+// EndReason is why a call ended. Package call uses it under its own name.
+type EndReason string
+
+// The reasons.
+const (
+	HungUp          EndReason = "HUNG_UP"
+	CallerHungUp    EndReason = "CALLER_HUNG_UP"
+	NoAnswer        EndReason = "NO_ANSWER"
+	Declined        EndReason = "DECLINED"
+	NobodyToRing    EndReason = "NOBODY_TO_RING"
+	LeftVoicemail   EndReason = "LEFT_VOICEMAIL"
+	NumberDisabled  EndReason = "NUMBER_DISABLED"
+	NumberNotInUse  EndReason = "NUMBER_NOT_IN_USE"
+	Busy            EndReason = "BUSY"
+	Failed          EndReason = "FAILED"
+	Canceled        EndReason = "CANCELED"
+	EndedByUser     EndReason = "ENDED_BY_USER"
+	EndedReconciled EndReason = "RECONCILED"
+)
+
+// Party is one end of a call: a number, or the word that stands for one.
+type Party struct {
+	E164    *phone.E164 `json:"e164,omitempty"`
+	Display string      `json:"display"`
+}
+
+// PartyOf makes a Party of what a network says: a number, a word such as
+// anonymous (D11), or the address of a device or SIP phone.
+func PartyOf(text string) Party {
+	if e, ok := phone.FromWire(text); ok {
+		return Party{E164: &e, Display: string(e)}
+	}
+	switch {
+	case strings.HasPrefix(text, "client:"):
+		return Party{Display: "Device"}
+	case strings.HasPrefix(text, "sip:"), strings.HasPrefix(text, "sips:"):
+		return Party{Display: text}
+	case phone.Anonymous(text):
+		return Party{Display: "Anonymous"}
+	}
+	return Party{Display: text}
+}
+
+// Verdict is what a rule said.
+type Verdict string
+
+// The verdicts.
+const (
+	Chosen        Verdict = "CHOSEN"
+	Included      Verdict = "INCLUDED"
+	Skipped       Verdict = "SKIPPED"
+	NotApplicable Verdict = "NOT_APPLICABLE"
+)
+
+// Trace is one rule of a decision and what it said (R043).
+type Trace struct {
+	Rule    string  `json:"rule"`
+	Verdict Verdict `json:"verdict"`
+	Detail  string  `json:"detail"`
+	UserID  id.ID   `json:"user,omitzero"`
+}
+
+// Target is one thing that rings. LegID is the leg that will ring it: made with
+// the decision, so that a callback finds it before anything else is known.
+type Target struct {
+	LegID    id.ID   `json:"leg,omitzero"`
+	Kind     LegKind `json:"kind"`
+	UserID   id.ID   `json:"user,omitzero"`
+	DeviceID id.ID   `json:"device,omitzero"`
+	Address  string  `json:"address"`
+}
+
+// To is the other end.
+func (t Target) To() Party {
+	if t.Kind == Device {
+		return Party{Display: "Device"}
+	}
+	return PartyOf(t.Address)
+}
+
+// Step is one step of a route. TimeoutSeconds is how long it rings.
+type Step struct {
+	Kind           StepKind `json:"kind"`
+	Targets        []Target `json:"targets,omitempty"`
+	TimeoutSeconds *int     `json:"timeoutSeconds,omitempty"`
+}
+
+// Decision is where a call is sent, and why.
+type Decision struct {
+	Mode         RoutingMode `json:"mode"`
+	Layer        *int        `json:"layer,omitempty"`
+	Steps        []Step      `json:"steps"`
+	Trace        []Trace     `json:"trace"`
+	RejectReason *EndReason  `json:"rejectReason,omitempty"`
+	ContactID    id.ID       `json:"contact,omitzero"`
+	CampaignID   id.ID       `json:"campaign,omitzero"`
+}
+
+// NumberChoiceReason is why a number of ours was chosen (D17).
+type NumberChoiceReason string
+
+// The reasons, in the order of D17; THREAD is for replies in a thread.
+const (
+	Explicit         NumberChoiceReason = "EXPLICIT"
+	BranchAndCountry NumberChoiceReason = "BRANCH_AND_COUNTRY"
+	SameCountry      NumberChoiceReason = "COUNTRY"
+	OwnBranch        NumberChoiceReason = "BRANCH"
+	DefaultNumber    NumberChoiceReason = "DEFAULT"
+	OwnThread        NumberChoiceReason = "THREAD"
+)
