@@ -2,6 +2,8 @@ package db
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -162,6 +164,25 @@ func upToDate(ctx context.Context, owner *pgx.Conn) (bool, error) {
 }
 
 type numberedFile struct{ number, name, file string }
+
+// SchemaVersion names the schema that Open makes: a digest of all migrations.
+func SchemaVersion() string {
+	h := sha256.New()
+	all, err := numbered()
+	if err != nil {
+		return err.Error()
+	}
+	for _, m := range all {
+		text, _ := fs.ReadFile(migrations.Files, m.file) // embedded: always there
+		fmt.Fprintf(h, "%s %d\n%s", m.file, len(text), text)
+	}
+	if river, err := riverMigrator(nil); err == nil {
+		for _, m := range river.AllVersions() {
+			fmt.Fprintf(h, "river %d\n", m.Version)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:32]
+}
 
 // numbered lists the embedded migrations in order.
 func numbered() ([]numberedFile, error) {
