@@ -1,0 +1,197 @@
+package edge
+
+import (
+	"context"
+	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+)
+
+// push queues a message; false when the operation is over or the socket closes. A
+// reader that lets the queue fill up is cut: nobody waits for it.
+func (s *socket) push(op *socketOp, body []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pushLocked(op, body)
+}
+
+func (s *socket) pushLocked(op *socketOp, body []byte) bool {
+	if s.closing != nil || op != nil && op.stopped {
+		return false
+	}
+	l := &s.edge.limits
+	if len(s.queue) >= l.QueuedMessages || len(s.queue) > 0 && s.queued+len(body) > l.QueuedBytes {
+		s.closeLocked(&closing{code: closeTryAgain, reason: reasonTooSlow})
+		return false
+	}
+	s.queue = append(s.queue, frame{op, body})
+	s.queued += len(body)
+	s.signal()
+	return true
+}
+
+func (s *socket) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close ends the socket; the first reason stays.
+func (s *socket) close(code websocket.StatusCode, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closeLocked(&closing{code: code, reason: short(reason)})
+}
+
+func (s *socket) closeLocked(c *closing) {
+	if s.closing != nil {
+		return
+	}
+	s.closing = c
+	if !c.flush {
+		s.queue, s.queued = nil, 0
+	}
+	s.signal()
+}
+
+func (s *socket) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing != nil
+}
+
+// short keeps a reason within the 123 bytes of a close frame.
+func short(reason string) string {
+	const most = 123
+	if len(reason) <= most {
+		return reason
+	}
+	cut := most
+	for !utf8.RuneStart(reason[cut]) {
+		cut--
+	}
+	return reason[:cut]
+}
+
+// startDrain refuses new operations and closes once no query or mutation runs.
+func (s *socket) startDrain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drain = true
+	s.goIfDrained()
+}
+
+func (s *socket) goIfDrained() {
+	if s.drain && s.busy == 0 {
+		s.closeLocked(&closing{code: closeGoingAway, reason: "Going away", flush: true})
+	}
+}
+
+// pop takes the next message to send; done says that the socket is to be closed now.
+func (s *socket) pop() (f frame, ok bool, done *closing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.queue) > 0 {
+		f, s.queue = s.queue[0], s.queue[1:]
+		s.queued -= len(f.body)
+		if len(s.queue) == 0 {
+			s.queue = nil
+		}
+		if f.op == nil || !f.op.stopped {
+			return f, true, nil
+		}
+	}
+	return frame{}, false, s.closing
+}
+
+func (s *socket) pending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue) > 0 || s.closing != nil
+}
+
+// write is the only goroutine that sends, keeps time and closes.
+func (s *socket) write(late <-chan time.Time) {
+	defer s.cancel()
+	w := &watch{}
+	started := false
+	defer func() {
+		if started {
+			w.stop()
+		}
+	}()
+	draining := s.edge.draining
+	for {
+		select { // an ended session outranks a message that waits
+		case <-w.expired:
+			s.close(closeUnauthorized, "Token expired")
+		case <-w.revoked:
+			s.close(closeUnauthorized, "Session ended")
+			w.revoked = nil
+		default:
+		}
+		work := s.wakeOr()
+		select {
+		case <-work:
+			f, ok, done := s.pop()
+			switch {
+			case ok:
+				if !s.send(f.body) {
+					return
+				}
+			case done != nil:
+				s.cancel() // the operations end while the peer says goodbye
+				_ = s.conn.Close(done.code, done.reason)
+				return
+			}
+		case <-s.ctx.Done(): // the reader is through
+			_ = s.conn.CloseNow()
+			return
+		case <-late:
+			if !started {
+				s.close(closeInitTimeout, reasonInitTimeout)
+			}
+		case w = <-s.acked:
+			started, late = true, nil
+		case <-w.expired:
+			s.close(closeUnauthorized, "Token expired")
+		case <-w.revoked:
+			s.close(closeUnauthorized, "Session ended")
+			w.revoked = nil
+		case <-w.ping:
+			if !s.heard.Swap(false) {
+				s.close(closeTryAgain, "No answer to ping")
+				continue
+			}
+			w.rearm()
+			s.push(nil, []byte(`{"type":"ping"}`))
+		case <-draining:
+			draining = nil
+			s.startDrain()
+		case <-s.edge.killed:
+			_ = s.conn.CloseNow()
+			return
+		}
+	}
+}
+
+// wakeOr is ready at once when there is something to do, else when something comes.
+func (s *socket) wakeOr() <-chan struct{} {
+	if s.pending() {
+		return always
+	}
+	return s.wake
+}
+
+// send writes one message now or never.
+func (s *socket) send(body []byte) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), s.edge.limits.Write)
+	defer cancel()
+	if err := s.conn.Write(ctx, websocket.MessageText, body); err != nil {
+		_ = s.conn.CloseNow()
+		return false
+	}
+	return true
+}
