@@ -1,0 +1,153 @@
+// Package message holds the conversations by text: threads, messages, media and
+// opt-outs.
+//
+// The invariants: one thread for each pair of our number and theirs; a message
+// is a row before anybody is asked to send it, and it is handed to Twilio at
+// most once; whoever asked for no messages gets none (R155).
+package message
+
+import (
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"switchboard/internal/call"
+	"switchboard/internal/id"
+	"switchboard/internal/phone"
+	"switchboard/internal/route"
+)
+
+// Thread is the conversation between one number of ours and one of theirs.
+type Thread struct {
+	bun.BaseModel `bun:"table:sms_thread,alias:t"`
+
+	OrganizationID id.ID     `bun:"organization_id,pk,type:uuid"`
+	ID             id.ID     `bun:"id,pk,type:uuid"`
+	PhoneNumberID  id.ID     `bun:"phone_number_id,type:uuid"`
+	TheirNumber    string    `bun:"their_number"` // as Twilio said it
+	ContactID      id.ID     `bun:"contact_id,type:uuid"`
+	BranchID       id.ID     `bun:"branch_id,type:uuid"`
+	AssignedUserID id.ID     `bun:"assigned_user_id,type:uuid"`
+	IsOpen         bool      `bun:"is_open"`
+	LastMessageID  id.ID     `bun:"last_message_id,type:uuid"`
+	LastMessageAt  time.Time `bun:"last_message_at"`
+	Version        int       `bun:"version"`
+	CreatedAt      time.Time `bun:"created_at"`
+	UpdatedAt      time.Time `bun:"updated_at"`
+}
+
+// Them is their end.
+func (t *Thread) Them() route.Party { return route.PartyOf(t.TheirNumber) }
+
+// Direction is which way a message goes.
+type Direction string
+
+// The directions.
+const (
+	Inbound  Direction = "INBOUND"
+	Outbound Direction = "OUTBOUND"
+)
+
+// Status is where a message stands.
+type Status string
+
+// The states of a message (twilio: messaging/guides/outbound-message-status-in-status-callbacks).
+const (
+	Pending     Status = "PENDING"     // kept, not handed to Twilio yet
+	Queued      Status = "QUEUED"      // handed to Twilio
+	Sent        Status = "SENT"        // taken by the carrier; may be the last word
+	Delivered   Status = "DELIVERED"   // confirmed by the handset
+	Undelivered Status = "UNDELIVERED" // refused by the carrier
+	Failed      Status = "FAILED"      // could not be sent
+	Unknown     Status = "UNKNOWN"     // Twilio may or may not have it
+	Received    Status = "RECEIVED"    // came in
+)
+
+// Message is one text message.
+type Message struct {
+	bun.BaseModel `bun:"table:message,alias:m"`
+
+	OrganizationID id.ID                     `bun:"organization_id,pk,type:uuid"`
+	ID             id.ID                     `bun:"id,pk,type:uuid"`
+	ThreadID       id.ID                     `bun:"thread_id,type:uuid"`
+	Direction      Direction                 `bun:"direction"`
+	Status         Status                    `bun:"status"`
+	Body           string                    `bun:"body"`
+	FromNumber     string                    `bun:"from_number"`
+	ToNumber       string                    `bun:"to_number"`
+	SenderReason   *route.NumberChoiceReason `bun:"sender_reason"` // D17
+	TwilioSID      *string                   `bun:"twilio_sid"`
+	ErrorCode      *int                      `bun:"error_code"`
+	ErrorReason    *string                   `bun:"error_reason"` // R160
+	NumSegments    *int                      `bun:"num_segments"`
+	UserID         id.ID                     `bun:"user_id,type:uuid"`
+	ContactID      id.ID                     `bun:"contact_id,type:uuid"`
+	RecordID       id.ID                     `bun:"record_id,type:uuid"`
+	CampaignID     id.ID                     `bun:"campaign_id,type:uuid"`
+	SentAt         *time.Time                `bun:"sent_at"`
+	DeliveredAt    *time.Time                `bun:"delivered_at"`
+	At             time.Time                 `bun:"at"`
+	Attempts       int                       `bun:"attempts"`
+	DueAt          *time.Time                `bun:"due_at"`
+	Version        int                       `bun:"version"`
+	CreatedAt      time.Time                 `bun:"created_at"`
+	UpdatedAt      time.Time                 `bun:"updated_at"`
+}
+
+// Segments is how many parts the message was split into (R156).
+func (m *Message) Segments() *int { return m.NumSegments }
+
+// From is who sent it.
+func (m *Message) From() route.Party { return route.PartyOf(m.FromNumber) }
+
+// To is who receives it.
+func (m *Message) To() route.Party { return route.PartyOf(m.ToNumber) }
+
+// Sender is our number and why it was chosen; nil for an inbound message.
+func (m *Message) Sender() *call.ChosenNumber {
+	if m.Direction != Outbound || m.SenderReason == nil {
+		return nil
+	}
+	return &call.ChosenNumber{E164: phone.E164(m.FromNumber), Reason: *m.SenderReason}
+}
+
+// MediaState is whether our copy of a picture is there.
+type MediaState string
+
+// The states of media.
+const (
+	MediaPending MediaState = "PENDING"
+	MediaStored  MediaState = "STORED"
+	MediaFailed  MediaState = "FAILED"
+	MediaRefused MediaState = "REFUSED" // too large, or not what it says it is
+)
+
+// Media is one picture or file of a message.
+type Media struct {
+	bun.BaseModel `bun:"table:message_media,alias:mm"`
+
+	OrganizationID id.ID      `bun:"organization_id,pk,type:uuid"`
+	ID             id.ID      `bun:"id,pk,type:uuid"`
+	MessageID      id.ID      `bun:"message_id,type:uuid"`
+	Position       int        `bun:"position"`
+	ContentType    string     `bun:"content_type"`
+	TwilioURL      *string    `bun:"twilio_url"`
+	State          MediaState `bun:"state"`
+	BlobKey        *string    `bun:"blob_key"`
+	SizeBytes      *int64     `bun:"size_bytes"`
+	Attempts       int        `bun:"attempts"`
+	DueAt          *time.Time `bun:"due_at"`
+	CreatedAt      time.Time  `bun:"created_at"`
+}
+
+// OptOut is the last word of one person about one of our numbers (R154, R155).
+type OptOut struct {
+	bun.BaseModel `bun:"table:opt_out,alias:o"`
+
+	OrganizationID id.ID      `bun:"organization_id,pk,type:uuid"`
+	PhoneNumberID  id.ID      `bun:"phone_number_id,pk,type:uuid"`
+	E164           phone.E164 `bun:"e164,pk"`
+	IsOptedOut     bool       `bun:"is_opted_out"`
+	Source         string     `bun:"source"`
+	ChangedAt      time.Time  `bun:"changed_at"`
+}
