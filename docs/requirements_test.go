@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	requirement = regexp.MustCompile(`^- (R\d{3}) (.+) → (.+)$`)
+	requirement = regexp.MustCompile(`^(R\d{3}) (.+) → (.+?)  $`)
 	testName    = regexp.MustCompile(`^Test[A-Za-z0-9_]+$`)
 	testFunc    = regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9_]+)\(`)
 )
@@ -26,7 +26,7 @@ func TestRequirementsNameTestsThatExist(t *testing.T) {
 	}
 	next := 1
 	for _, line := range strings.Split(string(text), "\n") {
-		if !strings.HasPrefix(line, "- R") {
+		if line == "" || line[0] != 'R' {
 			continue
 		}
 		m := requirement.FindStringSubmatch(line)
