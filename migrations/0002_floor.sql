@@ -140,7 +140,8 @@ CREATE TABLE audit_entry (
   PRIMARY KEY (organization_id, id),
   CONSTRAINT audit_entry_action_length CHECK (length(action) BETWEEN 1 AND 64)
 );
-CREATE INDEX audit_entry_subject ON audit_entry (organization_id, subject, id);
+CREATE INDEX audit_entry_time ON audit_entry (organization_id, at DESC, id DESC);
+CREATE INDEX audit_entry_subject ON audit_entry (organization_id, subject, at DESC, id DESC);
 CALL tenant_table('audit_entry');
 
 -- A subscription compares its cursor with the floor. The worker role has all of schema system (0001).

@@ -1,0 +1,83 @@
+// Package audit records who did what, in the transaction that did it. Entries
+// are kept when events are trimmed, and no role of the server can change them.
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"switchboard/internal/db"
+	"switchboard/internal/errs"
+	"switchboard/internal/id"
+)
+
+// MaxDetail is the most that the detail of an entry may hold, as JSON in bytes.
+const MaxDetail = 16 << 10
+
+// Entry is one deed. ID, OrganizationID and At are filled in by Write.
+type Entry struct {
+	OrganizationID id.ID          `bun:"organization_id"`
+	ID             id.ID          `bun:"id"`
+	ActorID        id.ID          `bun:"actor_id"` // a user or API key; zero for the server itself
+	Action         string         `bun:"action"`   // noun.verb: user.disable
+	Subject        id.ID          `bun:"subject"`
+	Detail         map[string]any `bun:"detail,type:jsonb"` // no secrets, no full phone numbers of customers
+	At             time.Time      `bun:"at"`
+}
+
+// Write adds the entry in the caller's transaction, for the tenant of the context
+// unless the entry names its organization.
+func Write(ctx context.Context, tx *db.Tx, e Entry) (err error) {
+	defer errs.Wrap(&err, "audit.Write(%s)", e.Action)
+	if e.OrganizationID.IsZero() {
+		e.OrganizationID = db.TenantFrom(ctx)
+	}
+	if e.OrganizationID.IsZero() || e.Action == "" || len(e.Action) > 64 {
+		return errs.New(errs.Internal, "an audit entry needs an organization and an action of 1 to 64 bytes")
+	}
+	if e.ID.IsZero() {
+		e.ID = id.New(id.Audit)
+	}
+	if e.At.IsZero() {
+		e.At = tx.Now
+	}
+	detail := []byte("{}")
+	if len(e.Detail) > 0 {
+		if detail, err = json.Marshal(e.Detail); err != nil {
+			return err
+		}
+	}
+	if len(detail) > MaxDetail {
+		return errs.New(errs.Internal, "the detail has %d bytes; %d are allowed", len(detail), MaxDetail)
+	}
+	_, err = tx.Pgx().Exec(ctx, `INSERT INTO audit_entry (organization_id, id, actor_id, action, subject, detail, at)
+		VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7)`,
+		e.OrganizationID, e.ID, e.ActorID, e.Action, e.Subject, string(detail), e.At)
+	return db.Translate(err)
+}
+
+// List gives the tenant's entries, newest first; those about one subject if it is not zero.
+func List(ctx context.Context, q bun.IDB, subject id.ID, page db.Page) (_ db.Window[Entry], err error) {
+	defer errs.Wrap(&err, "audit.List")
+	limit, after, err := page.Keyset()
+	if err != nil {
+		return db.Window[Entry]{}, err
+	}
+	org := db.TenantFrom(ctx)
+	var rows []Entry
+	if subject.IsZero() {
+		err = db.Select(ctx, q, &rows, `SELECT organization_id, id, actor_id, action, subject, detail, at FROM audit_entry
+			WHERE organization_id = $1 AND (at, id) < ($2, $3) ORDER BY at DESC, id DESC LIMIT $4`, org, after.At, after.ID, limit+1)
+	} else {
+		err = db.Select(ctx, q, &rows, `SELECT organization_id, id, actor_id, action, subject, detail, at FROM audit_entry
+			WHERE organization_id = $1 AND subject = $2 AND (at, id) < ($3, $4) ORDER BY at DESC, id DESC LIMIT $5`,
+			org, subject, after.At, after.ID, limit+1)
+	}
+	if err != nil {
+		return db.Window[Entry]{}, err
+	}
+	return db.NewWindow(rows, limit, func(e Entry) db.Keyset { return db.Keyset{At: e.At, ID: e.ID} }), nil
+}
