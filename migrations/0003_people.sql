@@ -72,6 +72,7 @@ CREATE TABLE "user" (
   CONSTRAINT user_status_known CHECK (status IN ('INVITED', 'ACTIVE', 'DISABLED'))
 );
 CREATE INDEX user_by_role ON "user" (organization_id, role_id);
+CREATE INDEX user_newest ON "user" (organization_id, created_at DESC, id DESC);
 CALL tenant_table('"user"');
 
 -- R288: several phones a user, one primary.
@@ -114,9 +115,9 @@ CREATE TABLE session (
   id              uuid NOT NULL,
   user_id         uuid NOT NULL,
   login_id        uuid NOT NULL,
-  -- SHA-256 of the newest refresh token and of the one before it: a second use of the older one ends the session.
+  -- SHA-256 of the newest refresh token. Tokens name their session and are signed: any other of its tokens is an older
+  -- one, whose second use ends the session.
   refresh_hash    bytea NOT NULL,
-  previous_hash   bytea,
   user_agent      text NOT NULL DEFAULT '',
   expires_at      timestamptz NOT NULL,
   refreshed_at    timestamptz NOT NULL,
@@ -127,8 +128,6 @@ CREATE TABLE session (
   CONSTRAINT session_user_fk FOREIGN KEY (organization_id, user_id) REFERENCES "user" (organization_id, id)
 );
 CREATE INDEX session_by_user ON session (organization_id, user_id);
-CREATE UNIQUE INDEX session_by_refresh ON session (refresh_hash);
-CREATE INDEX session_by_previous ON session (previous_hash) WHERE previous_hash IS NOT NULL;
 CREATE INDEX session_by_login ON session (login_id);
 CALL tenant_table('session');
 
@@ -176,11 +175,6 @@ $f$;
 CREATE FUNCTION find_memberships(wanted uuid) RETURNS TABLE (organization_id uuid, user_id uuid, status text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $f$
   SELECT u.organization_id, u.id, u.status FROM public."user" u WHERE u.login_id = wanted ORDER BY u.id LIMIT 100
-$f$;
-CREATE FUNCTION find_refresh(wanted bytea) RETURNS TABLE (organization_id uuid, session_id uuid, is_current boolean)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $f$
-  SELECT s.organization_id, s.id, s.refresh_hash = wanted FROM public.session s
-  WHERE s.refresh_hash = wanted OR s.previous_hash = wanted
 $f$;
 CREATE FUNCTION find_invitation(wanted bytea) RETURNS TABLE (organization_id uuid, invitation_id uuid)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $f$
