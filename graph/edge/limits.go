@@ -21,10 +21,10 @@ type Limits struct {
 	OpeningPerAddress  int           // sockets of one address that have not said who they are; 100
 	SocketInit         time.Duration // from the upgrade to connection_ack; 3 s
 	Ping               time.Duration // between keep-alives, on sockets and event streams; 10 s
-	Write              time.Duration // for one write; 10 s
+	Write              time.Duration // for one write, and for room in a full queue; 10 s
 	Frame              int64         // bytes of a frame from a client; 64 KiB
 	SocketOperations   int           // running at once on one socket; 50
-	QueuedMessages     int           // waiting for a slow reader before it is cut; 256
+	QueuedMessages     int           // waiting for the reader on one socket; 256
 	QueuedBytes        int           // likewise; 4 MiB
 }
 

@@ -71,6 +71,7 @@ type socket struct {
 	queued  int // bytes
 	closing *closing
 	drain   bool
+	room    chan struct{} // closed when a full queue has got room; nil while nobody waits
 }
 
 type socketOp struct {
@@ -213,10 +214,10 @@ func (s *socket) invalid(why string) { s.close(closeInvalid, "Invalid message: "
 
 func (s *socket) pong(payload json.RawMessage) {
 	if payload == nil {
-		s.push(nil, []byte(`{"type":"pong"}`))
+		s.tell([]byte(`{"type":"pong"}`))
 		return
 	}
-	s.push(nil, append(append([]byte(`{"type":"pong","payload":`), payload...), '}'))
+	s.tell(append(append([]byte(`{"type":"pong","payload":`), payload...), '}'))
 }
 
 // init authenticates: by the payload's Authorization (any case), else by the upgrade's.
@@ -258,7 +259,7 @@ func (s *socket) init(payload json.RawMessage) {
 	select {
 	case s.acked <- w:
 		s.acks = true
-		s.push(nil, []byte(`{"type":"connection_ack"}`))
+		s.tell([]byte(`{"type":"connection_ack"}`))
 	case <-s.ctx.Done():
 		w.stop()
 	}
@@ -440,7 +441,7 @@ func (s *socket) run(ctx context.Context, req *Request, op *socketOp, oc *graphq
 	failures := 0
 	ended := e.execute(ctx, oc, func(r *graphql.Response) bool {
 		failures += len(r.Errors)
-		return s.push(op, message(op.id, "next", r))
+		return s.push(ctx, op, message(op.id, "next", r))
 	})
 	e.observe(ctx, req, oc, failures+len(ended), false, from)
 	if len(ended) > 0 {
@@ -458,7 +459,14 @@ func (s *socket) fail(op *socketOp, list gqlerror.List) { s.finish(op, message(o
 func (s *socket) finish(op *socketOp, body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pushLocked(op, body)
+	l := &s.edge.limits
+	switch {
+	case s.closing != nil || op.stopped:
+	case len(s.queue) >= l.QueuedMessages+l.SocketOperations: // refusals nobody reads
+		s.closeLocked(&closing{code: closeTryAgain, reason: reasonTooSlow})
+	default: // no need to wait: running operations are counted, and each has one last message
+		s.enqueueLocked(op, body)
+	}
 	s.over(op)
 }
 

@@ -8,27 +8,70 @@ import (
 	"github.com/coder/websocket"
 )
 
-// push queues a message; false when the operation is over or the socket closes. A
-// reader that lets the queue fill up is cut: nobody waits for it.
-func (s *socket) push(op *socketOp, body []byte) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.pushLocked(op, body)
+// push queues an answer of an operation; false when the operation is over or the
+// socket closes. While the queue is full the operation waits, so that a long replay
+// runs at the reader's pace; a reader that makes no room in time is cut.
+func (s *socket) push(ctx context.Context, op *socketOp, body []byte) bool {
+	var late <-chan time.Time
+	for {
+		queued, room := s.enqueue(op, body)
+		if room == nil {
+			return queued
+		}
+		if late == nil {
+			var stop func()
+			late, stop = s.edge.opts.Clock.After(s.edge.limits.Write)
+			defer stop()
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return false
+		case <-late:
+			s.close(closeTryAgain, reasonTooSlow)
+			return false
+		}
+	}
 }
 
-func (s *socket) pushLocked(op *socketOp, body []byte) bool {
+// tell queues a message about the connection. The reader sends it and must not wait: a
+// client that asks without reading is cut.
+func (s *socket) tell(body []byte) {
+	if _, room := s.enqueue(nil, body); room != nil {
+		s.close(closeTryAgain, reasonTooSlow)
+	}
+}
+
+// enqueue queues a message, or returns a channel that is closed when there may be room.
+func (s *socket) enqueue(op *socketOp, body []byte) (queued bool, room <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closing != nil || op != nil && op.stopped {
-		return false
+		return false, nil
 	}
 	l := &s.edge.limits
 	if len(s.queue) >= l.QueuedMessages || len(s.queue) > 0 && s.queued+len(body) > l.QueuedBytes {
-		s.closeLocked(&closing{code: closeTryAgain, reason: reasonTooSlow})
-		return false
+		if s.room == nil {
+			s.room = make(chan struct{})
+		}
+		return false, s.room
 	}
+	s.enqueueLocked(op, body)
+	return true, nil
+}
+
+func (s *socket) enqueueLocked(op *socketOp, body []byte) {
 	s.queue = append(s.queue, frame{op, body})
 	s.queued += len(body)
 	s.signal()
-	return true
+}
+
+// freed wakes the operations that wait for room; the caller holds mu.
+func (s *socket) freed() {
+	if s.room != nil {
+		close(s.room)
+		s.room = nil
+	}
 }
 
 func (s *socket) signal() {
@@ -53,6 +96,7 @@ func (s *socket) closeLocked(c *closing) {
 	if !c.flush {
 		s.queue, s.queued = nil, 0
 	}
+	s.freed()
 	s.signal()
 }
 
@@ -93,6 +137,9 @@ func (s *socket) goIfDrained() {
 func (s *socket) pop() (f frame, ok bool, done *closing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.queue) > 0 {
+		s.freed()
+	}
 	for len(s.queue) > 0 {
 		f, s.queue = s.queue[0], s.queue[1:]
 		s.queued -= len(f.body)
@@ -166,7 +213,7 @@ func (s *socket) write(late <-chan time.Time) {
 				continue
 			}
 			w.rearm()
-			s.push(nil, []byte(`{"type":"ping"}`))
+			s.tell([]byte(`{"type":"ping"}`))
 		case <-draining:
 			draining = nil
 			s.startDrain()
