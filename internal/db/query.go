@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"reflect"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/uptrace/bun"
@@ -48,7 +49,20 @@ func Select(ctx context.Context, q bun.IDB, dest any, query string, args ...any)
 	if err != nil {
 		return Translate(err)
 	}
-	return Translate(scanner.ScanRows(ctx, rows, dest)) // closes rows
+	if reflect.Indirect(reflect.ValueOf(dest)).Kind() == reflect.Slice {
+		return Translate(scanner.ScanRows(ctx, rows, dest)) // closes rows
+	}
+	defer rows.Close()
+	if !rows.Next() { // ScanRows would leave dest as it is and say nothing
+		if err := rows.Err(); err != nil {
+			return Translate(err)
+		}
+		return sql.ErrNoRows
+	}
+	if err := scanner.ScanRow(ctx, rows, dest); err != nil {
+		return Translate(err)
+	}
+	return Translate(rows.Err())
 }
 
 // Exec runs $n SQL like Select and returns how many rows it touched.
