@@ -28,7 +28,8 @@ CREATE TABLE contact (
 CREATE UNIQUE INDEX contact_external ON contact (organization_id, external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX contact_by_assignee ON contact (organization_id, assigned_user_id);
 CREATE INDEX contact_by_creator ON contact (organization_id, created_by);
-CREATE INDEX contact_by_name ON contact (organization_id, lower(name), id);
+-- Byte order, for names that begin so: the bounds are a range whatever the prefix holds.
+CREATE INDEX contact_by_name ON contact (organization_id, lower(name) text_pattern_ops, id);
 CALL tenant_table('contact');
 
 CREATE TABLE contact_phone (
