@@ -1,0 +1,209 @@
+// Package loader gathers the look-ups of one answer: however many rows of a page
+// point at a branch or a user, they are read by one statement.
+//
+// The invariant: loaders live as long as one answer. A subscription gets new
+// ones for every message, so it never shows what was true before.
+package loader
+
+import (
+	"context"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vikstrous/dataloadgen"
+
+	"switchboard/internal/access"
+	"switchboard/internal/call"
+	"switchboard/internal/contact"
+	"switchboard/internal/id"
+	"switchboard/internal/message"
+	"switchboard/internal/number"
+	"switchboard/internal/recording"
+	"switchboard/internal/user"
+	"switchboard/internal/voicemail"
+)
+
+// One loads single rows; a missing row is nil.
+type One[T any] = dataloadgen.Loader[id.ID, *T]
+
+// Many loads the rows that belong to one.
+type Many[T any] = dataloadgen.Loader[id.ID, []*T]
+
+// Sources are the batch reads behind the loaders; each gives the rows it finds,
+// within the tenant of the context and what the actor may see.
+type Sources struct {
+	Users       func(ctx context.Context, ids []id.ID) ([]*user.User, error)
+	Devices     func(ctx context.Context, ids []id.ID) ([]*user.Device, error)
+	Roles       func(ctx context.Context, ids []id.ID) ([]*access.Role, error)
+	Contacts    func(ctx context.Context, ids []id.ID) ([]*contact.Contact, error)
+	Campaigns   func(ctx context.Context, ids []id.ID) ([]*contact.Campaign, error)
+	Records     func(ctx context.Context, ids []id.ID) ([]*contact.Record, error)
+	Branches    func(ctx context.Context, ids []id.ID) ([]*number.Branch, error)
+	Numbers     func(ctx context.Context, ids []id.ID) ([]*number.PhoneNumber, error)
+	Connections func(ctx context.Context, ids []id.ID) ([]*number.Connection, error)
+	Audio       func(ctx context.Context, ids []id.ID) ([]*number.Audio, error)
+	Calls       func(ctx context.Context, ids []id.ID) ([]*call.Call, error)
+	Recordings  func(ctx context.Context, ids []id.ID) ([]*recording.Recording, error)
+	Voicemails  func(ctx context.Context, ids []id.ID) ([]*voicemail.Voicemail, error)
+	Threads     func(ctx context.Context, ids []id.ID) ([]*message.Thread, error)
+	Messages    func(ctx context.Context, ids []id.ID) ([]*message.Message, error)
+
+	UserPhones      func(ctx context.Context, ids []id.ID) (map[id.ID][]*user.Phone, error)
+	UserBranches    func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
+	UserQuietLines  func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
+	UserNumbers     func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
+	BranchUsers     func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
+	BranchNumbers   func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
+	VoicemailUsers  func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
+	ContactPhones   func(ctx context.Context, ids []id.ID) (map[id.ID][]*contact.Phone, error)
+	CallLegs        func(ctx context.Context, ids []id.ID) (map[id.ID][]*call.Leg, error)
+	CallRecordings  func(ctx context.Context, ids []id.ID) (map[id.ID][]*recording.Recording, error)
+	CallVoicemails  func(ctx context.Context, ids []id.ID) (map[id.ID][]*voicemail.Voicemail, error)
+	MessageMedia    func(ctx context.Context, ids []id.ID) (map[id.ID][]*message.Media, error)
+	OptedOutThreads func(ctx context.Context, ids []id.ID) (map[id.ID]bool, error)
+}
+
+// Loaders are the loaders of one answer.
+type Loaders struct {
+	Users       *One[user.User]
+	Devices     *One[user.Device]
+	Roles       *One[access.Role]
+	Contacts    *One[contact.Contact]
+	Campaigns   *One[contact.Campaign]
+	Records     *One[contact.Record]
+	Branches    *One[number.Branch]
+	Numbers     *One[number.PhoneNumber]
+	Connections *One[number.Connection]
+	Audio       *One[number.Audio]
+	Calls       *One[call.Call]
+	Recordings  *One[recording.Recording]
+	Voicemails  *One[voicemail.Voicemail]
+	Threads     *One[message.Thread]
+	Messages    *One[message.Message]
+
+	UserPhones      *Many[user.Phone]
+	UserBranches    *dataloadgen.Loader[id.ID, []id.ID]
+	UserQuietLines  *dataloadgen.Loader[id.ID, []id.ID]
+	UserNumbers     *dataloadgen.Loader[id.ID, []id.ID]
+	BranchUsers     *dataloadgen.Loader[id.ID, []id.ID]
+	BranchNumbers   *dataloadgen.Loader[id.ID, []id.ID]
+	VoicemailUsers  *dataloadgen.Loader[id.ID, []id.ID]
+	ContactPhones   *Many[contact.Phone]
+	CallLegs        *Many[call.Leg]
+	CallRecordings  *Many[recording.Recording]
+	CallVoicemails  *Many[voicemail.Voicemail]
+	MessageMedia    *Many[message.Media]
+	OptedOutThreads *dataloadgen.Loader[id.ID, bool]
+}
+
+// New makes the loaders of one answer.
+func New(s *Sources) *Loaders {
+	return &Loaders{
+		Users:       one(s.Users, func(x *user.User) id.ID { return x.ID }),
+		Devices:     one(s.Devices, func(x *user.Device) id.ID { return x.ID }),
+		Roles:       one(s.Roles, func(x *access.Role) id.ID { return x.ID }),
+		Contacts:    one(s.Contacts, func(x *contact.Contact) id.ID { return x.ID }),
+		Campaigns:   one(s.Campaigns, func(x *contact.Campaign) id.ID { return x.ID }),
+		Records:     one(s.Records, func(x *contact.Record) id.ID { return x.ID }),
+		Branches:    one(s.Branches, func(x *number.Branch) id.ID { return x.ID }),
+		Numbers:     one(s.Numbers, func(x *number.PhoneNumber) id.ID { return x.ID }),
+		Connections: one(s.Connections, func(x *number.Connection) id.ID { return x.ID }),
+		Audio:       one(s.Audio, func(x *number.Audio) id.ID { return x.ID }),
+		Calls:       one(s.Calls, func(x *call.Call) id.ID { return x.ID }),
+		Recordings:  one(s.Recordings, func(x *recording.Recording) id.ID { return x.ID }),
+		Voicemails:  one(s.Voicemails, func(x *voicemail.Voicemail) id.ID { return x.ID }),
+		Threads:     one(s.Threads, func(x *message.Thread) id.ID { return x.ID }),
+		Messages:    one(s.Messages, func(x *message.Message) id.ID { return x.ID }),
+
+		UserPhones:      many(s.UserPhones),
+		UserBranches:    many(s.UserBranches),
+		UserQuietLines:  many(s.UserQuietLines),
+		UserNumbers:     many(s.UserNumbers),
+		BranchUsers:     many(s.BranchUsers),
+		BranchNumbers:   many(s.BranchNumbers),
+		VoicemailUsers:  many(s.VoicemailUsers),
+		ContactPhones:   many(s.ContactPhones),
+		CallLegs:        many(s.CallLegs),
+		CallRecordings:  many(s.CallRecordings),
+		CallVoicemails:  many(s.CallVoicemails),
+		MessageMedia:    many(s.MessageMedia),
+		OptedOutThreads: many(s.OptedOutThreads),
+	}
+}
+
+// settings: siblings of one level arrive within this time; the tables are near.
+var settings = []dataloadgen.Option{dataloadgen.WithWait(time.Millisecond), dataloadgen.WithBatchCapacity(1000)}
+
+func one[T any](fetch func(context.Context, []id.ID) ([]*T, error), key func(*T) id.ID) *One[T] {
+	return dataloadgen.NewLoader(func(ctx context.Context, ids []id.ID) ([]*T, []error) {
+		rows, err := fetch(ctx, ids)
+		if err != nil {
+			return nil, []error{err}
+		}
+		found := make(map[id.ID]*T, len(rows))
+		for _, r := range rows {
+			found[key(r)] = r
+		}
+		out := make([]*T, len(ids))
+		for i, x := range ids {
+			out[i] = found[x]
+		}
+		return out, nil
+	}, settings...)
+}
+
+func many[V any](fetch func(context.Context, []id.ID) (map[id.ID]V, error)) *dataloadgen.Loader[id.ID, V] {
+	return dataloadgen.NewLoader(func(ctx context.Context, ids []id.ID) ([]V, []error) {
+		found, err := fetch(ctx, ids)
+		if err != nil {
+			return nil, []error{err}
+		}
+		out := make([]V, len(ids))
+		for i, x := range ids {
+			out[i] = found[x]
+		}
+		return out, nil
+	}, settings...)
+}
+
+// Load reads one row through a loader; no id gives no row.
+func Load[T any](ctx context.Context, l *One[T], x id.ID) (*T, error) {
+	if x.IsZero() {
+		return nil, nil
+	}
+	return l.Load(ctx, x)
+}
+
+// LoadAll reads rows in the order of their ids, leaving out what is missing.
+func LoadAll[T any](ctx context.Context, l *One[T], ids []id.ID) ([]*T, error) {
+	rows, err := l.LoadAll(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*T, 0, len(rows))
+	for _, r := range rows {
+		if r != nil {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+type key struct{}
+
+// From is the loaders of the answer being made.
+func From(ctx context.Context) *Loaders { return ctx.Value(key{}).(*Loaders) }
+
+// Extension gives every answer its own loaders.
+type Extension struct{ Sources *Sources }
+
+// ExtensionName implements graphql.HandlerExtension.
+func (Extension) ExtensionName() string { return "Loaders" }
+
+// Validate implements graphql.HandlerExtension.
+func (Extension) Validate(graphql.ExecutableSchema) error { return nil }
+
+// InterceptResponse implements graphql.ResponseInterceptor.
+func (e Extension) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	return next(context.WithValue(ctx, key{}, New(e.Sources)))
+}
