@@ -37,7 +37,7 @@ func discharge(key string, l *Log) {
 	}
 }
 
-// poke wakes one relay of this process; a lost poke costs one sweep, never an event.
+// poke wakes the relay of this process (a test may have several); a lost poke costs one sweep, never an event.
 func poke(key string) {
 	running.RLock()
 	defer running.RUnlock()
