@@ -35,7 +35,7 @@ func attacks() map[string]struct{ query, code string } {
 		"200 levels of friends":               {"{viewer" + strings.Repeat("{friends", 200) + "{id}" + strings.Repeat("}", 201), limit},
 		"18 levels of friends":                {"{viewer" + strings.Repeat("{friends", 18) + "{id}" + strings.Repeat("}", 19), limit},
 		"26 fragments that double each other": {bomb.String(), limit},
-		"a fragment of itself":                {"{ ...A } fragment A on Query { ...A }", "INVALID"},
+		"a fragment of itself":                {"{ ...A } fragment A on Query { ...A }", valid},
 		"1 000 aliases":                       {"{" + numbered("a%d: ping ", 1000) + "}", limit},
 		"10 000 sign-ins by alias":            {"mutation {" + numbered(`a%d: signIn(name: "ann", password: "x") `, 10_000) + "}", limit},
 		"100 mutations":                       {"mutation {" + numbered(`a%d: touch(id: "%[1]d") `, 100) + "}", limit},
@@ -50,6 +50,8 @@ func attacks() map[string]struct{ query, code string } {
 		"a long list in an argument":          {"{ weigh(values: [" + strings.Repeat("1,", 10_000) + "]) }", limit},
 		"1 000 operations":                    {numbered("query q%d { ping } ", 1000), limit},
 		"1 000 fragments":                     {"{ ping }" + numbered("fragment f%d on Query { ping } ", 1000), limit},
+		"900 unknown fragments":               {"{" + numbered("...G%d ", 900) + "}", valid},
+		"900 fields that merge":               {"{ viewer {" + strings.Repeat("friends {"+strings.Repeat(" id ", 29)+"} ", 29) + "} }", limit},
 		"1 000 variables":                     {"query q(" + numbered("$v%d: Int ", 1000) + ") { ping }", limit},
 		"a page of ten million":               {"{ calls(first: 10000000) { nodes { id } } }", limit},
 		"pages in lists":                      {"{ viewer { friends { friends { calls(first: 1000) { nodes { id legs { id } } } } } } }", limit},
@@ -114,6 +116,9 @@ func TestAnonymousAreHeldToStricterLimits(t *testing.T) {
 		if got := anonymous(query); got.code() != "LIMIT_REACHED" {
 			t.Errorf("%s: %s", why, got.body)
 		}
+	}
+	if got := anonymous(`{ ping } #` + strings.Repeat("x", 32<<10)); got.status != 413 {
+		t.Errorf("a long body: %d", got.status)
 	}
 	if got := anonymous(`{ __schema { queryType { name } } }`); got.code() != "LIMIT_REACHED" && got.code() != "FORBIDDEN" {
 		t.Errorf("introspection: %s", got.body)
@@ -225,9 +230,18 @@ func TestNothingOfARefusedBodyIsRepeated(t *testing.T) {
 func TestHugeVariablesWithinTheLimitAreTaken(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	values := strings.TrimSuffix(strings.Repeat("1,", 400_000), ",")
-	got := s.raw(`{"query":"query q($v: [Int!]!) { weigh(values: $v) }","variables":{"v":[` + values + `]}}`)
-	if string(got.data["weigh"]) != "400000" {
+	weigh := func(n int) reply {
+		values := strings.TrimSuffix(strings.Repeat("1,", n), ",")
+		return s.raw(`{"query":"query q($v: [Int!]!) { weigh(values: $v) }","variables":{"v":[` + values + `]}}`)
+	}
+	if got := weigh(19_000); string(got.data["weigh"]) != "19000" {
+		t.Errorf("%.200s", got.body)
+	}
+	if got := weigh(400_000); got.status != 400 || got.code() != "LIMIT_REACHED" {
+		t.Errorf("%.200s", got.body)
+	}
+	text := strings.Repeat("x", 1_000_000)
+	if got := s.raw(`{"query":"query q($t: String!) { echo(text: $t) }","variables":{"t":"` + text + `"}}`); len(got.data["echo"]) != 1_000_002 {
 		t.Errorf("%.200s", got.body)
 	}
 }

@@ -93,7 +93,7 @@ func coded(list gqlerror.List, code string) gqlerror.List {
 }
 
 // refuse is a request error of our own.
-func refuse(err error) gqlerror.List { return gqlerror.List{gqlerror.Wrap(err)} }
+func refuse(err error) gqlerror.List { return gqlerror.List{gqlerror.WrapIfUnwrapped(err)} }
 
 type preparedKey struct{}
 

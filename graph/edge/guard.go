@@ -95,7 +95,7 @@ func (e *Edge) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		p, err = e.fromURL(r.URL.RawQuery)
 	} else {
-		p, err = e.fromBody(w, r)
+		p, err = e.fromBody(w, r, anonymous)
 	}
 	if err != nil {
 		var status statusError
@@ -256,7 +256,7 @@ type statusError struct {
 }
 
 // fromBody reads a POST.
-func (e *Edge) fromBody(w http.ResponseWriter, r *http.Request) (*params, error) {
+func (e *Edge) fromBody(w http.ResponseWriter, r *http.Request, anonymous bool) (*params, error) {
 	media, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset, given := parameters["charset"]
 	if err != nil || media != typeJSON || given && !strings.EqualFold(charset, "utf-8") {
@@ -265,11 +265,15 @@ func (e *Edge) fromBody(w http.ResponseWriter, r *http.Request) (*params, error)
 	if c := r.Header.Get("Content-Encoding"); c != "" && !strings.EqualFold(c, "identity") {
 		return nil, statusError{http.StatusUnsupportedMediaType, errs.New(errs.Unsupported, "send the body uncompressed")}
 	}
-	tooLong := statusError{http.StatusRequestEntityTooLarge, errs.New(errs.LimitReached, "the body is too long; %d bytes are allowed", e.limits.Body)}
-	if r.ContentLength > e.limits.Body {
+	most := e.limits.Body
+	if anonymous {
+		most = e.limits.AnonymousBody
+	}
+	tooLong := statusError{http.StatusRequestEntityTooLarge, errs.New(errs.LimitReached, "the body is too long; %d bytes are allowed", most)}
+	if r.ContentLength > most {
 		return nil, tooLong
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, e.limits.Body))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var long *http.MaxBytesError
 	switch {
 	case errors.As(err, &long):
@@ -279,7 +283,7 @@ func (e *Edge) fromBody(w http.ResponseWriter, r *http.Request) (*params, error)
 	case err != nil:
 		return nil, errs.New(errs.Invalid, "the body could not be read")
 	}
-	return parse(body, e.limits.Nesting)
+	return e.parse(body)
 }
 
 // answer writes one HTTP answer in the negotiated form.

@@ -7,11 +7,13 @@ type Limits struct {
 	Signed    DocumentLimits // with a token
 	Anonymous DocumentLimits // without: enough to sign in
 
-	Body       int64         // bytes of a POST body; 1 MiB
-	Nesting    int           // levels of JSON in a body; 64
-	Errors     int           // errors in one answer; 50
-	Execution  time.Duration // for a query or mutation; 10 s
-	Concurrent int           // operations executed at once; 256
+	Body          int64         // bytes of a POST body; 1 MiB
+	AnonymousBody int64         // the same without a token; 32 KiB
+	Nesting       int           // levels of JSON in a body; 64
+	Values        int           // strings, numbers and so on in the variables; 20,000
+	Errors        int           // errors in one answer; 50
+	Execution     time.Duration // for a query or mutation; 10 s
+	Concurrent    int           // operations executed at once; 256
 
 	CachedDocuments int // parsed documents kept; 200
 	CachedBytes     int // and the bytes of their texts; 4 MiB
@@ -36,12 +38,12 @@ type DocumentLimits struct {
 	Operations         int // defined in the document
 	Fragments          int // defined in the document
 	Variables          int // defined by one operation
-	Nodes              int // fields after spreading all fragments
+	Nodes              int // fields after spreading all fragments, and selections in the text
 	Depth              int // fields inside fields
 	IntrospectionDepth int // the same below __schema and __type
 	Aliases            int
 	Directives         int
-	Repeats            int // selections of one response name side by side
+	Overlaps           int // pairs of selections that have one name in one place, and must be compared
 	RootFields         int // of a query
 	MutationFields     int // of a mutation
 	CostlyFields       int // of a mutation that costs money (Options.Costly)
@@ -52,19 +54,19 @@ type DocumentLimits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		// GraphiQL's introspection query has 300 tokens, 190 nodes and 15 levels; the
-		// largest screen of ours 60 nodes. The worst document within these bounds
+		// largest screen of ours some 100 nodes. The worst document found within these bounds
 		// is parsed and validated in a few milliseconds.
 		Signed: DocumentLimits{
 			Bytes: 64 << 10, Tokens: 4000, Operations: 10, Fragments: 50, Variables: 100, Nodes: 1000, Depth: 14,
-			IntrospectionDepth: 20, Aliases: 50, Directives: 50, Repeats: 30, RootFields: 20, MutationFields: 10,
+			IntrospectionDepth: 20, Aliases: 50, Directives: 50, Overlaps: 3000, RootFields: 20, MutationFields: 10,
 			CostlyFields: 1, Cost: 50_000,
 		},
 		Anonymous: DocumentLimits{
 			Bytes: 8 << 10, Tokens: 400, Operations: 1, Fragments: 5, Variables: 10, Nodes: 60, Depth: 6,
-			IntrospectionDepth: 1, Aliases: 3, Directives: 4, Repeats: 3, RootFields: 3, MutationFields: 1,
+			IntrospectionDepth: 1, Aliases: 3, Directives: 4, Overlaps: 10, RootFields: 3, MutationFields: 1,
 			CostlyFields: 1, Cost: 500,
 		},
-		Body: 1 << 20, Nesting: 64, Errors: 50, Execution: 10 * time.Second, Concurrent: 256,
+		Body: 1 << 20, AnonymousBody: 32 << 10, Nesting: 64, Values: 20_000, Errors: 50, Execution: 10 * time.Second, Concurrent: 256,
 		CachedDocuments: 200, CachedBytes: 4 << 20,
 		Streams: 10_000, StreamsPerIdentity: 20, OpeningPerAddress: 100, SocketInit: 3 * time.Second, Ping: 10 * time.Second,
 		Write: 10 * time.Second, Frame: 64 << 10, SocketOperations: 50, QueuedMessages: 256, QueuedBytes: 4 << 20,
@@ -76,6 +78,8 @@ func (l Limits) withDefaults() Limits {
 	l.Signed.fill(d.Signed)
 	l.Anonymous.fill(d.Anonymous)
 	fill(&l.Body, d.Body)
+	fill(&l.AnonymousBody, d.AnonymousBody)
+	fill(&l.Values, d.Values)
 	fill(&l.Nesting, d.Nesting)
 	fill(&l.Errors, d.Errors)
 	fill(&l.Execution, d.Execution)
@@ -106,7 +110,7 @@ func (l *DocumentLimits) fill(d DocumentLimits) {
 	fill(&l.IntrospectionDepth, d.IntrospectionDepth)
 	fill(&l.Aliases, d.Aliases)
 	fill(&l.Directives, d.Directives)
-	fill(&l.Repeats, d.Repeats)
+	fill(&l.Overlaps, d.Overlaps)
 	fill(&l.RootFields, d.RootFields)
 	fill(&l.MutationFields, d.MutationFields)
 	fill(&l.CostlyFields, d.CostlyFields)

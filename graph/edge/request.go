@@ -20,15 +20,15 @@ func malformed(what string) error { return errs.New(errs.Invalid, "%s", what) }
 // parse reads exactly one JSON object with the members of a GraphQL request.
 // Unknown members are ignored, as the specification wants; known ones are typed, and
 // may come once only, so that two readers of one body never see two requests.
-func parse(body []byte, nesting int) (*params, error) {
-	members, err := object(body, nesting)
+func (e *Edge) parse(body []byte) (*params, error) {
+	members, err := object(body, e.limits.Nesting)
 	if err != nil {
 		return nil, err
 	}
-	return request(members)
+	return e.request(members)
 }
 
-func request(members map[string]json.RawMessage) (*params, error) {
+func (e *Edge) request(members map[string]json.RawMessage) (*params, error) {
 	p := &params{}
 	text := func(name string, into *string) (given bool, err error) {
 		raw := members[name]
@@ -53,17 +53,17 @@ func request(members map[string]json.RawMessage) (*params, error) {
 	if _, err := text("operationName", &p.OperationName); err != nil {
 		return nil, err
 	}
-	if p.Variables, err = mapping(members["variables"], "variables"); err != nil {
+	if p.Variables, err = e.mapping(members["variables"], "variables"); err != nil {
 		return nil, err
 	}
-	if p.Extensions, err = mapping(members["extensions"], "extensions"); err != nil {
+	if p.Extensions, err = e.mapping(members["extensions"], "extensions"); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
 // mapping decodes a member that is an object, null or absent. Numbers keep their digits.
-func mapping(raw json.RawMessage, name string) (map[string]any, error) {
+func (e *Edge) mapping(raw json.RawMessage, name string) (map[string]any, error) {
 	if raw == nil || string(raw) == "null" {
 		return nil, nil
 	}
@@ -76,30 +76,34 @@ func mapping(raw json.RawMessage, name string) (map[string]any, error) {
 	if err := d.Decode(&m); err != nil {
 		return nil, malformed(name + " must be an object")
 	}
-	if containsNUL(m) {
+	values, pure := inspect(m)
+	if !pure {
 		return nil, malformed(name + " must not contain NUL") // PostgreSQL stores none
+	}
+	if values > e.limits.Values { // coercing them costs far more than reading them
+		return nil, errs.New(errs.LimitReached, "%s has too many values; %d are allowed", name, e.limits.Values)
 	}
 	return m, nil
 }
 
-func containsNUL(v any) bool {
+// inspect counts the values in v; pure is false when a text among them contains NUL.
+func inspect(v any) (values int, pure bool) {
+	values, pure = 1, true
 	switch x := v.(type) {
 	case string:
-		return strings.IndexByte(x, 0) >= 0
+		pure = strings.IndexByte(x, 0) < 0
 	case []any:
 		for _, each := range x {
-			if containsNUL(each) {
-				return true
-			}
+			n, ok := inspect(each)
+			values, pure = values+n, pure && ok
 		}
 	case map[string]any:
 		for key, each := range x {
-			if strings.IndexByte(key, 0) >= 0 || containsNUL(each) {
-				return true
-			}
+			n, ok := inspect(each)
+			values, pure = values+n, pure && ok && strings.IndexByte(key, 0) < 0
 		}
 	}
-	return false
+	return values, pure
 }
 
 var knownMembers = map[string]bool{
@@ -212,7 +216,7 @@ func (e *Edge) fromURL(raw string) (*params, error) {
 		}
 		members[name] = trimmed
 	}
-	return request(members)
+	return e.request(members)
 }
 
 // appendResponse writes an answer without decoding the data again.

@@ -1,7 +1,9 @@
 package edge
 
 import (
+	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"switchboard/internal/errs"
 )
@@ -35,8 +37,17 @@ func (s *shape) add(o shape) {
 type walker struct {
 	limits    *DocumentLimits
 	fragments map[string]*measured
-	visits    int // selections looked at: the whole work done
-	written   int // fields in the text
+	visits    int // selections looked at
+	pairs     int // of one name in one place
+	merged    int // fields looked at to count them
+}
+
+// malformedDocument is a fault that validation would find as well, but later and at a
+// higher price.
+func malformedDocument(what string) error {
+	err := gqlerror.Errorf("%s", what)
+	errcode.Set(err, errcode.ValidationFailed)
+	return err
 }
 
 type measured struct {
@@ -60,7 +71,7 @@ func (w *walker) document(doc *ast.QueryDocument) (map[*ast.OperationDefinition]
 	w.fragments = make(map[string]*measured, len(doc.Fragments))
 	for _, f := range doc.Fragments {
 		if w.fragments[f.Name] != nil {
-			return nil, errs.New(errs.Invalid, "two fragments of the document have one name")
+			return nil, malformedDocument("two fragments of the document have one name")
 		}
 		w.fragments[f.Name] = &measured{definition: f}
 	}
@@ -69,7 +80,7 @@ func (w *walker) document(doc *ast.QueryDocument) (map[*ast.OperationDefinition]
 		if len(op.VariableDefinitions) > w.limits.Variables {
 			return nil, tooMuch("variables", w.limits.Variables)
 		}
-		s, err := w.set(op.SelectionSet, nil, 1)
+		s, err := w.set(op.SelectionSet, 1)
 		if err != nil {
 			return nil, err
 		}
@@ -89,8 +100,13 @@ func (w *walker) document(doc *ast.QueryDocument) (map[*ast.OperationDefinition]
 		}
 		shapes[op] = s
 	}
-	for _, f := range doc.Fragments { // those nobody spreads are validated as well
-		if _, err := w.fragment(f.Name, 1); err != nil {
+	for _, f := range w.fragments {
+		if f.state == 0 {
+			return nil, malformedDocument("the document defines a fragment that no operation spreads")
+		}
+	}
+	for _, op := range doc.Operations { // bounded now: what it spreads has at most Nodes fields
+		if err := w.overlaps(op.SelectionSet); err != nil {
 			return nil, err
 		}
 	}
@@ -113,50 +129,30 @@ func (w *walker) check(s shape) error {
 	return nil
 }
 
-// set measures one selection set. Inline fragments share the names of the set around
-// them, because that is how validation compares them.
-func (w *walker) set(set ast.SelectionSet, names map[string]int, level int) (shape, error) {
+// set measures one selection set.
+func (w *walker) set(set ast.SelectionSet, level int) (shape, error) {
 	var s shape
 	if level > w.limits.Depth+w.limits.IntrospectionDepth {
 		return s, errs.New(errs.LimitReached, "the document nests too deeply; %d levels are allowed", w.limits.Depth)
 	}
-	if names == nil && len(set) > 1 {
-		names = make(map[string]int, len(set))
-	}
-	seen := func(name string) error {
-		if names == nil {
-			return nil
-		}
-		names[name]++
-		if names[name] > w.limits.Repeats {
-			return tooMuch("selections of one name side by side", w.limits.Repeats)
-		}
-		return nil
-	}
 	for _, selection := range set {
-		w.visits++
+		if w.visits++; w.visits > w.limits.Nodes {
+			return s, tooMuch("fields", w.limits.Nodes)
+		}
 		var part shape
 		var err error
 		switch x := selection.(type) {
 		case *ast.Field:
 			part, err = w.field(x, level)
-			if err == nil {
-				err = seen(x.Alias)
-			}
 		case *ast.InlineFragment:
-			if names == nil {
-				names = map[string]int{}
-			}
-			if part, err = w.set(x.SelectionSet, names, level+1); err == nil {
+			if part, err = w.set(x.SelectionSet, level+1); err == nil {
 				part.directives = plus(part.directives, len(x.Directives))
 				err = deferred(x.Directives)
 			}
 		case *ast.FragmentSpread:
 			if part, err = w.fragment(x.Name, level+1); err == nil {
 				part.directives = plus(part.directives, len(x.Directives))
-				if err = deferred(x.Directives); err == nil {
-					err = seen("..." + x.Name)
-				}
+				err = deferred(x.Directives)
 			}
 		}
 		if err != nil {
@@ -171,11 +167,7 @@ func (w *walker) set(set ast.SelectionSet, names map[string]int, level int) (sha
 }
 
 func (w *walker) field(f *ast.Field, level int) (shape, error) {
-	w.written++
-	if w.written > w.limits.Nodes {
-		return shape{}, tooMuch("fields", w.limits.Nodes)
-	}
-	s, err := w.set(f.SelectionSet, nil, level+1)
+	s, err := w.set(f.SelectionSet, level+1)
 	if err != nil {
 		return s, err
 	}
@@ -196,21 +188,75 @@ func (w *walker) field(f *ast.Field, level int) (shape, error) {
 func (w *walker) fragment(name string, level int) (shape, error) {
 	m := w.fragments[name]
 	switch {
-	case m == nil: // validation says which one is unknown
-		return shape{}, nil
+	case m == nil:
+		return shape{}, malformedDocument("the document spreads a fragment that it does not define")
 	case m.state == 1:
-		return shape{}, errs.New(errs.Invalid, "a fragment of the document spreads itself")
+		return shape{}, malformedDocument("a fragment of the document spreads itself")
 	case m.state == 2:
 		return m.shape, nil
 	}
 	m.state = 1
-	s, err := w.set(m.definition.SelectionSet, nil, level)
+	s, err := w.set(m.definition.SelectionSet, level)
 	if err != nil {
 		return s, err
 	}
 	s.directives = plus(s.directives, len(m.definition.Directives))
 	m.shape, m.state = s, 2
 	return s, nil
+}
+
+// overlaps counts the pairs of fields that answer under one name in one place. Each is
+// compared with each when the document is validated, and their selections likewise, so
+// that a thousand fields can cost half a million comparisons.
+func (w *walker) overlaps(sets ...ast.SelectionSet) error {
+	type place struct {
+		fields int
+		below  []ast.SelectionSet
+	}
+	places := map[string]*place{}
+	var gather func(ast.SelectionSet) error
+	gather = func(set ast.SelectionSet) error {
+		for _, selection := range set {
+			var err error
+			switch x := selection.(type) {
+			case *ast.Field:
+				w.merged++
+				p := places[x.Alias]
+				if p == nil {
+					p = &place{}
+					places[x.Alias] = p
+				}
+				if w.pairs += p.fields; w.pairs > w.limits.Overlaps {
+					return errs.New(errs.LimitReached, "the document selects the same fields too often in one place")
+				}
+				p.fields++
+				if len(x.SelectionSet) > 0 {
+					p.below = append(p.below, x.SelectionSet)
+				}
+			case *ast.InlineFragment:
+				err = gather(x.SelectionSet)
+			case *ast.FragmentSpread:
+				err = gather(w.fragments[x.Name].definition.SelectionSet)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, set := range sets {
+		if err := gather(set); err != nil {
+			return err
+		}
+	}
+	for _, p := range places {
+		if len(p.below) > 0 {
+			if err := w.overlaps(p.below...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // deferred refuses @defer, which gqlparser's prelude declares and no transport here offers.

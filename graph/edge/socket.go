@@ -226,7 +226,7 @@ func (s *socket) init(payload json.RawMessage) {
 		s.close(closeTooManyInits, reasonTooManyInits)
 		return
 	}
-	headers, err := initToken(payload, s.header)
+	headers, err := s.edge.initToken(payload, s.header)
 	if err != nil {
 		s.invalid(err.Error())
 		return
@@ -275,8 +275,8 @@ func (s *socket) count() error {
 	return nil
 }
 
-func initToken(payload json.RawMessage, upgrade []string) (headers []string, err error) {
-	m, err := mapping(payload, "payload")
+func (e *Edge) initToken(payload json.RawMessage, upgrade []string) (headers []string, err error) {
+	m, err := e.mapping(payload, "payload")
 	if err != nil {
 		return nil, err
 	}
@@ -311,7 +311,7 @@ func (s *socket) subscribe(id string, payload json.RawMessage) {
 		s.invalid(err.Error())
 		return
 	}
-	p, err := request(members)
+	p, err := s.edge.request(members)
 	if err != nil {
 		s.invalid(err.Error())
 		return

@@ -160,7 +160,7 @@ func (s *stage) do(r *http.Request) reply {
 		Data   json.RawMessage
 		Errors []problem
 	}
-	if strings.Contains(response.Header.Get("Content-Type"), "json") {
+	if strings.Contains(response.Header.Get("Content-Type"), "json") && len(body) > 0 {
 		if err := json.Unmarshal(body, &decoded); err != nil {
 			s.t.Fatalf("answer is no JSON: %v: %s", err, body)
 		}
