@@ -53,6 +53,9 @@ func (e *Edge) present(ctx context.Context, err error) *gqlerror.Error {
 	if shown.Extensions == nil {
 		shown.Extensions = map[string]any{}
 	}
+	if shown.Extensions["code"] == nil {
+		shown.Extensions["code"] = string(errs.Invalid)
+	}
 	if r.ID != "" {
 		shown.Extensions["requestId"] = r.ID
 	}

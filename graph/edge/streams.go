@@ -16,6 +16,7 @@ type streams struct {
 	total  int
 	most   int
 	waiter []chan struct{} // closed when total is zero
+	closed bool            // gone was asked for: nobody enters any more
 }
 
 func (s *streams) init(most int) { s.most, s.open = most, map[string]int{} }
@@ -24,7 +25,7 @@ func (s *streams) init(most int) { s.most, s.open = most, map[string]int{} }
 func (s *streams) enter(key string, most int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.total >= s.most {
+	if s.closed || s.total >= s.most {
 		return errs.New(errs.Unavailable, "too many streams are open on this server; try again")
 	}
 	if s.open[key] >= most {
@@ -74,10 +75,11 @@ func (s *streams) count() int {
 	return s.total
 }
 
-// gone is closed when no stream is open.
+// gone lets nobody in any more; the channel is closed when no stream is open.
 func (s *streams) gone() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
 	c := make(chan struct{})
 	if s.total == 0 {
 		close(c)
