@@ -1,0 +1,156 @@
+package emulator
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+func (e *Emulator) recordingJSON(r *recording) map[string]any {
+	a := r.call.account.sid
+	uri := "/2010-04-01/Accounts/" + a + "/Recordings/" + r.sid
+	body := map[string]any{
+		"sid": r.sid, "account_sid": a, "call_sid": r.call.sid, "conference_sid": nil, "api_version": "2010-04-01", "channels": r.channels, "source": r.source,
+		"status": r.status, "track": r.track, "date_created": rfc2822(r.started), "date_updated": rfc2822(r.updated), "start_time": rfc2822(r.started),
+		"duration": "-1", "price": nil, "price_unit": "USD", "error_code": nil, "encryption_details": nil, "uri": uri + ".json", "media_url": e.recordingURL(r),
+		"subresource_uris": map[string]any{"transcriptions": uri + "/Transcriptions.json", "add_on_results": uri + "/AddOnResults.json"},
+	}
+	if r.status == completed || r.status == deleted {
+		body["duration"] = itoa(r.duration)
+	}
+	return body
+}
+
+// recordings is Recordings of an account, or of one call.
+func (e *Emulator) recordings(q *request, c *call) result {
+	if len(q.path) == 1 {
+		switch {
+		case q.Method == http.MethodGet:
+			return e.listRecordings(q, c)
+		case q.Method == http.MethodPost && c != nil:
+			if c.status != inProgress {
+				return fail(21220, "Requested resource is not eligible for recording")
+			}
+			return created(e.recordingJSON(e.startRecording(c, *recordRequestOf(q, "StartCallRecordingAPI", "do-not-trim"))))
+		}
+		return e.unknownPath(q)
+	}
+	if len(q.path) > 2 {
+		return e.unknownPath(q)
+	}
+	sid, ext, _ := strings.Cut(q.path[1], ".")
+	var r *recording
+	if q.path[1] == "Twilio.CURRENT" && c != nil {
+		n := 0
+		for _, x := range c.recordings {
+			if x.active() {
+				r = x
+				n++
+			}
+		}
+		if n != 1 { // works only when exactly one is active
+			return q.notFound()
+		}
+		ext = "json"
+	} else if r = e.recBy[sid]; r == nil || r.call.account != q.account || c != nil && r.call != c {
+		return q.notFound()
+	}
+	// The .json was cut off before: what is left is the name alone (metadata when it came
+	// with .json) or a media extension.
+	isMedia := c == nil && !strings.HasSuffix(q.URL.Path, ".json")
+	switch {
+	case isMedia && (q.Method == http.MethodGet || q.Method == http.MethodHead):
+		return e.recordingMedia(q, r, ext)
+	case q.Method == http.MethodGet:
+		if r.gone && q.get("IncludeSoftDeleted") != "true" {
+			return q.notFound()
+		}
+		return ok(e.recordingJSON(r))
+	case q.Method == http.MethodDelete:
+		return e.deleteRecording(q, r)
+	case q.Method == http.MethodPost && c != nil:
+		return e.updateRecording(q, r)
+	}
+	return e.unknownPath(q)
+}
+
+func (e *Emulator) listRecordings(q *request, c *call) result {
+	var list []*recording
+	for _, r := range newestFirst(e.recs) {
+		if r.call.account != q.account || c != nil && r.call != c || r.gone && q.get("IncludeSoftDeleted") != "true" {
+			continue
+		}
+		if sid := q.get("CallSid"); sid != "" && r.call.sid != sid || !inWindow(q, "DateCreated", r.started) {
+			continue
+		}
+		list = append(list, r)
+	}
+	return page(q, "recordings", list, func(r *recording) string { return r.sid }, e.recordingJSON)
+}
+
+func (e *Emulator) updateRecording(q *request, r *recording) result {
+	if !r.active() {
+		return fail(21220, "Recording is not in-progress")
+	}
+	switch q.get("Status") {
+	case paused:
+		e.pauseRecording(r, q.get("PauseBehavior") == "skip")
+	case inProgress:
+		e.resumeRecording(r)
+	case stopped:
+		e.stopRecording(r)
+		body := e.recordingJSON(r)
+		body["status"] = stopped
+		return ok(body)
+	default:
+		return fail(20001, "Status must be paused, in-progress or stopped")
+	}
+	return ok(e.recordingJSON(r))
+}
+
+func (e *Emulator) deleteRecording(q *request, r *recording) result {
+	if r.gone {
+		return q.notFound()
+	}
+	if r.active() {
+		return fail(20409, "a recording in progress cannot be deleted")
+	}
+	r.gone, r.status, r.updated = true, deleted, e.at
+	r.sound = [2][]span{}
+	return gone()
+}
+
+// recordingMedia serves the sound of a finished recording.
+func (e *Emulator) recordingMedia(q *request, r *recording, ext string) result {
+	if r.gone || r.status != completed || ext != "" && ext != "wav" && ext != "mp3" {
+		return q.notFound()
+	}
+	f := file{length: r.length, sound: r.sound, stereo: r.channels == 2}
+	switch n, err := strconv.Atoi(q.query.Get("RequestedChannels")); {
+	case err != nil:
+	case n == 2 && r.channels == 1:
+		return fail(20001, "this recording has one channel")
+	case n == 1 || n == 2:
+		f.stereo = n == 2
+	default:
+		return fail(20001, "RequestedChannels must be 1 or 2")
+	}
+	head := q.Method == http.MethodHead
+	return result{raw: func(w http.ResponseWriter) {
+		if ext == "mp3" {
+			w.Header().Set("Content-Type", "audio/mpeg")
+			w.Header().Set("Content-Length", itoa(f.mp3Size()))
+			w.WriteHeader(200)
+			if !head {
+				_ = f.writeMP3(w) // the reader is gone: nothing to be done
+			}
+			return
+		}
+		w.Header().Set("Content-Type", "audio/x-wav")
+		w.Header().Set("Content-Length", itoa(f.wavSize()))
+		w.WriteHeader(200)
+		if !head {
+			_ = f.writeWAV(w)
+		}
+	}}
+}
