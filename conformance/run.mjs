@@ -315,7 +315,7 @@ async function auditSockets() {
       await rule();
       results.push({ name });
     } catch (err) {
-      results.push({ name, problem: err.message ?? String(err) });
+      results.push({ name, problem: err.code ? `closed with ${err.code} ${err.reason}` : (err.message ?? JSON.stringify(err)) });
     }
   }
   report('graphql-transport-ws', results);

@@ -32,7 +32,6 @@ func TestConformanceSuitePasses(t *testing.T) {
 			}
 			return edge.Identity{Key: "ann", MayIntrospect: true}, nil
 		}
-		o.Limits.SocketInit = 500 * time.Millisecond
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
