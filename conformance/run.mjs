@@ -139,6 +139,7 @@ function client(extra = {}) {
     url: wsURL,
     webSocketImpl: WebSocket,
     retryAttempts: 0,
+    onNonLazyError: () => {}, // the check reports it
     connectionParams: { Authorization: `Bearer ${options.token}` },
     ...extra,
   });

@@ -174,6 +174,9 @@ func (e *Edge) Shutdown(ctx context.Context) error {
 	}
 }
 
+// Streams is how many sockets and event streams are open, for a gauge.
+func (e *Edge) Streams() int { return e.streams.count() }
+
 func (e *Edge) isDraining() bool {
 	select {
 	case <-e.draining:

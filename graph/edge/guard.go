@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net"
@@ -384,5 +383,3 @@ func HTTPServer(h http.Handler) *http.Server {
 		MaxHeaderBytes:    16 << 10,
 	}
 }
-
-func (e *Edge) String() string { return fmt.Sprintf("edge(%d streams)", e.streams.count()) }

@@ -476,6 +476,9 @@ func TestLeavingEndsEverythingOfASocket(t *testing.T) {
 		w.subscribe("2", `{ waits }`)
 		<-s.schema.Began
 		<-s.schema.Began
+		if s.edge.Streams() == 0 {
+			t.Fatal("an open socket is not counted")
+		}
 		_ = w.conn.CloseNow()
 		<-s.schema.Ended
 		<-s.schema.Ended
