@@ -484,17 +484,6 @@ func spawnWatched(s spawning) (*postmaster, error) {
 // port only names the socket; nothing listens on a network.
 const port = "5432"
 
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
-
 // explain makes one line of what a program printed.
 func explain(out string, err error) string {
 	lines := strings.FieldsFunc(out, func(r rune) bool { return r == '\n' })

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/uptrace/bun"
@@ -80,4 +81,16 @@ func Exec(ctx context.Context, q bun.IDB, query string, args ...any) (int64, err
 
 func withCache(args []any) []any {
 	return append([]any{pgx.QueryExecModeCacheStatement}, args...)
+}
+
+// pause waits in real time.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }

@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -43,50 +42,42 @@ func (d *DB) InTxAgain(ctx context.Context, fn func(ctx context.Context, tx *Tx)
 		if attempt == 3 || !inTheWay(err) {
 			return Translate(err)
 		}
-		wake, stop := d.clockless(time.Duration(attempt) * time.Duration(2+rand.IntN(8)) * time.Millisecond)
-		select {
-		case <-wake:
-		case <-ctx.Done():
-			stop()
-			return ctx.Err()
+		// Real time: PostgreSQL's does not stand still with the clock of a test.
+		if err := pause(ctx, time.Duration(attempt*(2+rand.IntN(8)))*time.Millisecond); err != nil {
+			return err
 		}
 	}
 }
 
-// clockless waits real time: a deadlock resolves in PostgreSQL's time, which
-// does not stand still with the clock of a test.
-func (d *DB) clockless(t time.Duration) (<-chan time.Time, func() bool) {
-	timer := time.NewTimer(t)
-	return timer.C, timer.Stop
-}
-
 func (d *DB) run(ctx context.Context, b *bun.DB, fn func(ctx context.Context, tx *Tx) error) error {
-	conn, err := b.Conn(ctx)
-	if err != nil {
-		return err
-	}
 	tx := &Tx{Now: d.clock.Now().UTC().Truncate(time.Microsecond)} // what timestamptz keeps
-	err = conn.Raw(func(driver any) error {
-		tx.conn = driver.(*stdlib.Conn).Conn()
-		return nil
-	})
-	if err == nil {
-		err = conn.RunInTx(ctx, nil, func(ctx context.Context, inner bun.Tx) error {
-			tx.Tx = inner
-			return fn(ctx, tx)
-		})
-	}
 	// The connection goes back before the hooks run, so that a hook may use the pool.
-	if e := conn.Close(); err == nil && e != nil && !errors.Is(e, context.Canceled) {
-		err = nil // committed: the connection's end is the pool's business
-	}
-	if err != nil {
+	if err := tx.run(ctx, b, fn); err != nil {
 		return err
 	}
 	for _, hook := range tx.after {
 		hook()
 	}
 	return nil
+}
+
+func (t *Tx) run(ctx context.Context, b *bun.DB, fn func(ctx context.Context, tx *Tx) error) error {
+	conn, err := b.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // whether the transaction held is told by COMMIT
+	err = conn.Raw(func(driver any) error {
+		t.conn = driver.(*stdlib.Conn).Conn()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return conn.RunInTx(ctx, nil, func(ctx context.Context, inner bun.Tx) error {
+		t.Tx = inner
+		return fn(ctx, t)
+	})
 }
 
 // AfterCommit has fn called after a successful commit, in the order of the

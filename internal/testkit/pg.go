@@ -74,6 +74,28 @@ func URL(t testing.TB) string {
 	return s.url(name)
 }
 
+// AdminURL is a login that may make databases and roles: a superuser, unless the
+// server is somebody else's.
+func AdminURL(t testing.TB) string {
+	t.Helper()
+	s, err := theServer()
+	if err != nil {
+		t.Fatalf("testkit: %v", err)
+	}
+	return s.admin.Config().ConnString()
+}
+
+// Image is the data folder of a stopped cluster with a migrated database, to be
+// copied (db.ClusterOptions.From) by tests that run clusters of their own.
+func Image(t testing.TB) string {
+	t.Helper()
+	dir, err := image(t.Context())
+	if err != nil {
+		t.Fatalf("testkit: %v", err)
+	}
+	return dir
+}
+
 // Main runs a package's tests, stops the cluster and then fails if a goroutine
 // is left over:
 //
