@@ -1,0 +1,220 @@
+package call
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"switchboard/internal/id"
+	"switchboard/internal/phone"
+	"switchboard/internal/route"
+)
+
+// FactKind is what a fact tells.
+type FactKind string
+
+// The kinds of fact.
+const (
+	FactStarted         FactKind = "STARTED"          // the call came in, or a person started it
+	FactStep            FactKind = "STEP"             // a step of the route was served
+	FactLegStatus       FactKind = "LEG_STATUS"       // a child leg changed
+	FactCallStatus      FactKind = "CALL_STATUS"      // the call at Twilio, its first leg, changed
+	FactDialResult      FactKind = "DIAL_RESULT"      // a <Dial> is over
+	FactRecordingStatus FactKind = "RECORDING_STATUS" // a recording changed
+	FactRecordResult    FactKind = "RECORD_RESULT"    // a <Record> is over
+	FactCommand         FactKind = "COMMAND"          // a person declined, hung up or wrote something
+	FactRESTRequest     FactKind = "REST_REQUEST"     // we are about to ask Twilio to dial
+	FactRESTAnswer      FactKind = "REST_ANSWER"      // what Twilio answered
+	FactReconciled      FactKind = "RECONCILED"       // Twilio was asked what became of it
+)
+
+// Fact is one thing that is known about a call. At is the time its source gives,
+// else when it was first stored. A second fact with the same Key is the same fact.
+type Fact struct {
+	Key  string
+	Kind FactKind
+	At   time.Time
+	Data FactData
+}
+
+// FactData is what facts hold; each kind uses some of the fields.
+type FactData struct {
+	Start *Start `json:"start,omitempty"`
+
+	Leg      id.ID  `json:"leg,omitzero"`
+	Step     int    `json:"step,omitempty"`
+	SID      string `json:"sid,omitempty"`
+	Status   string `json:"status,omitempty"` // Twilio's word
+	Parent   string `json:"parent,omitempty"` // the state of the first leg at that moment, Twilio's word
+	Sequence *int   `json:"seq,omitempty"`
+	Seconds  *int   `json:"seconds,omitempty"`
+	SIPCode  int    `json:"sip,omitempty"`
+	Error    int    `json:"error,omitempty"`
+	Bridged  *bool  `json:"bridged,omitempty"`
+
+	Channels  int       `json:"channels,omitempty"`
+	StartedAt time.Time `json:"startedAt,omitzero"`
+	Source    string    `json:"source,omitempty"`
+
+	Command Command `json:"command,omitempty"`
+	By      id.ID   `json:"by,omitzero"`
+	Change  *Change `json:"change,omitempty"`
+}
+
+// Command is what a person did.
+type Command string
+
+// The commands.
+const (
+	CommandDecline Command = "DECLINE"
+	CommandHangUp  Command = "HANG_UP"
+	CommandUpdate  Command = "UPDATE"
+)
+
+// Change is what a person wrote about a call. Nil keeps; empty clears.
+type Change struct {
+	Outcome *string `json:"outcome,omitempty"`
+	Notes   *string `json:"notes,omitempty"`
+	Contact *id.ID  `json:"contact,omitempty"`
+	Record  *id.ID  `json:"record,omitempty"`
+}
+
+// Start is how a call began, with every setting that it will need: a rebuild
+// reads this and never today's settings.
+type Start struct {
+	Organization   id.ID                    `json:"org"`
+	Call           id.ID                    `json:"call"`
+	Connection     id.ID                    `json:"connection"`
+	Direction      Direction                `json:"direction"`
+	SID            string                   `json:"sid,omitempty"`
+	From           string                   `json:"from"`
+	To             string                   `json:"to"`
+	Number         id.ID                    `json:"number,omitzero"`
+	Branch         id.ID                    `json:"branch,omitzero"`
+	Contact        id.ID                    `json:"contact,omitzero"`
+	Record         id.ID                    `json:"record,omitzero"`
+	Campaign       id.ID                    `json:"campaign,omitzero"`
+	User           id.ID                    `json:"user,omitzero"`
+	CallerID       phone.E164               `json:"callerId,omitempty"`
+	CallerIDReason route.NumberChoiceReason `json:"callerIdReason,omitempty"`
+	CallerLeg      id.ID                    `json:"callerLeg,omitzero"` // inbound
+	Decision       *route.Decision          `json:"decision,omitempty"` // inbound
+	Agent          *route.Target            `json:"agent,omitempty"`    // outbound: rung first
+	Callee         *route.Target            `json:"callee,omitempty"`   // outbound: rung then
+	Plan           Plan                     `json:"plan"`
+}
+
+// Plan is the settings of the number that a call goes by.
+type Plan struct {
+	Record         RecordMode `json:"record,omitempty"`
+	Welcome        Prompt     `json:"welcome,omitzero"`
+	Farewell       Prompt     `json:"farewell,omitzero"`
+	Greeting       Prompt     `json:"greeting,omitzero"`
+	Voice          string     `json:"voice,omitempty"`
+	Language       string     `json:"language,omitempty"`
+	VoicemailMax   int        `json:"voicemailMax,omitempty"`
+	VoicemailOwner id.ID      `json:"voicemailOwner,omitzero"`
+	ShowOffice     bool       `json:"showOffice,omitempty"` // D15
+	RingSeconds    int        `json:"ringSeconds,omitempty"`
+}
+
+// Prompt is what a caller hears: audio, by its public token, wins over text (R127).
+type Prompt struct {
+	Text  string `json:"text,omitempty"`
+	Audio string `json:"audio,omitempty"`
+}
+
+// Given reports whether there is anything to hear.
+func (p Prompt) Given() bool { return p != Prompt{} }
+
+// RecordMode is when a call is recorded (R111-R114); empty is off.
+type RecordMode string
+
+// The modes.
+const (
+	RecordOff             RecordMode = "OFF"
+	RecordFromRinging     RecordMode = "FROM_RINGING"
+	RecordFromAnswer      RecordMode = "FROM_ANSWER"
+	RecordFromRingingDual RecordMode = "FROM_RINGING_DUAL"
+	RecordFromAnswerDual  RecordMode = "FROM_ANSWER_DUAL"
+)
+
+// attribute is the mode in TwiML.
+func (m RecordMode) attribute() string {
+	switch m {
+	case "", RecordOff:
+		return ""
+	}
+	return "record-" + strings.ToLower(strings.ReplaceAll(string(m), "_", "-"))
+}
+
+// Twilio's words for the state of a leg, in the order in which they can come.
+const (
+	wordQueued     = "queued"
+	wordInitiated  = "initiated"
+	wordRinging    = "ringing"
+	wordInProgress = "in-progress"
+	wordCompleted  = "completed"
+	wordBusy       = "busy"
+	wordFailed     = "failed"
+	wordNoAnswer   = "no-answer"
+	wordCanceled   = "canceled"
+	wordAbsent     = "absent"
+)
+
+// rank orders Twilio's words: a lower one never overwrites a higher one.
+func rank(word string) int {
+	switch word {
+	case wordQueued:
+		return 0
+	case wordInitiated:
+		return 1
+	case wordRinging:
+		return 2
+	case wordInProgress:
+		return 3
+	case wordCompleted, wordBusy, wordFailed, wordNoAnswer, wordCanceled, wordAbsent:
+		return 4
+	}
+	return -1
+}
+
+// over reports whether a leg with this word has ended.
+func over(word string) bool { return rank(word) == 4 }
+
+var kindRank = map[FactKind]int{
+	FactStarted: 0, FactRESTRequest: 1, FactRESTAnswer: 2, FactStep: 3, FactCallStatus: 4, FactLegStatus: 5,
+	FactCommand: 6, FactDialResult: 7, FactRecordingStatus: 8, FactRecordResult: 9, FactReconciled: 10,
+}
+
+// canonical puts the facts into the one order in which they are folded, each once.
+func canonical(facts []Fact) []Fact {
+	all := slices.Clone(facts)
+	slices.SortFunc(all, func(a, b Fact) int {
+		if c := cmp.Or(a.At.Compare(b.At), cmp.Compare(rank(a.Data.Status), rank(b.Data.Status)), cmp.Compare(kindRank[a.Kind], kindRank[b.Kind]),
+			cmp.Compare(value(a.Data.Sequence), value(b.Data.Sequence)), cmp.Compare(a.Key, b.Key)); c != 0 {
+			return c
+		}
+		// The same fact twice, or one that was told in two ways: settled by its text.
+		x, _ := json.Marshal(a.Data)
+		y, _ := json.Marshal(b.Data)
+		return cmp.Compare(string(x), string(y))
+	})
+	seen := make(map[string]bool, len(all))
+	return slices.DeleteFunc(all, func(f Fact) bool {
+		if seen[f.Key] {
+			return true
+		}
+		seen[f.Key] = true
+		return false
+	})
+}
+
+func value(n *int) int {
+	if n == nil {
+		return 0
+	}
+	return *n
+}

@@ -1,0 +1,580 @@
+package call
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"switchboard/internal/id"
+	"switchboard/internal/route"
+)
+
+// State is a call as its facts tell it. Two States are equal when their rows
+// are, apart from ids of recordings and voicemails, created_at and updated_at.
+type State struct {
+	Call       Call
+	Decision   *route.Decision
+	Plan       Plan
+	Legs       []Leg // in the order in which they were started
+	Recordings []Recorded
+	Voicemail  *LeftVoicemail
+	// DueAt is when Twilio must be asked, should nothing more be heard.
+	DueAt *time.Time
+	// Step is the last step of the route that was served, from 1.
+	Step int
+
+	callee *route.Target
+}
+
+// Recorded is a recording as far as facts tell.
+type Recorded struct {
+	SID             string
+	ForVoicemail    bool
+	Status          string // Twilio's word: in-progress, completed, absent, failed
+	Channels        int
+	StartedAt       time.Time
+	OffsetSeconds   int
+	DurationSeconds *int
+}
+
+// LeftVoicemail is a voicemail that was left.
+type LeftVoicemail struct {
+	RecordingSID    string
+	DurationSeconds *int
+	ReceivedAt      time.Time
+	OwnerID         id.ID
+}
+
+// Transitions is the one table of how a call's status changes: from a status to
+// those that can follow. The empty status is a call that does not exist yet.
+var Transitions = map[Status][]Status{
+	"":         {Queued, Ringing, Rejected},
+	Queued:     {Ringing, Canceled, Failed},
+	Ringing:    {InProgress, Missed, Busy, Failed, Canceled},
+	InProgress: {Completed, Voicemail, Missed},
+}
+
+// Corrections are the changes that news makes which comes after the end: it may
+// overtake what happened before. They change how a call ended, never that it did.
+var Corrections = map[Status][]Status{
+	Missed:    {Voicemail, Completed, Busy, Failed},
+	Voicemail: {Missed},
+	Canceled:  {Completed, Busy, Failed, Missed},
+}
+
+// Ended reports whether the status is one of a call that is over.
+func (s Status) Ended() bool { return s != "" && Transitions[s] == nil }
+
+// StateDiagram prints the table as a Mermaid state diagram.
+func StateDiagram() string {
+	var b strings.Builder
+	b.WriteString("stateDiagram-v2\n")
+	name := func(s Status) string {
+		if s == "" {
+			return "[*]"
+		}
+		return string(s)
+	}
+	for _, from := range slices.Sorted(maps.Keys(Transitions)) {
+		for _, to := range Transitions[from] {
+			fmt.Fprintf(&b, "    %s --> %s\n", name(from), name(to))
+		}
+	}
+	for _, from := range slices.Sorted(maps.Keys(Corrections)) {
+		for _, to := range Corrections[from] {
+			fmt.Fprintf(&b, "    %s --> %s : late news\n", name(from), name(to))
+		}
+	}
+	for _, s := range []Status{Completed, Missed, Voicemail, Rejected, Busy, Failed, Canceled} {
+		fmt.Fprintf(&b, "    %s --> [*]\n", name(s))
+	}
+	return b.String()
+}
+
+// CanBecome reports whether a call of status s can be found in status t some
+// facts later.
+func (s Status) CanBecome(t Status) bool {
+	seen := map[Status]bool{}
+	var walk func(Status) bool
+	walk = func(at Status) bool {
+		if at == t {
+			return true
+		}
+		if seen[at] {
+			return false
+		}
+		seen[at] = true
+		return slices.ContainsFunc(Transitions[at], walk) || slices.ContainsFunc(Corrections[at], walk)
+	}
+	return walk(s)
+}
+
+// view is what the facts say of one leg at Twilio.
+type view struct {
+	sid        string
+	first      time.Time // anything at all
+	initiated  bool
+	ringing    *time.Time
+	inProgress *time.Time
+	ended      *Fact // the first word that ends it
+}
+
+func (v *view) take(f Fact) {
+	if v.sid == "" {
+		v.sid = f.Data.SID
+	}
+	if v.first.IsZero() {
+		v.first = f.At
+	}
+	switch f.Data.Status {
+	case wordInitiated:
+		v.initiated = true
+	case wordRinging:
+		if v.ringing == nil {
+			v.ringing = &f.At
+		}
+	case wordInProgress:
+		if v.inProgress == nil {
+			v.inProgress = &f.At
+		}
+	default:
+		if over(f.Data.Status) && v.ended == nil {
+			v.ended = &f
+		}
+	}
+}
+
+// answered is when the leg was answered. Completed without an answer before it
+// is legal: the answer is then as long ago as the call was long (twilio.md 2.3).
+func (v *view) answered() *time.Time {
+	switch {
+	case v.ended != nil && v.ended.Data.Status != wordCompleted:
+		return nil
+	case v.inProgress != nil:
+		return v.inProgress
+	case v.ended != nil && value(v.ended.Data.Seconds) > 0:
+		at := v.ended.At.Add(-time.Duration(*v.ended.Data.Seconds) * time.Second)
+		return &at
+	}
+	return nil
+}
+
+// tally is the facts of one call, sorted by what they speak of.
+type tally struct {
+	start     *Start
+	startedAt time.Time
+	first     view // the call at Twilio
+	legs      map[id.ID]*view
+	served    map[int]time.Time
+	dialled   map[int]*Fact
+	recorded  []Fact // results of <Record>
+	sounds    []Fact // states of recordings
+	declined  map[id.ID]time.Time
+	hangUp    *Fact
+	changes   []Fact
+	request   *Fact
+	answer    *Fact
+	asked     *Fact // the answer of Twilio that ends the call
+}
+
+// Fold makes the state of a call from its facts, in whatever order and number
+// they come. Without the fact that started the call it is the zero State.
+func Fold(facts []Fact) State {
+	t := &tally{legs: map[id.ID]*view{}, served: map[int]time.Time{}, dialled: map[int]*Fact{}, declined: map[id.ID]time.Time{}}
+	for _, f := range canonical(facts) {
+		t.take(f)
+	}
+	if t.start == nil {
+		return State{}
+	}
+	return t.state()
+}
+
+func (t *tally) take(f Fact) {
+	d := f.Data
+	switch f.Kind {
+	case FactStarted:
+		if t.start == nil && d.Start != nil {
+			t.start, t.startedAt = d.Start, f.At
+		}
+	case FactStep:
+		if _, ok := t.served[d.Step]; !ok {
+			t.served[d.Step] = f.At
+		}
+	case FactLegStatus:
+		if t.legs[d.Leg] == nil {
+			t.legs[d.Leg] = &view{}
+		}
+		t.legs[d.Leg].take(f)
+	case FactCallStatus:
+		t.first.take(f)
+	case FactDialResult:
+		if t.dialled[d.Step] == nil {
+			t.dialled[d.Step] = &f
+		}
+	case FactRecordingStatus:
+		t.sounds = append(t.sounds, f)
+	case FactRecordResult:
+		t.recorded = append(t.recorded, f)
+	case FactCommand:
+		t.command(f)
+	case FactRESTRequest:
+		if t.request == nil {
+			t.request = &f
+		}
+	case FactRESTAnswer:
+		if t.answer == nil {
+			t.answer = &f
+		}
+	case FactReconciled:
+		if t.asked == nil && over(d.Status) {
+			t.asked = &f
+		}
+	}
+}
+
+func (t *tally) command(f Fact) {
+	switch f.Data.Command {
+	case CommandDecline:
+		if _, ok := t.declined[f.Data.Leg]; !ok {
+			t.declined[f.Data.Leg] = f.At
+		}
+	case CommandHangUp:
+		if t.hangUp == nil {
+			t.hangUp = &f
+		}
+	case CommandUpdate:
+		t.changes = append(t.changes, f)
+	}
+}
+
+// state derives everything from the tally.
+func (t *tally) state() State {
+	s := t.start
+	st := State{Decision: s.Decision, Plan: s.Plan, callee: s.Callee}
+	st.Call = Call{
+		OrganizationID: s.Organization, ID: s.Call, Provider: Twilio, Direction: s.Direction, ConnectionID: s.Connection,
+		PhoneNumberID: s.Number, BranchID: s.Branch, ContactID: s.Contact, RecordID: s.Record, CampaignID: s.Campaign, UserID: s.User,
+		FromNumber: s.From, ToNumber: s.To, StartedAt: t.startedAt,
+	}
+	if s.CallerID != "" {
+		number, reason := s.CallerID, s.CallerIDReason
+		st.Call.CallerNumber, st.Call.CallerNumberReason = &number, &reason
+	}
+	if sid := t.sid(); sid != "" {
+		st.Call.TwilioSID = &sid
+	}
+	for n := range t.served {
+		st.Step = max(st.Step, n)
+	}
+	t.sound(&st)
+	w := t.winner()
+	if s.Direction == Inbound {
+		t.inbound(&st, w)
+	} else {
+		t.outbound(&st, w)
+	}
+	t.write(&st)
+	t.times(&st)
+	t.due(&st, w)
+	return st
+}
+
+func (t *tally) sid() string {
+	for _, sid := range []string{t.start.SID, t.first.sid} {
+		if sid != "" {
+			return sid
+		}
+	}
+	if t.answer != nil {
+		return t.answer.Data.SID
+	}
+	return ""
+}
+
+// steps are the targets of each step, from 1.
+func (t *tally) steps() [][]route.Target {
+	s := t.start
+	if s.Decision != nil {
+		out := make([][]route.Target, len(s.Decision.Steps))
+		for i, step := range s.Decision.Steps {
+			out[i] = step.Targets
+		}
+		return out
+	}
+	out := make([][]route.Target, 0, 2)
+	for _, x := range []*route.Target{s.Agent, s.Callee} {
+		if x != nil {
+			out = append(out, []route.Target{*x})
+		}
+	}
+	return out
+}
+
+// winner is the leg that was connected with the first one.
+type winner struct {
+	step   int
+	leg    id.ID // zero: somebody, the facts do not say who
+	user   id.ID
+	at     time.Time
+	target route.Target
+}
+
+// winner is whoever was connected: the leg that the result of the <Dial> names,
+// else the one that answered first by Twilio's time.
+func (t *tally) winner() *winner {
+	for i, targets := range t.steps() {
+		step := i + 1
+		if t.start.Direction != Inbound && step == 1 {
+			continue // the person's own device; the callee's answer counts
+		}
+		var best *winner
+		result := t.dialled[step]
+		for _, x := range targets {
+			v := t.legs[x.LegID]
+			if v == nil {
+				continue
+			}
+			at := v.answered()
+			named := result != nil && bridged(result) && result.Data.SID != "" && result.Data.SID == v.sid
+			if named && at == nil {
+				at = t.since(result, v)
+			}
+			if at == nil || t.declinedBefore(x.LegID, *at) {
+				continue
+			}
+			w := &winner{step: step, leg: x.LegID, user: x.UserID, at: *at, target: x}
+			if named {
+				return w
+			}
+			if best == nil || w.at.Before(best.at) {
+				best = w
+			}
+		}
+		switch {
+		case best != nil:
+			return best
+		case result != nil && bridged(result) && len(targets) == 1:
+			return &winner{step: step, leg: targets[0].LegID, user: targets[0].UserID, at: *t.since(result, nil), target: targets[0]}
+		case result != nil && bridged(result):
+			return &winner{step: step, at: *t.since(result, nil)}
+		}
+	}
+	return nil
+}
+
+func (t *tally) declinedBefore(leg id.ID, at time.Time) bool {
+	d, ok := t.declined[leg]
+	return ok && d.Before(at.Truncate(time.Second))
+}
+
+// bridged reports whether the result of a <Dial> says that somebody was connected.
+func bridged(f *Fact) bool {
+	return (f.Data.Status == wordCompleted || f.Data.Status == "answered") && (f.Data.Bridged == nil || *f.Data.Bridged)
+}
+
+// since is when a connection began whose answer nobody told: its length before its end.
+func (t *tally) since(result *Fact, v *view) *time.Time {
+	end := result.At
+	if v != nil && v.ended != nil {
+		end = v.ended.At
+	}
+	at := end.Add(-time.Duration(value(result.Data.Seconds)) * time.Second)
+	return &at
+}
+
+// end is when and how the call ended at Twilio; nil while it lasts.
+func (t *tally) end() (at *time.Time, asked bool) {
+	switch {
+	case t.first.ended != nil:
+		return &t.first.ended.At, false
+	case t.asked != nil:
+		return &t.asked.At, true
+	}
+	return nil, false
+}
+
+// sound folds the recordings and the voicemail.
+func (t *tally) sound(st *State) {
+	bySID := map[string]*Recorded{}
+	get := func(sid string, at time.Time) *Recorded {
+		r := bySID[sid]
+		if r == nil {
+			r = &Recorded{SID: sid, Status: wordInProgress, Channels: 1, StartedAt: at}
+			bySID[sid] = r
+		}
+		return r
+	}
+	told := map[string]bool{} // recordings whose beginning Twilio told
+	for _, f := range t.sounds {
+		d := f.Data
+		if d.SID == "" {
+			continue
+		}
+		r := get(d.SID, f.At)
+		if d.Source == "RecordVerb" {
+			r.ForVoicemail = true
+		}
+		if d.Channels > 0 {
+			r.Channels = max(r.Channels, d.Channels)
+		}
+		if !d.StartedAt.IsZero() && (!told[d.SID] || d.StartedAt.Before(r.StartedAt)) {
+			r.StartedAt, told[d.SID] = d.StartedAt, true
+		}
+		if over(d.Status) && !over(r.Status) {
+			r.Status = d.Status
+			r.DurationSeconds = d.Seconds
+		}
+	}
+	for _, f := range t.recorded {
+		if f.Data.SID == "" {
+			continue
+		}
+		r := get(f.Data.SID, f.At.Add(-time.Duration(value(f.Data.Seconds))*time.Second))
+		r.ForVoicemail = true
+	}
+	for _, r := range bySID {
+		r.StartedAt = notBefore(r.StartedAt, t.startedAt)
+		r.OffsetSeconds = seconds(t.startedAt, r.StartedAt)
+		st.Recordings = append(st.Recordings, *r)
+		if !r.ForVoicemail && r.Status != wordAbsent {
+			st.Call.IsRecorded = true
+		}
+	}
+	slices.SortFunc(st.Recordings, func(a, b Recorded) int {
+		if c := a.StartedAt.Compare(b.StartedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.SID, b.SID)
+	})
+	for _, r := range st.Recordings {
+		if r.ForVoicemail && r.Status == wordCompleted && (r.DurationSeconds == nil || *r.DurationSeconds > 0) {
+			st.Voicemail = &LeftVoicemail{RecordingSID: r.SID, DurationSeconds: r.DurationSeconds, OwnerID: t.start.Plan.VoicemailOwner,
+				ReceivedAt: r.StartedAt.Add(time.Duration(value(r.DurationSeconds)) * time.Second)}
+			break
+		}
+	}
+}
+
+// write folds what people wrote, the last word counting.
+func (t *tally) write(st *State) {
+	text := func(dst **string, v *string) {
+		switch {
+		case v == nil:
+		case *v == "":
+			*dst = nil
+		default:
+			*dst = v
+		}
+	}
+	for _, f := range t.changes {
+		c := f.Data.Change
+		if c == nil {
+			continue
+		}
+		text(&st.Call.Outcome, c.Outcome)
+		text(&st.Call.Notes, c.Notes)
+		if c.Contact != nil {
+			st.Call.ContactID = *c.Contact
+		}
+		if c.Record != nil {
+			st.Call.RecordID = *c.Record
+		}
+	}
+}
+
+// times fills in the seconds. Twilio tells whole seconds, so parts of one count for nothing.
+func (t *tally) times(st *State) {
+	c := &st.Call
+	until := c.AnsweredAt
+	if until == nil {
+		until = c.EndedAt
+	}
+	if until != nil {
+		n := seconds(c.StartedAt, *until)
+		c.RingSeconds = &n
+	}
+	if c.EndedAt == nil {
+		return
+	}
+	n := seconds(c.StartedAt, *c.EndedAt)
+	c.DurationSeconds = &n
+	if c.AnsweredAt != nil {
+		talk := seconds(*c.AnsweredAt, *c.EndedAt)
+		c.TalkSeconds = &talk
+	}
+}
+
+func seconds(from, to time.Time) int {
+	return max(0, int(to.Truncate(time.Second).Sub(from.Truncate(time.Second))/time.Second))
+}
+
+// notBefore keeps a time that Twilio tells in whole seconds from lying before
+// one of ours with parts of a second.
+func notBefore(t, floor time.Time) time.Time {
+	if t.Before(floor) {
+		return floor
+	}
+	return t
+}
+
+// due says when Twilio must be asked, should nothing more be heard.
+func (t *tally) due(st *State, w *winner) {
+	var at time.Time
+	switch {
+	case st.Call.EndedAt != nil:
+		for _, r := range st.Recordings {
+			if r.Status == wordInProgress { // its end is still to be told
+				at = st.Call.EndedAt.Add(askRecording)
+			}
+		}
+	case w != nil:
+		at = w.at.Add(askAnswered)
+		if v := t.legs[w.leg]; v != nil && v.ended != nil {
+			at = v.ended.At.Add(askSoon)
+		}
+		if r := t.dialled[w.step]; r != nil {
+			at = r.At.Add(askSoon)
+		}
+	default:
+		at = t.startedAt.Add(askSoon + time.Duration(t.start.Plan.RingSeconds)*time.Second)
+		if t.request != nil {
+			at = t.request.At.Add(askSoon + time.Duration(t.start.Plan.RingSeconds)*time.Second)
+		}
+		if st.Step > 0 {
+			at = t.served[st.Step].Add(t.lasts(st.Step) + askSoon)
+		}
+	}
+	if !at.IsZero() {
+		st.DueAt = &at
+	}
+}
+
+// How long the network may be silent before Twilio is asked.
+const (
+	askSoon      = 30 * time.Second
+	askRecording = time.Minute
+	askAnswered  = 15 * time.Minute
+	prompt       = time.Minute // a prompt may take this long
+)
+
+// lasts is how long a step can take.
+func (t *tally) lasts(step int) time.Duration {
+	if t.start.Decision == nil || step > len(t.start.Decision.Steps) {
+		return time.Duration(t.start.Plan.RingSeconds)*time.Second + 5*time.Second
+	}
+	var d time.Duration
+	if step > 1 && t.start.Decision.Steps[step-2].Kind == route.Welcome {
+		d = prompt
+	}
+	s := t.start.Decision.Steps[step-1]
+	switch s.Kind {
+	case route.Ring, route.Forward:
+		return d + time.Duration(value(s.TimeoutSeconds))*time.Second + 5*time.Second
+	case route.Voicemail:
+		return d + prompt + time.Duration(t.start.Plan.VoicemailMax)*time.Second
+	}
+	return d + prompt
+}
