@@ -26,8 +26,8 @@ const (
 // The close codes of graphql-transport-ws, and three of RFC 6455 for what it has none
 // for: 1001 when the server stops, 1009 for a frame too long (sent by the WebSocket
 // layer) and 1013 for a reader that is too slow or silent; clients come back after
-// 1001 and 1013. An ended session is 4401, which the usual client takes as final: it
-// must get a new token before it connects again.
+// 1001 and 1013. An ended token or session is 4403: the usual client takes 4401 as
+// final, and after 4403 it connects again with whatever token it has by then.
 const (
 	closeGoingAway       = websocket.StatusGoingAway
 	closeTryAgain        = websocket.StatusTryAgainLater

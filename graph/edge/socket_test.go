@@ -299,7 +299,7 @@ func TestSocketClosesAtTokenExpiryAndOnRevocation(t *testing.T) {
 	w.subscribe("1", `subscription { events { id } }`)
 	s.signal(s.schema.Began, "events")
 	s.clock.Advance(time.Hour)
-	w.closed(4401, "Token expired")
+	w.closed(4403, "Forbidden: token expired")
 	s.signal(s.schema.Ended, "events")
 
 	s.expires = time.Time{}
@@ -307,7 +307,7 @@ func TestSocketClosesAtTokenExpiryAndOnRevocation(t *testing.T) {
 	w.subscribe("1", `subscription { wide(bytes: 1000) }`)
 	w.expect("1", "next")
 	s.revoke()
-	w.closed(4401, "Session ended")
+	w.closed(4403, "Forbidden: session ended")
 }
 
 func TestSilentSocketIsClosedAndAnAnsweringOneKept(t *testing.T) {

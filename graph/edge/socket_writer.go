@@ -173,9 +173,9 @@ func (s *socket) write(late <-chan time.Time) {
 	for {
 		select { // an ended session outranks a message that waits
 		case <-w.expired:
-			s.close(closeUnauthorized, "Token expired")
+			s.close(closeForbidden, "Forbidden: token expired")
 		case <-w.revoked:
-			s.close(closeUnauthorized, "Session ended")
+			s.close(closeForbidden, "Forbidden: session ended")
 			w.revoked = nil
 		default:
 		}
@@ -203,9 +203,9 @@ func (s *socket) write(late <-chan time.Time) {
 		case w = <-s.acked:
 			started, late = true, nil
 		case <-w.expired:
-			s.close(closeUnauthorized, "Token expired")
+			s.close(closeForbidden, "Forbidden: token expired")
 		case <-w.revoked:
-			s.close(closeUnauthorized, "Session ended")
+			s.close(closeForbidden, "Forbidden: session ended")
 			w.revoked = nil
 		case <-w.ping:
 			if !s.heard.Swap(false) {
