@@ -65,6 +65,10 @@ func Verify(tokens []string, base *url.URL, r *http.Request, body []byte) bool {
 	if target == "" { // a request that no server read has no raw target
 		target = r.URL.RequestURI()
 	}
+	// A proxy may take off the path under which the public sees us.
+	if p := strings.TrimSuffix(base.EscapedPath(), "/"); p != "" && !strings.HasPrefix(target, p+"/") {
+		target = p + target
+	}
 	ok := false
 	for _, u := range signedURLs(base, target) {
 		for _, t := range tokens {

@@ -42,6 +42,8 @@ func TestVerifyRebuildsTheSignedURL(t *testing.T) {
 		"raw bar in the path":     {why: "the raw target is signed, not a cleaned one", base: "https://e.com:8443", signed: "https://e.com/a|b", target: "/a|b", valid: true},
 		"escaped slash":           {why: "the raw target is signed", base: "https://e.com", signed: "https://e.com/a%2Fb", target: "/a%2Fb", valid: true},
 		"userinfo of the base":    {why: "Twilio signs without it", base: "https://u:p@e.com", signed: "https://e.com/x", target: "/x", valid: true},
+		"path kept by the proxy":  {why: "the public address has a path", base: "https://e.com/sb/", signed: "https://e.com/sb/x", target: "/sb/x", valid: true},
+		"path taken by the proxy": {why: "Twilio signs what it asked for", base: "https://e.com/sb", signed: "https://e.com/sb/x", target: "/x", valid: true},
 		"other path":              {why: "the path is signed", base: "https://e.com", signed: "https://e.com/y", target: "/x"},
 		"other query":             {why: "the query is signed", base: "https://e.com", signed: "https://e.com/x?a=1", target: "/x?a=2"},
 		"trailing slash":          {why: "it is another URL", base: "https://e.com", signed: "https://e.com/x", target: "/x/"},

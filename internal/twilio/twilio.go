@@ -114,7 +114,7 @@ func Retry(err error) (after time.Duration, ok bool) {
 	return 0, false
 }
 
-var longDigits = regexp.MustCompile(`\+?\d{7,15}`)
+var longDigits = regexp.MustCompile(`\+?\b\d{7,15}\b`)
 
 // redact masks what looks like a phone number.
 func redact(s string) string {
