@@ -82,9 +82,18 @@ func setPassword(ctx context.Context, tx *db.Tx, login id.ID, hash string, at ti
 	return err
 }
 
-func endLoginSessions(ctx context.Context, tx *db.Tx, login, except id.ID, reason string, at time.Time) (out []id.ID, err error) {
-	err = db.Select(ctx, tx, &out, `SELECT session_id FROM end_login_sessions($1, $2, $3, $4)`, login, except, reason, at)
-	return out, err
+// collectIDs runs a statement that gives ids.
+func collectIDs(ctx context.Context, tx *db.Tx, query string, args ...any) ([]id.ID, error) {
+	rows, err := tx.Pgx().Query(ctx, query, append([]any{pgx.QueryExecModeCacheStatement}, args...)...)
+	if err != nil {
+		return nil, db.Translate(err)
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowTo[id.ID])
+	return out, db.Translate(err)
+}
+
+func endLoginSessions(ctx context.Context, tx *db.Tx, login, except id.ID, reason string, at time.Time) ([]id.ID, error) {
+	return collectIDs(ctx, tx, `SELECT session_id FROM end_login_sessions($1, $2, $3, $4)`, login, except, reason, at)
 }
 
 // holdActive reports whether the user may sign in and keeps that so until the
@@ -135,10 +144,9 @@ func endSession(ctx context.Context, tx *db.Tx, org, sid id.ID, reason string, a
 	return n > 0, err
 }
 
-func endUserSessions(ctx context.Context, tx *db.Tx, org, user id.ID, reason string, at time.Time) (out []id.ID, err error) {
-	err = db.Select(ctx, tx, &out, `UPDATE session SET ended_at = $4, end_reason = $3
+func endUserSessions(ctx context.Context, tx *db.Tx, org, user id.ID, reason string, at time.Time) ([]id.ID, error) {
+	return collectIDs(ctx, tx, `UPDATE session SET ended_at = $4, end_reason = $3
 		WHERE organization_id = $1 AND user_id = $2 AND ended_at IS NULL RETURNING id`, org, user, reason, at)
-	return out, err
 }
 
 func trim(ctx context.Context, q bun.IDB, before time.Time) error {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/uptrace/bun"
 
 	"switchboard/internal/db"
@@ -92,9 +93,14 @@ func otherAdmin(ctx context.Context, tx *db.Tx, org, user id.ID) (yes bool, err 
 	return yes, err
 }
 
-func branchesOf(ctx context.Context, tx *db.Tx, org, user id.ID) (out []id.ID, err error) {
-	err = db.Select(ctx, tx, &out, `SELECT branch_id FROM branch_user WHERE organization_id = $1 AND user_id = $2`, org, user)
-	return out, err
+func branchesOf(ctx context.Context, tx *db.Tx, org, user id.ID) ([]id.ID, error) {
+	rows, err := tx.Pgx().Query(ctx, `SELECT branch_id FROM branch_user WHERE organization_id = $1 AND user_id = $2`,
+		pgx.QueryExecModeCacheStatement, org, user)
+	if err != nil {
+		return nil, db.Translate(err)
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowTo[id.ID])
+	return out, db.Translate(err)
 }
 
 func phonesOf(ctx context.Context, q bun.IDB, org id.ID, users []id.ID) (out []*Phone, err error) {
