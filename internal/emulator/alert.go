@@ -32,7 +32,7 @@ func (e *Emulator) alert(a Alert) {
 	if len(e.alerts) > e.o.Keep {
 		e.alerts = append(e.alerts[:0:0], e.alerts[len(e.alerts)-e.o.Keep/2:]...)
 	}
-	e.log.Warn("debugger entry", "code", a.Code, "text", a.Text, "resource", a.Resource)
+	e.log.Warn("debugger entry", "code", a.Code, "twilio_sid", a.Resource)
 }
 
 // unknown complains about something the emulator cannot imitate.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -69,6 +70,7 @@ type call struct {
 	timeout       time.Duration
 	timeLimit     time.Duration
 	sendDigits    string
+	params        map[string]string
 }
 
 type change struct {
@@ -108,11 +110,13 @@ type Call struct {
 	Ended     time.Time `json:"ended,omitzero"`
 	Seconds   int       `json:"seconds"`
 	Records   []string  `json:"recordings,omitempty"`
+	// Parameters are the custom parameters that a <Client> gives to the device.
+	Parameters map[string]string `json:"parameters,omitempty"`
 }
 
 func (c *call) public() Call {
 	p := Call{SID: c.sid, Account: c.account.sid, From: c.from, To: c.to, Direction: c.direction, Status: c.status, Verb: c.verb,
-		Target: c.target, Created: c.created, Answered: c.answered, Ended: c.ended, Seconds: c.seconds()}
+		Target: c.target, Created: c.created, Answered: c.answered, Ended: c.ended, Seconds: c.seconds(), Parameters: maps.Clone(c.params)}
 	if c.parent != nil {
 		p.Parent = c.parent.sid
 	}
@@ -260,8 +264,11 @@ func (e *Emulator) answerCall(c *call) {
 	e.setStatus(c, inProgress)
 	e.emit(c, "answered")
 	if c.direction == "inbound" {
-		if c.peer != nil {
-			e.answerCall(c.peer)
+		if p := c.peer; p != nil {
+			e.answerCall(p)
+			if keys := strings.Trim(p.sendDigits, "wW"); keys != "" && !c.over() {
+				e.after(time.Second, func() { e.press(c, keys) })
+			}
 		}
 		return
 	}

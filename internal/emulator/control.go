@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// verbs of the control API: POST /_control/<name> with a JSON object.
+// controls are the verbs of the control API: POST /_control/<name> with a JSON object.
 var controls = map[string]func(*Emulator, json.RawMessage) (any, error){
 	"accounts": verb(func(e *Emulator, in struct{ SID, Token, Type, Parent string }) (any, error) {
 		return nil, e.AddSubaccount(in.Parent, in.SID, in.Token, in.Type)
@@ -122,6 +122,10 @@ var controls = map[string]func(*Emulator, json.RawMessage) (any, error){
 	}),
 	"fail": verb(func(e *Emulator, in Fault) (any, error) {
 		e.FailNext(in)
+		return nil, nil
+	}),
+	"rate": verb(func(e *Emulator, in struct{ CallsPerSecond float64 }) (any, error) {
+		e.SetCallsPerSecond(in.CallsPerSecond)
 		return nil, nil
 	}),
 	"hold": verb(func(e *Emulator, in struct{ On bool }) (any, error) {

@@ -78,8 +78,9 @@ func (e *Emulator) send(a *account, d *delivery) {
 	if d.Method == "" {
 		d.Method = http.MethodPost
 	}
-	if u, err := url.Parse(d.URL); err == nil && d.Method == http.MethodPost {
-		d.Signature = Sign(a.token, signedURL(u, d.Voice), d.Form)
+	if u, err := url.Parse(d.URL); err == nil {
+		target, signed := onWire(d.Method, u, d.Form)
+		d.Signature = Sign(a.token, signedURL(&target, d.Voice), signed)
 	}
 	e.deliveries = append(e.deliveries, d)
 	if len(e.deliveries) > e.o.Keep {

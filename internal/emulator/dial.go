@@ -144,12 +144,15 @@ func (d *dial) recordMode() string {
 // ringNoun makes the child leg of one noun and rings it.
 func (e *Emulator) ringNoun(d *dial, n *node) {
 	p := d.parent
-	to := n.text
+	to, params := n.text, map[string]string{}
 	switch n.name {
 	case "Client":
 		for _, k := range n.kids {
-			if k.name == "Identity" {
+			switch k.name {
+			case "Identity":
 				to = k.text
+			case "Parameter":
+				params[k.attr("name", "")] = k.attr("value", "")
 			}
 		}
 		to = "client:" + to
@@ -159,6 +162,7 @@ func (e *Emulator) ringNoun(d *dial, n *node) {
 	c := e.newCall(p.account, d.callerID(), to, "outbound-dial")
 	c.parent, c.lane, c.jar = p, nil, nil
 	p.children = append(p.children, c)
+	c.params, c.sendDigits = params, n.attr("sendDigits", "")
 	l := &leg{dial: d, call: c, method: n.attr("method", http.MethodPost)}
 	c.leg = l
 	d.legs = append(d.legs, l)

@@ -96,7 +96,8 @@ type Emulator struct {
 	at       time.Time // logical now: the time of the timer that runs, else the clock's
 	timers   timers
 	order    uint64
-	inflight int
+	inflight int // webhooks on their way
+	pending  int // REST requests whose effect has not begun
 	changed  chan struct{}
 
 	seed     uint64
@@ -345,6 +346,11 @@ func (e *Emulator) account(sid string) *account {
 		}
 	}
 	return nil
+}
+
+// SetCallsPerSecond changes the rate of calls made by REST; 0 is no limit.
+func (e *Emulator) SetCallsPerSecond(rate float64) {
+	e.do(func() { e.o.CallsPerSecond = max(rate, 0) })
 }
 
 // AddNumber gives an account a phone number and returns its SID.

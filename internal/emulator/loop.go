@@ -42,6 +42,7 @@ func (e *Emulator) when(at time.Time, fn func()) *timer {
 	e.order++
 	t := &timer{at: at, order: e.order, fn: fn}
 	heap.Push(&e.timers, t)
+	e.wake()
 	return t
 }
 
@@ -81,6 +82,11 @@ func (e *Emulator) pump() {
 func (e *Emulator) notify() {
 	close(e.changed)
 	e.changed = make(chan struct{})
+	e.wake()
+}
+
+// wake makes the loop look at the timers again.
+func (e *Emulator) wake() {
 	select {
 	case e.kick <- struct{}{}:
 	default:
@@ -103,7 +109,7 @@ func (e *Emulator) runDue() (ran int) {
 
 func (e *Emulator) loop() {
 	defer e.wg.Done()
-	for {
+	for e.ctx.Err() == nil {
 		e.mu.Lock()
 		var next time.Time
 		if len(e.timers) > 0 {
@@ -136,11 +142,11 @@ func (e *Emulator) loop() {
 	}
 }
 
-// WaitIdle returns when no timer is due and no webhook is on its way. Callbacks that are
-// held do not count.
+// WaitIdle returns when no timer is due, no webhook is on its way and what REST asked for
+// has begun. Callbacks that are held do not count.
 func (e *Emulator) WaitIdle(ctx context.Context) error {
 	return e.wait(ctx, func() bool {
-		return e.inflight == 0 && (len(e.timers) == 0 || e.timers[0].at.After(e.clk.Now()))
+		return e.inflight+e.pending == 0 && (len(e.timers) == 0 || e.timers[0].at.After(e.clk.Now()))
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -26,23 +27,23 @@ type media struct {
 
 // message is one SMS or MMS, in or out.
 type message struct {
-	account               *account
-	sid                   string
-	from, to, body        string
-	service               *service
-	direction, status     string
-	errorCode             int
-	segments              int
-	media                 []*media
-	pending               []string // media URLs of an outbound MMS, not yet fetched
-	callback, method      string
-	created, updated      time.Time
-	sent                  time.Time
-	sendAt                time.Time
-	lane                  *lane
-	gone                  bool
-	timer                 *timer
-	unsubscribe, optOutAs string
+	account           *account
+	sid               string
+	from, to, body    string
+	service           *service
+	direction, status string
+	errorCode         int
+	segments          int
+	media             []*media
+	pending           []string // media URLs of an outbound MMS, not yet fetched
+	callback, method  string
+	created, updated  time.Time
+	sent              time.Time
+	sendAt            time.Time
+	lane              *lane
+	gone              bool
+	timer             *timer
+	optOutAs          string
 }
 
 // Message is one SMS or MMS as the emulator sees it.
@@ -182,6 +183,9 @@ func (e *Emulator) keyword(a *account, n *number, m *message, scope string) stri
 	switch {
 	case stopWords[word]:
 		m.optOutAs = "STOP"
+		if a.optOuts[pair] { // told once
+			return ""
+		}
 		a.optOuts[pair] = true
 		if free {
 			return "NETWORK MSG: You replied with the word \"STOP\" which blocks all texts sent from this number. Text back \"UNSTOP\" to receive messages again."
@@ -311,6 +315,10 @@ func (e *Emulator) replyTwiML(n *number, in *message, doc *document, v *node) {
 		e.alert(Alert{Code: 21610, Account: n.account.sid, Resource: in.sid})
 		return
 	}
+	if e.babbling(n, to) {
+		e.alert(Alert{Code: 14107, Account: n.account.sid, Resource: in.sid})
+		return
+	}
 	m := e.newMessage(n.account, v.attr("from", n.spec.E164), to, body, "outbound-reply", len(files) > 0)
 	m.pending = files
 	if ref := v.attr("statusCallback", ""); ref != "" {
@@ -320,6 +328,20 @@ func (e *Emulator) replyTwiML(n *number, in *message, doc *document, v *node) {
 	}
 	m.status = queued
 	e.walk(m)
+}
+
+// babbling reports fifteen replies between two numbers in 30 s, the most Twilio sends.
+func (e *Emulator) babbling(n *number, to string) bool {
+	count := 0
+	for _, m := range slices.Backward(e.messages) {
+		if e.at.Sub(m.created) > 30*time.Second {
+			break
+		}
+		if m.direction == "outbound-reply" && m.from == n.spec.E164 && m.to == to {
+			count++
+		}
+	}
+	return count >= 15
 }
 
 // reply is a text by Twilio itself.

@@ -54,6 +54,11 @@ func (e *Emulator) arrive(c *call) {
 		}
 		return
 	}
+	e.reach(c)
+}
+
+// reach does what the behaviour of the phone or client says.
+func (e *Emulator) reach(c *call) {
 	b := e.phones[c.target]
 	switch b.Do {
 	case Fails:

@@ -133,6 +133,9 @@ func (e *Emulator) rest(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		res = e.route(q)
+		if res.then != nil {
+			e.pending++
+		}
 		first = e.chaos.CallbackFirst
 	})
 	if busy {
@@ -142,7 +145,10 @@ func (e *Emulator) rest(w http.ResponseWriter, r *http.Request) {
 	defer e.do(func() { e.leave(r) })
 	run := func() {
 		if res.then != nil {
-			e.do(res.then)
+			e.do(func() {
+				e.pending--
+				res.then()
+			})
 			res.then = nil
 		}
 	}
@@ -241,27 +247,16 @@ func (e *Emulator) route(q *request) result {
 	q.product = product(q.Request)
 	parts := strings.Split(strings.Trim(q.URL.Path, "/"), "/")
 	owner, k, err := e.authenticate(q.Request)
-	if q.product == "api" && len(parts) > 3 && parts[3] == "Recordings" && err != nil && q.Method == http.MethodGet && len(parts) == 5 && !strings.HasSuffix(parts[4], ".json") {
-		// Media is open to whoever knows the URL (twilio: voice/api/recording), but wrong
-		// credentials are still wrong.
-		if _, _, given := q.BasicAuth(); !given {
-			if a := e.account(parts[2]); a != nil {
-				owner, err = a, nil
-			}
-		}
-	}
-	if q.product == "api" && len(parts) == 7 && parts[5] == "Media" && err != nil && q.Method == http.MethodGet && !strings.HasSuffix(parts[6], ".json") {
-		if _, _, given := q.BasicAuth(); !given {
-			if a := e.account(parts[2]); a != nil {
-				owner, err = a, nil
-			}
+	if err != nil && openMedia(q, parts) {
+		if a := e.account(parts[2]); a != nil {
+			owner, err = a, nil
 		}
 	}
 	if err != nil {
 		return fail(20003)
 	}
 	q.account, q.key = owner, k
-	if owner.status != "active" {
+	if seesItself := len(parts) == 3 && parts[1] == "Accounts" && owner.status == "suspended"; owner.status != "active" && !seesItself {
 		return fail(20005)
 	}
 	if k != nil && k.restricted {
@@ -286,6 +281,16 @@ func (e *Emulator) route(q *request) result {
 	return e.unknownPath(q)
 }
 
+// openMedia reports a request for a file that anyone who knows the URL may have (twilio:
+// voice/api/recording). Wrong credentials are still wrong.
+func openMedia(q *request, parts []string) bool {
+	_, _, given := q.BasicAuth()
+	if given || q.product != "api" || q.Method != http.MethodGet || strings.HasSuffix(q.URL.Path, ".json") {
+		return false
+	}
+	return len(parts) == 5 && parts[3] == "Recordings" || len(parts) == 7 && parts[5] == "Media"
+}
+
 // unknownPath refuses aloud what is not imitated.
 func (e *Emulator) unknownPath(q *request) result {
 	what := q.Method + " " + q.product + " " + clip(pathKind(q.URL.Path), 200)
@@ -295,6 +300,15 @@ func (e *Emulator) unknownPath(q *request) result {
 	}
 	e.unknown(account, "", what)
 	return result{status: 404, body: problemBody(404, 20404, "the emulator does not know "+what)}
+}
+
+// notImitated complains about parameters that would change what happens and do not here.
+func (e *Emulator) notImitated(q *request, names ...string) {
+	for _, n := range names {
+		if v := q.get(n); v != "" && v != "false" {
+			e.unknown(q.account.sid, "", "the parameter "+n+" of "+q.Method+" "+pathKind(q.URL.Path))
+		}
+	}
 }
 
 // product is the API that was meant: a redirected client names the host it wanted.
@@ -343,12 +357,12 @@ func (e *Emulator) authenticate(r *http.Request) (*account, *key, error) {
 // routeV2010 dispatches /2010-04-01/Accounts….
 func (e *Emulator) routeV2010(q *request, parts []string) result {
 	last := len(parts) - 1
-	base, ext, _ := strings.Cut(parts[last], ".")
+	base, isJSON := strings.CutSuffix(parts[last], ".json") // the last dot: Twilio.CURRENT.json has two
 	if parts[0] != "Accounts" && base != "Accounts" {
 		return e.unknownPath(q)
 	}
 	parts = slices.Clone(parts)
-	if ext == "json" {
+	if isJSON {
 		parts[last] = base
 	}
 	if len(parts) == 1 {

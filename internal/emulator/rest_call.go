@@ -180,6 +180,7 @@ func (e *Emulator) createCall(q *request) result {
 	if bad.status != 0 {
 		return bad
 	}
+	e.notImitated(q, "MachineDetection", "Byoc", "ClientNotificationUrl")
 	c := e.newCall(a, from, to, "outbound-api")
 	c.plan = p
 	c.events = eventSet(q.form["StatusCallbackEvent"])

@@ -131,8 +131,12 @@ func (e *Emulator) createMessage(q *request) result {
 			return fail(21703)
 		}
 	}
+	e.notImitated(q, "ContentSid", "ShortenUrls")
 	if bad := e.checkSender(a, n, to, len(files) > 0); bad.status != 0 {
 		return bad
+	}
+	if a.typ == Trial {
+		body = "Sent from your Twilio trial account - " + body
 	}
 	m := e.newMessage(a, n.spec.E164, to, body, "outbound-api", len(files) > 0)
 	m.service, m.pending = svc, files

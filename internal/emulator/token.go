@@ -146,6 +146,12 @@ func (e *Emulator) register(a *account, identity string) {
 		list = list[len(list)-10:]
 	}
 	a.clients[identity] = list
+	for _, c := range e.calls { // a device woken by push hears what has been waiting for it
+		if c.account == a && c.status == initiated && c.target == "client:"+identity {
+			e.dropTimers(c)
+			e.reach(c)
+		}
+	}
 }
 
 // UnregisterClient takes every registration of an identity away.

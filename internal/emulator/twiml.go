@@ -114,7 +114,7 @@ var schema = func() map[string]map[string]bool {
 	return m
 }()
 
-// verbs are the elements that may stand in a <Response>.
+// voiceVerbs and messageVerbs are the elements that may stand in a <Response>.
 var voiceVerbs = set("Say Play Pause Hangup Reject Redirect Gather Record Dial Enqueue Leave Refer Start Stop Connect")
 var messageVerbs = set("Message Redirect")
 
@@ -223,12 +223,16 @@ func (e *Emulator) check(root *node, verbs map[string]bool, account, resource, a
 			continue
 		}
 		run = append(run, n)
-		e.checkNode(n, warn)
+		e.checkNode(n, account, resource, warn)
 	}
 	return run
 }
 
-func (e *Emulator) checkNode(n *node, warn func(string)) {
+// notImitated are attributes that would change what happens, and do not here.
+var notImitated = map[string]bool{"Number machineDetection": true, "Sip machineDetection": true, "Number byoc": true, "Record transcribe": true,
+	"Gather partialResultCallback": true, "Client clientNotificationUrl": true, "Dial referUrl": true}
+
+func (e *Emulator) checkNode(n *node, account, resource string, warn func(string)) {
 	known, ok := schema[n.name]
 	if !ok {
 		return
@@ -236,6 +240,9 @@ func (e *Emulator) checkNode(n *node, warn func(string)) {
 	for a := range n.attrs {
 		if !known[a] && n.name != "Parameter" {
 			warn("attribute " + clip(a, 40) + " is not allowed in <" + n.name + ">")
+		}
+		if notImitated[n.name+" "+a] && n.attrs[a] != "false" {
+			e.unknown(account, resource, "the attribute "+a+" of <"+n.name+">")
 		}
 	}
 	if n.name == "Say" || n.name == "Enqueue" || n.name == "Start" || n.name == "Stop" || n.name == "Connect" || n.name == "Refer" {
@@ -246,7 +253,7 @@ func (e *Emulator) checkNode(n *node, warn func(string)) {
 			warn("<" + clip(k.name, 40) + "> is not allowed in <" + n.name + ">")
 			continue
 		}
-		e.checkNode(k, warn)
+		e.checkNode(k, account, resource, warn)
 	}
 }
 

@@ -231,20 +231,27 @@ func (e *Emulator) attempt(ctx context.Context, o outgoing, u *url.URL, over ove
 	}
 }
 
-func (e *Emulator) exchange(ctx context.Context, o outgoing, method string, u *url.URL, form url.Values, auth bool, over overrides) (*http.Response, []byte, error) {
-	target := *u
+// onWire is the URL as requested and the fields that are signed beside it: a GET carries
+// the fields in its query.
+func onWire(method string, u *url.URL, form url.Values) (target url.URL, signed url.Values) {
+	target = *u
 	target.User, target.Fragment, target.RawFragment = nil, "", ""
-	var body io.Reader
-	signed := form
-	if method == http.MethodGet {
-		if len(form) > 0 {
-			if target.RawQuery != "" {
-				target.RawQuery += "&"
-			}
-			target.RawQuery += form.Encode()
+	if method != http.MethodGet {
+		return target, form
+	}
+	if len(form) > 0 {
+		if target.RawQuery != "" {
+			target.RawQuery += "&"
 		}
-		signed = nil
-	} else {
+		target.RawQuery += form.Encode()
+	}
+	return target, nil
+}
+
+func (e *Emulator) exchange(ctx context.Context, o outgoing, method string, u *url.URL, form url.Values, auth bool, over overrides) (*http.Response, []byte, error) {
+	target, signed := onWire(method, u, form)
+	var body io.Reader
+	if method != http.MethodGet {
 		body = strings.NewReader(form.Encode())
 	}
 	connect, stop := e.deadline(ctx, over.connect)
