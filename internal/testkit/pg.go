@@ -209,6 +209,10 @@ func image(ctx context.Context) (string, error) {
 		return "", err
 	}
 	home := filepath.Join(root, db.SchemaVersion())
+	if bin := os.Getenv("PG_BIN"); bin != "" { // another version cannot read it
+		sum := sha256.Sum256([]byte(bin))
+		home += "-" + hex.EncodeToString(sum[:4])
+	}
 	data := filepath.Join(home, "data")
 	if _, err := os.Stat(filepath.Join(data, "PG_VERSION")); err == nil {
 		now := time.Now()
