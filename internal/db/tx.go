@@ -74,9 +74,16 @@ func (t *Tx) run(ctx context.Context, b *bun.DB, fn func(ctx context.Context, tx
 	if err != nil {
 		return err
 	}
-	return conn.RunInTx(ctx, nil, func(ctx context.Context, inner bun.Tx) error {
+	// When its context ends, database/sql rolls back from a goroutine of its own,
+	// while Pgx() may be in the middle of a statement on the same connection. The
+	// transaction therefore has no end of its own: its statements have, and what
+	// was cancelled is not committed.
+	return conn.RunInTx(context.WithoutCancel(ctx), nil, func(_ context.Context, inner bun.Tx) error {
 		t.Tx = inner
-		return fn(ctx, t)
+		if err := fn(ctx, t); err != nil {
+			return err
+		}
+		return ctx.Err()
 	})
 }
 
