@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -34,7 +35,7 @@ var keys = sync.OnceValue(func() *secret.Keyring {
 // newLog makes a log that is not started.
 func newLog(t testing.TB, d *db.DB, o event.Options) *event.Log {
 	t.Helper()
-	o.Sealer = keys()
+	o.Sealer, o.Logger = keys(), slog.New(slog.DiscardHandler)
 	l, err := event.New(d, o)
 	if err != nil {
 		t.Fatal(err)

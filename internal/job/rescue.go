@@ -7,9 +7,6 @@ import (
 	"switchboard/internal/db"
 )
 
-// rescueEvery is how often a node looks for the jobs of dead ones.
-const rescueEvery = 2 * time.Second
-
 // rescue gives the jobs of a node that died back to the queue. River does so
 // itself, but only after the time that a job may take; this is within seconds.
 //
@@ -17,7 +14,7 @@ const rescueEvery = 2 * time.Second
 // client without a lock in two looks in a row belongs to nobody: one look could
 // fall into the moment in which a living node reconnects.
 func (r *Runner) rescue(ctx context.Context, client string) {
-	tick := time.NewTicker(rescueEvery)
+	tick := time.NewTicker(r.o.RescueEvery)
 	defer tick.Stop()
 	name := "river client " + client
 	defer func() { r.keeper.unlock(context.WithoutCancel(ctx), name) }()

@@ -45,6 +45,9 @@ type RunnerOptions struct {
 	// FirstRetry is the wait after the first failure (default 100 ms); every other
 	// one is four times as long, up to LongestRetry (default 15 min).
 	FirstRetry, LongestRetry time.Duration
+	// RescueEvery is how often a node looks for the jobs of dead ones (default 2 s);
+	// it takes them over at the second look.
+	RescueEvery time.Duration
 }
 
 // Runner works jobs and sweeps on one node; any number of nodes may share a database.
@@ -88,6 +91,9 @@ func New(d *db.DB, clk clock.Clock, o RunnerOptions) *Runner {
 	}
 	if o.LongestRetry <= 0 {
 		o.LongestRetry = 15 * time.Minute
+	}
+	if o.RescueEvery <= 0 {
+		o.RescueEvery = 2 * time.Second
 	}
 	r := &Runner{
 		d: d, clk: clk, o: o, workers: river.NewWorkers(),
