@@ -1,0 +1,419 @@
+package call
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"switchboard/internal/clock"
+	"switchboard/internal/db"
+	"switchboard/internal/errs"
+	"switchboard/internal/event"
+	"switchboard/internal/id"
+	"switchboard/internal/route"
+	"switchboard/internal/twilio"
+)
+
+// Projection keeps rows of its own that follow from the state of a call. Apply
+// runs in the transaction that changed the state, when recordings, voicemail or
+// contact changed, and must bear being called again.
+type Projection interface {
+	Apply(ctx context.Context, tx *db.Tx, s State) error
+}
+
+// Deps are what a Service needs. Client, Hooks and Audio are package number's.
+type Deps struct {
+	DB     *db.DB
+	Clock  clock.Clock
+	Logger *slog.Logger
+	// Client is the Twilio client of a connection of the context's tenant.
+	Client func(ctx context.Context, connection id.ID) (*twilio.Client, error)
+	// Hooks are the addresses of a connection of the context's tenant.
+	Hooks func(ctx context.Context, connection id.ID) (Hooks, error)
+	// Audio is where Twilio plays an audio file from, by its public token.
+	Audio func(token string) string
+}
+
+// Service is calls as the other packages use them.
+type Service struct {
+	Deps
+	projections []Projection
+}
+
+// New makes a Service.
+func New(d Deps) *Service {
+	if d.Logger == nil {
+		d.Logger = slog.Default()
+	}
+	if d.Clock == nil {
+		d.Clock = clock.Real{}
+	}
+	return &Service{Deps: d}
+}
+
+// Project registers a projection. Do it before the first call.
+func (s *Service) Project(p Projection) { s.projections = append(s.projections, p) }
+
+// Incoming is a call that Twilio asks about: what to do with it.
+type Incoming struct {
+	Connection id.ID
+	Form       twilio.CallForm
+	Hooks      Hooks
+}
+
+// Inbound decides where a call goes and says what happens first. It reads local
+// data only (T14). Asked again for the same call it says the same.
+func (s *Service) Inbound(ctx context.Context, tx *db.Tx, in Incoming) (_ twilio.Response, err error) {
+	defer errs.Wrap(&err, "call.Inbound")
+	sc, err := readScene(ctx, tx, id.ID{}, in.Form.To, in.Form.From)
+	if err != nil {
+		return nil, err
+	}
+	return s.begin(ctx, tx, in, sc, route.Decide(sc.Snapshot))
+}
+
+// begin stores the call with its decision and serves the first steps.
+func (s *Service) begin(ctx context.Context, tx *db.Tx, in Incoming, sc scene, d route.Decision) (twilio.Response, error) {
+	for i := range d.Steps {
+		for j := range d.Steps[i].Targets {
+			d.Steps[i].Targets[j].LegID = id.New(id.Leg)
+		}
+	}
+	start := &Start{
+		Organization: db.TenantFrom(ctx), Call: id.New(id.Call), Connection: in.Connection, Direction: Inbound, SID: in.Form.CallSID,
+		From: in.Form.From, To: in.Form.To, Number: sc.Number.ID, Branch: sc.Number.BranchID, Contact: d.ContactID, Campaign: d.CampaignID,
+		CallerLeg: id.New(id.Leg), Decision: &d, Plan: sc.plan,
+	}
+	started := Fact{Key: "started", Kind: FactStarted, At: tx.Now, Data: FactData{Start: start}}
+	w := script{state: Fold([]Fact{started}), hooks: in.Hooks, audio: s.Audio}
+	doc, served := w.from(1)
+	facts := []Fact{started}
+	for _, n := range served {
+		facts = append(facts, stepFact(n, tx.Now))
+	}
+	st, made, err := s.create(ctx, tx, facts, id.ID{})
+	if err != nil {
+		return nil, err
+	}
+	if made {
+		return doc, nil
+	}
+	// Twilio asks again, as it does when an answer was lost: the first decision stands.
+	w.state = st
+	if st.Call.EndedAt != nil && st.Call.Status != Rejected {
+		return twilio.Response{}, nil
+	}
+	doc, _ = w.from(max(1, first(st)))
+	return doc, nil
+}
+
+// first is the step that a repeated request is answered with: the welcome is heard again.
+func first(st State) int {
+	if st.Step > 1 && st.Decision.Steps[0].Kind == route.Welcome && st.Step == 2 {
+		return 1
+	}
+	return st.Step
+}
+
+func stepFact(n int, at time.Time) Fact {
+	return Fact{Key: "step/" + strconv.Itoa(n), Kind: FactStep, At: at, Data: FactData{Step: n}}
+}
+
+// LegStatus takes news about a leg of a call.
+func (s *Service) LegStatus(ctx context.Context, tx *db.Tx, call, leg id.ID, f twilio.LegForm) (err error) {
+	defer errs.Wrap(&err, "call.LegStatus(%s)", f.Status)
+	_, _, err = s.take(ctx, tx, call, id.ID{}, legFact(leg, f, tx.Now))
+	return err
+}
+
+func legFact(leg id.ID, f twilio.LegForm, now time.Time) Fact {
+	return Fact{Key: "leg/" + leg.String() + "/" + f.Key(), Kind: FactLegStatus, At: told(f.At, now), Data: FactData{
+		Leg: leg, SID: f.CallSID, Status: f.Status, Sequence: f.Sequence, Seconds: f.DurationSeconds, SIPCode: f.SIPCode, Error: f.ErrorCode,
+	}}
+}
+
+// told is the time that a source gives, else now.
+func told(at, now time.Time) time.Time {
+	if at.IsZero() {
+		return now
+	}
+	return at.UTC()
+}
+
+func callFact(f twilio.LegForm, now time.Time) Fact {
+	return Fact{Key: "call/" + f.Key(), Kind: FactCallStatus, At: told(f.At, now), Data: FactData{
+		SID: f.CallSID, Status: f.Status, Sequence: f.Sequence, Seconds: f.DurationSeconds, SIPCode: f.SIPCode, Error: f.ErrorCode,
+	}}
+}
+
+// NumberStatus takes news about a call of a number, which names it by Twilio's
+// SID only. A call that is not known is none of ours: it has no effect.
+func (s *Service) NumberStatus(ctx context.Context, tx *db.Tx, f twilio.LegForm) (err error) {
+	defer errs.Wrap(&err, "call.NumberStatus(%s)", f.Status)
+	var call id.ID
+	err = tx.Pgx().QueryRow(ctx, `SELECT id FROM call WHERE organization_id = $1 AND twilio_sid = $2`, db.TenantFrom(ctx), f.CallSID).Scan(&call)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return db.Translate(err)
+	}
+	return s.CallStatus(ctx, tx, call, f)
+}
+
+// CallStatus takes news about the first leg of a call.
+func (s *Service) CallStatus(ctx context.Context, tx *db.Tx, call id.ID, f twilio.LegForm) (err error) {
+	defer errs.Wrap(&err, "call.CallStatus(%s)", f.Status)
+	_, _, err = s.take(ctx, tx, call, id.ID{}, callFact(f, tx.Now))
+	return err
+}
+
+// RecordingStatus takes news about a recording of a call.
+func (s *Service) RecordingStatus(ctx context.Context, tx *db.Tx, call id.ID, f twilio.RecordingForm) (err error) {
+	defer errs.Wrap(&err, "call.RecordingStatus(%s)", f.Status)
+	_, _, err = s.take(ctx, tx, call, id.ID{}, Fact{Key: "recording/" + f.Key(), Kind: FactRecordingStatus, At: tx.Now, Data: FactData{
+		SID: f.RecordingSID, Status: f.Status, Seconds: f.DurationSeconds, Channels: f.Channels, StartedAt: f.StartedAt.UTC(), Source: f.Source, Error: f.ErrorCode,
+	}})
+	return err
+}
+
+// AfterDial says what happens when a <Dial> is over: the farewell when somebody
+// was connected, else the next step of the route.
+func (s *Service) AfterDial(ctx context.Context, tx *db.Tx, call id.ID, step int, f twilio.DialForm, hooks Hooks) (_ twilio.Response, err error) {
+	defer errs.Wrap(&err, "call.AfterDial(%d, %s)", step, f.DialStatus)
+	facts := []Fact{{Key: "dial/" + strconv.Itoa(step), Kind: FactDialResult, At: tx.Now, Data: FactData{
+		Step: step, SID: f.DialCallSID, Status: f.DialStatus, Seconds: f.DialDuration, Bridged: f.Bridged, Parent: f.Status,
+	}}}
+	connected := bridged(&facts[0])
+	gone := over(f.Status) || f.DialStatus == wordCanceled
+	st, found, err := s.takeWith(ctx, tx, call, id.ID{}, facts, func(st State) []Fact {
+		if connected || gone || st.Decision == nil || st.Call.EndedAt != nil {
+			return nil
+		}
+		var more []Fact
+		_, served := script{state: st, hooks: hooks, audio: s.Audio}.from(step + 1)
+		for _, n := range served {
+			more = append(more, stepFact(n, tx.Now))
+		}
+		return more
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return twilio.Response{twilio.Hangup{}}, nil
+	case gone || st.Call.EndedAt != nil:
+		return twilio.Response{}, nil // the caller is gone and hears nothing
+	}
+	w := script{state: st, hooks: hooks, audio: s.Audio}
+	switch {
+	case st.Decision == nil:
+		return w.calleeOver(f.DialStatus, connected), nil
+	case connected:
+		return w.bye(), nil
+	}
+	doc, _ := w.from(step + 1)
+	return doc, nil
+}
+
+// calleeOver is what the person who started an outbound call hears when the
+// callee is gone.
+func (w script) calleeOver(word string, connected bool) twilio.Response {
+	text := ""
+	switch {
+	case connected:
+	case word == wordBusy:
+		text = sayBusy
+	case word == wordNoAnswer:
+		text = sayNoAnswer
+	default:
+		text = sayNoConnect
+	}
+	return append(twilio.Response(w.prompt(Prompt{}, text)), twilio.Hangup{})
+}
+
+// AfterRecord says what happens when a voicemail was taken.
+func (s *Service) AfterRecord(ctx context.Context, tx *db.Tx, call id.ID, step int, f twilio.RecordForm, hooks Hooks) (_ twilio.Response, err error) {
+	defer errs.Wrap(&err, "call.AfterRecord(%d)", step)
+	st, found, err := s.take(ctx, tx, call, id.ID{}, Fact{Key: "record/" + strconv.Itoa(step), Kind: FactRecordResult, At: tx.Now, Data: FactData{
+		Step: step, SID: f.RecordingSID, Seconds: f.DurationSeconds, Parent: f.Status,
+	}})
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return twilio.Response{twilio.Hangup{}}, nil
+	case f.Digits == "hangup" || over(f.Status) || st.Call.EndedAt != nil:
+		return twilio.Response{}, nil
+	}
+	return script{state: st, hooks: hooks, audio: s.Audio}.bye(), nil
+}
+
+// Fallback is the safe answer when deciding failed: the number's own forwarding
+// and voicemail, or an apology where even that cannot be had. The call is the
+// one that is under way, zero for one that just came in. It never fails.
+func (s *Service) Fallback(ctx context.Context, in Incoming, call id.ID) twilio.Response {
+	if over(in.Form.Status) {
+		return twilio.Response{}
+	}
+	if !call.IsZero() {
+		return safe(in.Hooks, call)
+	}
+	ctx, cancel := context.WithTimeout(ctx, fallbackTime)
+	defer cancel()
+	var doc twilio.Response
+	err := s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		sc := scene{Snapshot: route.Snapshot{At: tx.Now, From: in.Form.From}}
+		n := &sc.Number
+		err = tx.Pgx().QueryRow(ctx, `SELECT n.id, n.e164, n.branch_id, n.is_enabled, n.use_for_inbound_calls, n.forwarding_numbers,
+				n.voicemail_enabled, n.voicemail_max_seconds, n.voicemail_owner_id, coalesce(n.voicemail_greeting_text, ''), n.voice, n.language, n.ring_timeout_seconds
+			FROM phone_number n WHERE n.organization_id = $1 AND n.e164 = $2 AND n.disconnected_at IS NULL`, db.TenantFrom(ctx), in.Form.To).
+			Scan(&n.ID, &n.E164, &n.BranchID, &n.Enabled, &n.ForInbound, &n.ForwardingNumbers,
+				&n.Voicemail, &sc.plan.VoicemailMax, &sc.plan.VoicemailOwner, &sc.plan.Greeting.Text, &sc.plan.Voice, &sc.plan.Language, &n.RingTimeout)
+		if err != nil {
+			return err
+		}
+		// Without people and contacts nobody of ours is rung: what is left is the fallback.
+		d := route.Decide(sc.Snapshot)
+		d.Trace = append([]route.Trace{{Rule: "FALLBACK", Verdict: route.Chosen, Detail: "routing failed; the number's forwarding and voicemail are used"}}, d.Trace...)
+		doc, err = s.begin(ctx, tx, in, sc, d)
+		return err
+	})
+	if err != nil {
+		s.Logger.ErrorContext(ctx, "a caller got the apology", "twilio_sid", in.Form.CallSID, "error", err)
+		return safe(nil, id.ID{})
+	}
+	return doc
+}
+
+// fallbackTime is what is left of Twilio's patience when deciding has failed.
+const fallbackTime = 1500 * time.Millisecond
+
+// take adds facts to a call. It returns the state with them; found is false when
+// there is no such call, which has no effect.
+func (s *Service) take(ctx context.Context, tx *db.Tx, call, actor id.ID, facts ...Fact) (_ State, found bool, err error) {
+	return s.takeWith(ctx, tx, call, actor, facts, nil)
+}
+
+// takeWith is take with facts that follow from the state after the first ones.
+func (s *Service) takeWith(ctx context.Context, tx *db.Tx, call, actor id.ID, facts []Fact, more func(State) []Fact) (_ State, found bool, err error) {
+	all, fresh, version, found, err := lockAndAdd(ctx, tx, call, facts)
+	if err != nil || !found {
+		return State{}, false, err
+	}
+	after := Fold(all)
+	if len(fresh) == 0 {
+		return after, true, nil
+	}
+	before := Fold(without(all, fresh))
+	if more != nil {
+		if extra := more(after); len(extra) > 0 {
+			added, err := addFacts(ctx, tx, call, extra)
+			if err != nil {
+				return State{}, false, err
+			}
+			all = append(all, added...)
+			after = Fold(all)
+		}
+	}
+	after.Call.Version = version
+	before.Call.Version = version
+	return after, true, s.save(ctx, tx, before, &after, actor)
+}
+
+// without is the facts but for those with the keys.
+func without(all []Fact, keys map[string]bool) []Fact {
+	out := make([]Fact, 0, len(all))
+	for _, f := range all {
+		if !keys[f.Key] {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// publish writes the events of a change, in the order in which they happened.
+func (s *Service) publish(ctx context.Context, tx *db.Tx, before, after State, actor id.ID) error {
+	var out []event.Event
+	data := func(extra map[string]any) json.RawMessage {
+		m := map[string]any{"version": after.Call.Version, "status": after.Call.Status, "branchId": after.Call.BranchID, "userIds": after.users()}
+		for k, v := range extra {
+			m[k] = v
+		}
+		b, err := json.Marshal(m)
+		if err != nil {
+			panic(fmt.Sprintf("call: an event's data is no JSON: %v", err)) // strings and ids only
+		}
+		return b
+	}
+	add := func(kind event.Kind, extra map[string]any) {
+		out = append(out, event.Event{Kind: kind, Subject: after.Call.ID, ActorID: actor, Data: data(extra)})
+	}
+	if before.Call.ID.IsZero() {
+		add(EventStarted, nil)
+	}
+	if before.Call.AnsweredAt == nil && after.Call.AnsweredAt != nil {
+		add(EventAnswered, nil)
+	}
+	for _, l := range after.Legs {
+		old := before.Find(l.ID)
+		if old == nil {
+			old = &Leg{}
+		}
+		ring := map[string]any{"legId": l.ID, "userId": l.UserID, "deviceId": l.DeviceID}
+		if l.Kind == route.Caller || l.Kind == route.Callee {
+			continue
+		}
+		if l.Status == LegRinging && old.Status != LegRinging {
+			add(EventRingStarted, ring)
+		}
+		if l.Outcome != nil && (old.Outcome == nil || *old.Outcome != *l.Outcome) {
+			ring["outcome"] = *l.Outcome
+			ring["answeredById"] = l.AnsweredByID
+			add(EventRingEnded, ring)
+		}
+	}
+	if before.Call.EndedAt == nil && after.Call.EndedAt != nil {
+		add(EventEnded, nil)
+	}
+	if len(out) == 0 {
+		add(EventUpdated, nil)
+	}
+	return event.Append(ctx, tx, out...)
+}
+
+// users are all whose call it is: who started it, who was rung, who answered.
+func (s *State) users() []id.ID {
+	out := []id.ID{}
+	seen := map[id.ID]bool{}
+	add := func(u id.ID) {
+		if !u.IsZero() && !seen[u] {
+			seen[u] = true
+			out = append(out, u)
+		}
+	}
+	add(s.Call.UserID)
+	for _, l := range s.Legs {
+		add(l.UserID)
+	}
+	return out
+}
+
+// The kinds of event about calls.
+const (
+	EventStarted     event.Kind = "CALL_STARTED"
+	EventAnswered    event.Kind = "CALL_ANSWERED"
+	EventEnded       event.Kind = "CALL_ENDED"
+	EventUpdated     event.Kind = "CALL_UPDATED"
+	EventRingStarted event.Kind = "RING_STARTED"
+	EventRingEnded   event.Kind = "RING_ENDED"
+)
+
+// calleeRings is how long the callee of an outbound call rings, in seconds.
+const calleeRings = 45

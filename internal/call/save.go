@@ -1,0 +1,289 @@
+package call
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"switchboard/internal/db"
+	"switchboard/internal/id"
+)
+
+const (
+	lockCall = `SELECT version FROM call WHERE organization_id = $1 AND id = $2 FOR UPDATE`
+
+	insertFacts = `
+		INSERT INTO call_fact (organization_id, call_id, key, kind, at, data)
+		SELECT $1, $2, f.key, f.kind, f.at, f.data::jsonb
+		FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::text[]) AS f (key, kind, at, data)
+		WHERE EXISTS (SELECT FROM call WHERE organization_id = $1 AND id = $2)
+		ON CONFLICT DO NOTHING
+		RETURNING key`
+
+	selectFacts = `SELECT key, kind, at, data FROM call_fact WHERE organization_id = $1 AND call_id = $2`
+
+	insertCall = `
+		INSERT INTO call (organization_id, id, version, provider, direction, status, end_reason, connection_id, phone_number_id, branch_id,
+			contact_id, record_id, campaign_id, user_id, answered_by_user_id, answered_by_leg_id, from_number, to_number, twilio_sid,
+			caller_id, caller_id_reason, is_recorded, started_at, answered_at, ended_at, ring_seconds, talk_seconds, duration_seconds,
+			outcome, notes, due_at, updated_at, route)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32,
+			$33::text::jsonb)
+		ON CONFLICT (organization_id, twilio_sid) WHERE twilio_sid IS NOT NULL DO NOTHING
+		RETURNING true`
+
+	updateCall = `
+		UPDATE call SET version = $3, provider = $4, direction = $5, status = $6, end_reason = $7, connection_id = $8, phone_number_id = $9,
+			branch_id = $10, contact_id = $11, record_id = $12, campaign_id = $13, user_id = $14, answered_by_user_id = $15, answered_by_leg_id = $16,
+			from_number = $17, to_number = $18, twilio_sid = $19, caller_id = $20, caller_id_reason = $21, is_recorded = $22, started_at = $23,
+			answered_at = $24, ended_at = $25, ring_seconds = $26, talk_seconds = $27, duration_seconds = $28, outcome = $29, notes = $30,
+			due_at = $31, updated_at = $32
+		WHERE organization_id = $1 AND id = $2`
+
+	// Legs are few and change together: one statement for all.
+	upsertLegs = `
+		INSERT INTO call_leg (organization_id, call_id, updated_at, id, kind, step, user_id, device_id, to_address, twilio_sid, status, outcome,
+			started_at, ringing_at, answered_at, ended_at, duration_seconds)
+		SELECT $1, $2, $3, l.*
+		FROM unnest($4::uuid[], $5::text[], $6::int[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::text[], $12::text[],
+			$13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::int[]) AS l
+		ON CONFLICT (organization_id, id) DO UPDATE SET updated_at = excluded.updated_at, twilio_sid = excluded.twilio_sid, status = excluded.status,
+			outcome = excluded.outcome, started_at = excluded.started_at, ringing_at = excluded.ringing_at, answered_at = excluded.answered_at,
+			ended_at = excluded.ended_at, duration_seconds = excluded.duration_seconds
+		WHERE call_leg.call_id = excluded.call_id`
+)
+
+// columns are the facts as arrays of columns.
+func columns(facts []Fact) (args [4]any, err error) {
+	var (
+		keys, kinds, data []string
+		at                []time.Time
+	)
+	for _, f := range facts {
+		b, err := json.Marshal(f.Data)
+		if err != nil {
+			return args, err
+		}
+		keys, kinds, at, data = append(keys, f.Key), append(kinds, string(f.Kind)), append(at, f.At), append(data, string(withoutNUL(b)))
+	}
+	return [4]any{keys, kinds, at, data}, nil
+}
+
+// withoutNUL drops the escape \u0000, which JSON allows and jsonb refuses.
+func withoutNUL(b []byte) []byte {
+	if !bytes.Contains(b, []byte(`\u0000`)) {
+		return b
+	}
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		switch {
+		case b[i] != '\\' || i+1 == len(b):
+			out = append(out, b[i])
+		case bytes.HasPrefix(b[i:], []byte(`\u0000`)):
+			i += 5
+		default:
+			out = append(out, b[i], b[i+1])
+			i++
+		}
+	}
+	return out
+}
+
+func scanFact(row pgx.CollectableRow) (f Fact, err error) {
+	var data []byte
+	if err = row.Scan(&f.Key, (*string)(&f.Kind), &f.At, &data); err == nil {
+		err = json.Unmarshal(data, &f.Data)
+	}
+	f.At = f.At.UTC()
+	return f, err
+}
+
+// lockAndAdd locks the call, adds the facts and reads all there are, in one round
+// trip. fresh are the keys of those that were new. Each statement of the batch
+// begins after the lock was granted, so it sees what the last holder committed.
+func lockAndAdd(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) (all []Fact, fresh map[string]bool, version int64, found bool, err error) {
+	org := db.TenantFrom(ctx)
+	args, err := columns(facts)
+	if err != nil {
+		return nil, nil, 0, false, err
+	}
+	fresh = map[string]bool{}
+	b := &pgx.Batch{}
+	b.Queue(lockCall, org, call).QueryRow(func(row pgx.Row) error {
+		err := row.Scan(&version)
+		if found = err == nil; errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	b.Queue(insertFacts, org, call, args[0], args[1], args[2], args[3]).Query(func(rows pgx.Rows) error {
+		keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		for _, k := range keys {
+			fresh[k] = true
+		}
+		return err
+	})
+	b.Queue(selectFacts, org, call).Query(func(rows pgx.Rows) (err error) {
+		all, err = pgx.CollectRows(rows, scanFact)
+		return err
+	})
+	if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil {
+		return nil, nil, 0, false, db.Translate(err)
+	}
+	return all, fresh, version, found, nil
+}
+
+// addFacts adds facts to a call that is locked and returns those that were new.
+func addFacts(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) ([]Fact, error) {
+	args, err := columns(facts)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.Pgx().Query(ctx, insertFacts, db.TenantFrom(ctx), call, args[0], args[1], args[2], args[3])
+	if err != nil {
+		return nil, db.Translate(err)
+	}
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, db.Translate(err)
+	}
+	fresh := map[string]bool{}
+	for _, k := range keys {
+		fresh[k] = true
+	}
+	var out []Fact
+	for _, f := range facts {
+		if fresh[f.Key] {
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
+
+func (st *State) callArgs(now time.Time) []any {
+	c := &st.Call
+	return []any{
+		c.OrganizationID, c.ID, c.Version, string(c.Provider), string(c.Direction), string(c.Status), c.EndReason, c.ConnectionID, c.PhoneNumberID, c.BranchID,
+		c.ContactID, c.RecordID, c.CampaignID, c.UserID, c.AnsweredByID, c.AnsweredByLegID, c.FromNumber, c.ToNumber, c.TwilioSID,
+		c.CallerNumber, c.CallerNumberReason, c.IsRecorded, c.StartedAt, c.AnsweredAt, c.EndedAt, c.RingSeconds, c.TalkSeconds, c.DurationSeconds,
+		c.Outcome, c.Notes, st.DueAt, now,
+	}
+}
+
+func queueLegs(b *pgx.Batch, st *State, legs []Leg, now time.Time) {
+	if len(legs) == 0 {
+		return
+	}
+	var (
+		ids, users, devices      []id.ID
+		kinds, to, status        []string
+		steps                    []int
+		sids, outcomes           []*string
+		started                  []time.Time
+		ringing, answered, ended []*time.Time
+		lasted                   []*int
+	)
+	for _, l := range legs {
+		ids, users, devices = append(ids, l.ID), append(users, l.UserID), append(devices, l.DeviceID)
+		kinds, to, status = append(kinds, string(l.Kind)), append(to, l.ToAddress), append(status, string(l.Status))
+		steps, sids, outcomes = append(steps, l.Step), append(sids, l.TwilioSID), append(outcomes, (*string)(l.Outcome))
+		started, ringing, answered = append(started, l.StartedAt), append(ringing, l.RingingAt), append(answered, l.AnsweredAt)
+		ended, lasted = append(ended, l.EndedAt), append(lasted, l.DurationSeconds)
+	}
+	b.Queue(upsertLegs, st.Call.OrganizationID, st.Call.ID, now, ids, kinds, steps, users, devices, to, sids, status, outcomes, started, ringing, answered, ended, lasted)
+}
+
+// create writes a new call. made is false when Twilio's SID has a call already:
+// then st is that call as it is.
+func (s *Service) create(ctx context.Context, tx *db.Tx, facts []Fact, actor id.ID) (st State, made bool, err error) {
+	st = Fold(facts)
+	st.Call.Version = 1
+	var decision *string
+	if st.Decision != nil {
+		b, err := json.Marshal(st.Decision)
+		if err != nil {
+			return st, false, err
+		}
+		decision = new(string(withoutNUL(b)))
+	}
+	args, err := columns(facts)
+	if err != nil {
+		return st, false, err
+	}
+	b := &pgx.Batch{}
+	b.Queue(insertCall, append(st.callArgs(tx.Now), decision)...).QueryRow(func(row pgx.Row) error {
+		err := row.Scan(&made)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	b.Queue(insertFacts, st.Call.OrganizationID, st.Call.ID, args[0], args[1], args[2], args[3])
+	if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil {
+		return st, false, db.Translate(err)
+	}
+	if !made {
+		st, err = s.bySID(ctx, tx, *st.Call.TwilioSID)
+		return st, false, err
+	}
+	b = &pgx.Batch{}
+	queueLegs(b, &st, st.Legs, tx.Now)
+	if b.Len() > 0 {
+		if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil {
+			return st, false, db.Translate(err)
+		}
+	}
+	return st, true, s.publish(ctx, tx, State{}, st, actor)
+}
+
+// bySID reads the state of the call that has Twilio's SID.
+func (s *Service) bySID(ctx context.Context, tx *db.Tx, sid string) (State, error) {
+	rows, err := tx.Pgx().Query(ctx, `SELECT f.key, f.kind, f.at, f.data FROM call c
+		JOIN call_fact f ON f.organization_id = c.organization_id AND f.call_id = c.id
+		WHERE c.organization_id = $1 AND c.twilio_sid = $2`, db.TenantFrom(ctx), sid)
+	if err != nil {
+		return State{}, db.Translate(err)
+	}
+	facts, err := pgx.CollectRows(rows, scanFact)
+	return Fold(facts), db.Translate(err)
+}
+
+// save writes what changed and tells of it. The same state is written by nobody.
+func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after *State, actor id.ID) error {
+	var legs []Leg
+	for _, l := range after.Legs {
+		if old := before.Find(l.ID); old == nil || !reflect.DeepEqual(*old, l) {
+			legs = append(legs, l)
+		}
+	}
+	sounds := !reflect.DeepEqual(before.Recordings, after.Recordings) || !reflect.DeepEqual(before.Voicemail, after.Voicemail)
+	changed := sounds || len(legs) > 0 || !reflect.DeepEqual(before.Call, after.Call)
+	if !changed && reflect.DeepEqual(before.DueAt, after.DueAt) {
+		return nil
+	}
+	if changed {
+		after.Call.Version++
+	}
+	b := &pgx.Batch{}
+	b.Queue(updateCall, after.callArgs(tx.Now)...)
+	queueLegs(b, after, legs, tx.Now)
+	if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil {
+		return db.Translate(err)
+	}
+	if !changed {
+		return nil
+	}
+	if sounds || after.Voicemail != nil && before.Call.ContactID != after.Call.ContactID {
+		for _, p := range s.projections {
+			if err := p.Apply(ctx, tx, *after); err != nil {
+				return err
+			}
+		}
+	}
+	return s.publish(ctx, tx, before, *after, actor)
+}
