@@ -198,7 +198,7 @@ CREATE UNIQUE INDEX number_sid_once ON phone_number (organization_id, connection
 CREATE UNIQUE INDEX number_one_default ON phone_number (organization_id) WHERE is_default;
 CREATE UNIQUE INDEX number_one_per_user ON phone_number (organization_id, assigned_user_id) WHERE assigned_user_id IS NOT NULL;
 CREATE INDEX number_by_branch ON phone_number (organization_id, branch_id);
-CREATE INDEX number_by_connection ON phone_number (organization_id, connection_id);
+CREATE INDEX number_by_connection ON phone_number (organization_id, connection_id, e164);
 CREATE INDEX number_by_voicemail_owner ON phone_number (organization_id, voicemail_owner_id);
 CREATE INDEX number_by_welcome_audio ON phone_number (organization_id, welcome_audio_id);
 CREATE INDEX number_by_farewell_audio ON phone_number (organization_id, farewell_audio_id);
