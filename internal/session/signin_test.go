@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -404,4 +405,41 @@ func TestTrimmingKeepsWhatStillCounts(t *testing.T) {
 	if err := s.sessions.Trim(context.Background(), s.clk.Now().Add(200*24*time.Hour)); err != nil || count("session") != 0 || count("invitation") != 1 {
 		t.Errorf("%d sessions and %d invitations are left: %v", count("session"), count("invitation"), err)
 	}
+}
+
+func TestASignInDuringAPasswordChangeIsRefused(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	ann := s.found("Acme", "ann@a.test")
+	u := ann.who.LoginID.UUID()
+	lock := int64(binary.BigEndian.Uint64(u[8:]))
+	done := make(chan error, 1)
+	err := s.d.InWorkerTx(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+		// What PasswordChange does, stopped before its end.
+		if _, err := db.Exec(ctx, tx, `SELECT pg_advisory_xact_lock($1)`, lock); err != nil {
+			return err
+		}
+		if _, err := db.Exec(ctx, tx, `SELECT set_login_password($1, 'another', $2)`, ann.who.LoginID, tx.Now); err != nil {
+			return err
+		}
+		go func() {
+			_, err := s.signIn("ann@a.test", password) // verified against the old hash
+			done <- err
+		}()
+		for waiting := 0; waiting == 0; {
+			if err := db.Select(ctx, s.d.Worker(), &waiting, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+				AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`); err != nil {
+				return err
+			}
+			if len(done) > 0 {
+				t.Error("the sign-in did not wait for the change")
+				return nil
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, <-done, errs.WrongCredentials, "a password that was changed meanwhile")
 }
