@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -224,6 +225,42 @@ func TestStaleFilesDoNotStopAStart(t *testing.T) {
 	start(t, db.ClusterOptions{DataDir: dir, Fast: true})
 	if !answers(u) {
 		t.Error("no answer")
+	}
+}
+
+// A postmaster whose process is gone must not keep the next one from starting.
+func TestAnOrphanIsToldToEnd(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	c := start(t, db.ClusterOptions{DataDir: dir, From: testkit.Image(t), Fast: true})
+	u := c.URL("switchboard")
+	c.Stop()
+	command, err := os.ReadFile(filepath.Join(c.DataDir(), "postmaster.opts")) // quoted for a shell
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(c.DataDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	orphan := exec.Command("/bin/sh", "-c", "exec "+string(command))
+	orphan.Dir, orphan.SysProcAttr = "/", &syscall.SysProcAttr{}
+	if st := info.Sys().(*syscall.Stat_t); os.Geteuid() == 0 {
+		orphan.SysProcAttr.Credential = &syscall.Credential{Uid: st.Uid, Gid: st.Gid}
+	}
+	if err := orphan.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- orphan.Wait() }()
+	eventually(t, "the orphan answers", func() bool { return answers(u) })
+
+	start(t, db.ClusterOptions{DataDir: dir, Fast: true})
+	if err := <-ended; err != nil {
+		t.Errorf("the orphan did not shut down in order: %v", err)
+	}
+	if pid := postmasterPid(t, c.DataDir()); pid == orphan.Process.Pid || !answers(u) {
+		t.Errorf("the new cluster has number %d, the orphan %d", pid, orphan.Process.Pid)
 	}
 }
 

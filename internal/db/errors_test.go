@@ -95,7 +95,7 @@ func TestALostConnectionIsUnavailableAndThePoolRecovers(t *testing.T) {
 
 func TestASlowStatementAndALongWaitAreUnavailable(t *testing.T) {
 	t.Parallel()
-	r := openNotes(t, func(o *db.Options) { o.StatementTimeout, o.LockTimeout = 300*time.Millisecond, 20*time.Millisecond })
+	r := openNotes(t, func(o *db.Options) { o.StatementTimeout, o.LockTimeout = 700*time.Millisecond, 20*time.Millisecond })
 	ctx := db.WithTenant(t.Context(), r.a)
 	if _, err := db.Exec(ctx, r.App(), "SELECT pg_sleep($1)", 20); errs.CodeOf(err) != errs.Unavailable {
 		t.Errorf("slow: %v", err)

@@ -45,8 +45,8 @@ const (
 )
 
 // setTenantAtCheckout is pgxpool's PrepareConn. It runs at EVERY checkout: to
-// remember what a connection was set to and skip the statement would be wrong
-// after a rolled back transaction, which takes the setting back with it.
+// remember what a connection was set to and skip the statement would trust that
+// no SQL ever touched the setting, on its own or by rolling back.
 func setTenantAtCheckout(ctx context.Context, c *pgx.Conn) (bool, error) {
 	if ctx.Value(carriesTenant{}) != nil {
 		return true, nil

@@ -22,8 +22,9 @@ type Tx struct {
 
 // InTx runs fn in one transaction as the app role, bound to the tenant of ctx.
 // It commits when fn returns nil and rolls back otherwise, also on a panic. The
-// error is translated (Translate). Do not open a second transaction inside fn:
-// it would be another connection.
+// error is translated (Translate), so fn must not return network errors of other
+// services. Do not open a second transaction inside fn: it would be another
+// connection.
 func (d *DB) InTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
 	return Translate(d.run(ctx, d.app, fn))
 }
