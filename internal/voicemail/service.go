@@ -1,0 +1,249 @@
+package voicemail
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"switchboard/internal/access"
+	"switchboard/internal/call"
+	"switchboard/internal/db"
+	"switchboard/internal/errs"
+	"switchboard/internal/event"
+	"switchboard/internal/id"
+)
+
+// The kinds of event about voicemails.
+const (
+	EventReceived event.Kind = "VOICEMAIL_RECEIVED"
+	EventUpdated  event.Kind = "VOICEMAIL_UPDATED"
+)
+
+// Service is voicemails as the other packages use them. It is a projection of
+// package call: register it there, after package recording's.
+type Service struct{ d *db.DB }
+
+var _ call.Projection = (*Service)(nil)
+
+// New makes a Service.
+func New(d *db.DB) *Service { return &Service{d: d} }
+
+// Apply keeps the row of the voicemail that was left on a call, once.
+func (s *Service) Apply(ctx context.Context, tx *db.Tx, st call.State) (err error) {
+	defer errs.Wrap(&err, "voicemail.Apply")
+	v := st.Voicemail
+	if v == nil {
+		return nil
+	}
+	c := &st.Call
+	var (
+		voicemail id.ID
+		made      bool
+	)
+	err = tx.Pgx().QueryRow(ctx, `
+		INSERT INTO voicemail (organization_id, id, call_id, recording_id, phone_number_id, branch_id, contact_id, from_number, duration_seconds, owner_user_id, received_at, updated_at)
+		SELECT $1, $2, $3, r.id, $4, $5, $6, $7, $8, $9, $10, $11
+		FROM recording r WHERE r.organization_id = $1 AND r.call_id = $3 AND r.twilio_sid = $12
+		ON CONFLICT ON CONSTRAINT voicemail_recording_once DO UPDATE SET contact_id = excluded.contact_id, duration_seconds = excluded.duration_seconds,
+			received_at = excluded.received_at, updated_at = excluded.updated_at, version = voicemail.version + 1
+		WHERE (voicemail.contact_id, voicemail.duration_seconds, voicemail.received_at) IS DISTINCT FROM (excluded.contact_id, excluded.duration_seconds, excluded.received_at)
+		RETURNING id, xmax = 0`,
+		c.OrganizationID, id.New(id.Voicemail), c.ID, c.PhoneNumberID, c.BranchID, c.ContactID, c.FromNumber, v.DurationSeconds, v.OwnerID, v.ReceivedAt, tx.Now, v.RecordingSID).
+		Scan(&voicemail, &made)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil // nothing new
+	}
+	if err != nil {
+		return db.Translate(err)
+	}
+	kind := EventUpdated
+	if made {
+		kind = EventReceived
+	}
+	return event.Append(ctx, tx, told(kind, voicemail, c.ID, c.BranchID, id.ID{}))
+}
+
+func told(kind event.Kind, voicemail, call, branch, actor id.ID) event.Event {
+	data, err := json.Marshal(map[string]any{"callId": call, "branchId": branch})
+	if err != nil {
+		panic("voicemail: " + err.Error()) // ids only
+	}
+	return event.Event{Kind: kind, Subject: voicemail, ActorID: actor, Data: data}
+}
+
+const columns = `voicemail.organization_id, voicemail.id, voicemail.call_id, voicemail.recording_id, voicemail.phone_number_id, voicemail.branch_id, voicemail.contact_id,
+	voicemail.from_number, voicemail.duration_seconds, voicemail.owner_user_id, voicemail.heard_at, voicemail.heard_by_user_id, voicemail.received_at,
+	voicemail.version, voicemail.created_at, voicemail.updated_at`
+
+// Filter narrows a list of voicemails. The zero Filter is all of them.
+type Filter struct {
+	IsHeard       *bool
+	PhoneNumberID id.ID
+	BranchID      id.ID
+}
+
+type query struct {
+	sql  strings.Builder
+	args []any
+}
+
+func (q *query) arg(v any) string {
+	q.args = append(q.args, v)
+	return "$" + strconv.Itoa(len(q.args))
+}
+
+func (q *query) and(condition string) { q.sql.WriteString(" AND " + condition) }
+
+func voicemails(who access.Actor) *query {
+	q := &query{}
+	q.sql.WriteString("SELECT " + columns + " FROM voicemail WHERE voicemail.organization_id = " + q.arg(who.OrganizationID))
+	return q
+}
+
+// seenBy narrows to what the actor sees: the whole organization; those of their
+// branches; those they own or are told of (R128, R129, D25); those of calls that
+// rang them.
+func (q *query) seenBy(who access.Actor) {
+	if who.SeesAll() {
+		return
+	}
+	user := q.arg(who.UserID)
+	own := "voicemail.owner_user_id = " + user +
+		" OR EXISTS (SELECT FROM phone_number_voicemail_user n WHERE n.organization_id = $1 AND n.phone_number_id = voicemail.phone_number_id AND n.user_id = " + user + ")" +
+		" OR EXISTS (SELECT FROM call_leg own WHERE own.organization_id = $1 AND own.call_id = voicemail.call_id AND own.user_id = " + user + ")"
+	if b := who.SeesBranches(); len(b) > 0 {
+		own += " OR voicemail.branch_id = ANY (" + q.arg(b) + "::uuid[])"
+	}
+	q.and("(" + own + ")")
+}
+
+// List is a page of voicemails, newest first. Codes: errs.Forbidden without
+// VOICEMAIL_LISTEN, errs.Invalid for the page.
+func (s *Service) List(ctx context.Context, who access.Actor, f Filter, p db.Page) (w db.Window[*Voicemail], err error) {
+	defer errs.Wrap(&err, "voicemail.List")
+	if err := who.Require(access.VoicemailListen); err != nil {
+		return w, err
+	}
+	limit, after, err := p.Keyset()
+	if err != nil {
+		return w, err
+	}
+	q := voicemails(who)
+	q.seenBy(who)
+	if f.IsHeard != nil {
+		q.and("(voicemail.heard_at IS NOT NULL) = " + q.arg(*f.IsHeard))
+	}
+	if !f.PhoneNumberID.IsZero() {
+		q.and("voicemail.phone_number_id = " + q.arg(f.PhoneNumberID))
+	}
+	if !f.BranchID.IsZero() {
+		q.and("voicemail.branch_id = " + q.arg(f.BranchID))
+	}
+	q.and("(voicemail.received_at, voicemail.id) < (" + q.arg(after.At) + ", " + q.arg(after.ID) + ")")
+	q.sql.WriteString(" ORDER BY voicemail.received_at DESC, voicemail.id DESC LIMIT " + q.arg(limit+1))
+	var rows []*Voicemail
+	if err := db.Select(ctx, s.d.App(), &rows, q.sql.String(), q.args...); err != nil {
+		return w, err
+	}
+	return db.NewWindow(rows, limit, func(v *Voicemail) db.Keyset { return db.Keyset{At: v.ReceivedAt, ID: v.ID} }), nil
+}
+
+func absent() error { return errs.New(errs.NotFound, "there is no such voicemail") }
+
+// Get is one voicemail. What the actor may not see or hear is as absent as what
+// is not there: errs.NotFound.
+func (s *Service) Get(ctx context.Context, who access.Actor, voicemail id.ID) (_ *Voicemail, err error) {
+	defer errs.Wrap(&err, "voicemail.Get")
+	if !who.Known() {
+		return nil, who.Require(access.VoicemailListen)
+	}
+	if !who.Can(access.VoicemailListen) {
+		return nil, absent()
+	}
+	q := voicemails(who)
+	q.and("voicemail.id = " + q.arg(voicemail))
+	q.seenBy(who)
+	v := &Voicemail{}
+	err = db.Select(ctx, s.d.App(), v, q.sql.String(), q.args...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, absent()
+	}
+	return v, err
+}
+
+// Visible are those of the voicemails that the actor may see, in one statement.
+func (s *Service) Visible(ctx context.Context, who access.Actor, ids []id.ID) (map[id.ID]*Voicemail, error) {
+	out := map[id.ID]*Voicemail{}
+	if !who.Can(access.VoicemailListen) || len(ids) == 0 {
+		return out, nil
+	}
+	q := voicemails(who)
+	q.and("voicemail.id = ANY (" + q.arg(ids) + "::uuid[])")
+	q.seenBy(who)
+	var rows []*Voicemail
+	err := db.Select(ctx, s.d.App(), &rows, q.sql.String(), q.args...)
+	for _, v := range rows {
+		out[v.ID] = v
+	}
+	return out, err
+}
+
+// ByIDs are voicemails of the context's tenant by id, in one statement. It asks
+// nobody's permission: it follows references from what the actor sees already.
+func (s *Service) ByIDs(ctx context.Context, ids []id.ID) (map[id.ID]*Voicemail, error) {
+	var rows []*Voicemail
+	err := db.Select(ctx, s.d.App(), &rows, `SELECT `+columns+` FROM voicemail
+		WHERE voicemail.organization_id = $1 AND voicemail.id = ANY ($2::uuid[])`, db.TenantFrom(ctx), ids)
+	out := make(map[id.ID]*Voicemail, len(rows))
+	for _, v := range rows {
+		out[v.ID] = v
+	}
+	return out, err
+}
+
+// ByCalls are the voicemails of calls that the actor sees already, in one
+// statement; none for who may not listen.
+func (s *Service) ByCalls(ctx context.Context, who access.Actor, calls []id.ID) (map[id.ID]*Voicemail, error) {
+	out := make(map[id.ID]*Voicemail, len(calls))
+	if !who.Can(access.VoicemailListen) {
+		return out, nil
+	}
+	var rows []*Voicemail
+	err := db.Select(ctx, s.d.App(), &rows, `SELECT `+columns+` FROM voicemail
+		WHERE voicemail.organization_id = $1 AND voicemail.call_id = ANY ($2::uuid[]) ORDER BY voicemail.received_at DESC, voicemail.id DESC`, db.TenantFrom(ctx), calls)
+	for _, v := range rows {
+		out[v.CallID] = v
+	}
+	return out, err
+}
+
+// MarkHeard notes that a voicemail was heard, or marks it as new again. Marking it
+// as it is changes nothing. Codes: errs.Forbidden, errs.NotFound.
+func (s *Service) MarkHeard(ctx context.Context, who access.Actor, voicemail id.ID, heard bool) (_ *Voicemail, err error) {
+	defer errs.Wrap(&err, "voicemail.MarkHeard")
+	if err := who.Require(access.VoicemailListen); err != nil {
+		return nil, err
+	}
+	v, err := s.Get(ctx, who, voicemail)
+	if err != nil {
+		return nil, err
+	}
+	err = s.d.InTx(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
+		n, err := db.Exec(ctx, tx, `UPDATE voicemail SET heard_at = CASE WHEN $3::boolean THEN $4::timestamptz END, heard_by_user_id = CASE WHEN $3::boolean THEN $5::uuid END,
+				version = version + 1, updated_at = $4
+			WHERE organization_id = $1 AND id = $2 AND (heard_at IS NOT NULL) <> $3::boolean`, who.OrganizationID, voicemail, heard, tx.Now, who.UserID)
+		if err != nil || n == 0 {
+			return err
+		}
+		return event.Append(ctx, tx, told(EventUpdated, v.ID, v.CallID, v.BranchID, who.UserID))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.Get(ctx, who, voicemail)
+}
