@@ -1,7 +1,6 @@
 package emulator_test
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -183,34 +182,6 @@ func TestWhisperDecidesTheBridge(t *testing.T) {
 				t.Errorf("%s: %v", tc.why, f)
 			}
 			s.quiet()
-		})
-	}
-}
-
-func TestFallbackGetsErrorCodeAndURL(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct {
-		why, body, kind string
-		code            string
-	}{
-		"not xml":    {"12100", "<Response><Say>", "text/xml", "12100"},
-		"wrong type": {"12300", "{}", "application/json", "12300"},
-		"too large":  {"11750: over 64 kB", "<Response>" + strings.Repeat(" ", 70<<10) + "</Response>", "text/xml", "11750"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newStage(t, emulator.Options{})
-			s.handle("/voice", respond(200, tc.kind, tc.body))
-			s.answer("/fallback", `<Response><Say>Sorry.</Say></Response>`)
-			sid := s.call(mobile, office)
-			s.advance(5 * time.Second)
-			f := s.last("/fallback")
-			if f.Get("ErrorCode") != tc.code || f.Get("ErrorUrl") != s.hooks.URL+"/voice" {
-				t.Errorf("%s: ErrorCode %q ErrorUrl %q", tc.why, f.Get("ErrorCode"), f.Get("ErrorUrl"))
-			}
-			if got := s.status(sid); got != "completed" {
-				t.Errorf("call is %s", got)
-			}
 		})
 	}
 }

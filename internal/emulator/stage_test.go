@@ -1,7 +1,9 @@
 package emulator_test
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -215,14 +217,21 @@ func (t redirect) RoundTrip(q *http.Request) (*http.Response, error) {
 	q2 := q.Clone(q.Context())
 	q2.Header.Set("X-Original-Host", q.URL.Host)
 	q2.URL.Scheme, q2.URL.Host, q2.Host = t.to.Scheme, t.to.Host, q.URL.Host
-	return http.DefaultTransport.RoundTrip(q2)
+	res, err := http.DefaultTransport.RoundTrip(q2)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close() // Twilio's client leaves the bodies of errors open
+	b, err := io.ReadAll(res.Body)
+	res.Body = io.NopCloser(bytes.NewReader(b))
+	return res, err
 }
 
 func (s *stage) client(user, pass string) *twilio.RestClient {
 	s.Helper()
 	to, err := url.Parse(s.rest.URL)
 	s.must(err)
-	c := &client.Client{Credentials: client.NewCredentials(user, pass), HTTPClient: &http.Client{Transport: redirect{to}, Timeout: 15 * time.Second,
+	c := &client.Client{Credentials: client.NewCredentials(user, pass), HTTPClient: &http.Client{Transport: redirect{to},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	c.SetAccountSid(accountSID)
 	return twilio.NewRestClientWithParams(twilio.ClientParams{Client: c})
