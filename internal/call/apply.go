@@ -170,8 +170,11 @@ func (s *Service) NumberStatus(ctx context.Context, tx *db.Tx, f twilio.LegForm)
 // CallStatus takes news about the first leg of a call.
 func (s *Service) CallStatus(ctx context.Context, tx *db.Tx, call id.ID, f twilio.LegForm) (err error) {
 	defer errs.Wrap(&err, "call.CallStatus(%s)", f.Status)
-	_, _, err = s.take(ctx, tx, call, id.ID{}, callFact(f, tx.Now))
-	return err
+	st, _, err := s.take(ctx, tx, call, id.ID{}, callFact(f, tx.Now))
+	if err != nil || over(f.Status) || st.Call.Direction == Inbound {
+		return err
+	}
+	return endUnwanted(ctx, tx, st)
 }
 
 // RecordingStatus takes news about a recording of a call.
@@ -308,6 +311,7 @@ func (s *Service) takeWith(ctx context.Context, tx *db.Tx, call, actor id.ID, fa
 		return State{}, false, err
 	}
 	after := Fold(all)
+	after.Call.Version = version
 	if len(fresh) == 0 {
 		return after, true, nil
 	}
@@ -417,3 +421,21 @@ const (
 
 // calleeRings is how long the callee of an outbound call rings, in seconds.
 const calleeRings = 45
+
+// Bridge says what happens when the person who started an outbound call has
+// answered on their own device: the callee is rung (R087).
+func (s *Service) Bridge(ctx context.Context, tx *db.Tx, call id.ID, f twilio.CallForm, hooks Hooks) (_ twilio.Response, err error) {
+	defer errs.Wrap(&err, "call.Bridge")
+	st, found, err := s.take(ctx, tx, call, id.ID{},
+		Fact{Key: "call/" + f.CallSID + "/bridge", Kind: FactCallStatus, At: tx.Now, Data: FactData{SID: f.CallSID, Status: wordInProgress}},
+		stepFact(2, tx.Now))
+	switch {
+	case err != nil:
+		return nil, err
+	case !found || st.callee == nil || st.hungUp:
+		return twilio.Response{twilio.Hangup{}}, nil
+	case st.Call.EndedAt != nil || over(f.Status):
+		return twilio.Response{}, nil
+	}
+	return twilio.Response{script{state: st, hooks: hooks, audio: s.Audio}.callee()}, nil
+}

@@ -162,6 +162,8 @@ const (
 	wordNoAnswer   = "no-answer"
 	wordCanceled   = "canceled"
 	wordAbsent     = "absent"
+
+	wordRetry = "retry" // ours: an attempt that did nothing
 )
 
 // rank orders Twilio's words: a lower one never overwrites a higher one.

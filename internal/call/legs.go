@@ -142,14 +142,14 @@ func (t *tally) outbound(st *State, w *winner) {
 	endedAt, asked := t.end()
 	var reason EndReason
 	switch {
+	case t.answer != nil && t.answer.Data.Status == wordFailed:
+		endedAt, asked, c.Status, reason = &t.answer.At, false, Failed, route.Failed
+	case t.hangUp != nil && t.request == nil:
+		endedAt, asked, c.Status, reason = &t.hangUp.At, false, Canceled, route.Canceled
 	case endedAt != nil && w != nil:
 		c.Status, reason = Completed, route.HungUp
 	case endedAt != nil:
 		c.Status, reason = t.unanswered(st)
-	case t.answer != nil && t.answer.Data.Status == wordFailed && t.first.sid == "":
-		endedAt, c.Status, reason = &t.answer.At, Failed, route.Failed
-	case t.hangUp != nil && t.request == nil && t.first.sid == "":
-		endedAt, c.Status, reason = &t.hangUp.At, Canceled, route.Canceled
 	default:
 		t.legsOf(st, w, nil)
 		return

@@ -287,3 +287,14 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after *Stat
 	}
 	return s.publish(ctx, tx, before, *after, actor)
 }
+
+// readIn is the state of a call of the context's tenant, and its facts; the zero
+// State when there is none.
+func (s *Service) readIn(ctx context.Context, tx *db.Tx, call id.ID) (State, []Fact, error) {
+	rows, err := tx.Pgx().Query(ctx, selectFacts, db.TenantFrom(ctx), call)
+	if err != nil {
+		return State{}, nil, db.Translate(err)
+	}
+	facts, err := pgx.CollectRows(rows, scanFact)
+	return Fold(facts), facts, db.Translate(err)
+}

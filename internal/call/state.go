@@ -25,7 +25,9 @@ type State struct {
 	// Step is the last step of the route that was served, from 1.
 	Step int
 
-	callee *route.Target
+	agent, callee *route.Target
+	hungUp        bool // a person wants it over
+	asked         bool // Twilio was asked to dial
 }
 
 // Recorded is a recording as far as facts tell.
@@ -225,7 +227,8 @@ func (t *tally) take(f Fact) {
 			t.request = &f
 		}
 	case FactRESTAnswer:
-		if t.answer == nil {
+		// An attempt that did nothing is made again; what came of it counts.
+		if t.answer == nil && d.Status != wordRetry {
 			t.answer = &f
 		}
 	case FactReconciled:
@@ -253,7 +256,7 @@ func (t *tally) command(f Fact) {
 // state derives everything from the tally.
 func (t *tally) state() State {
 	s := t.start
-	st := State{Decision: s.Decision, Plan: s.Plan, callee: s.Callee}
+	st := State{Decision: s.Decision, Plan: s.Plan, agent: s.Agent, callee: s.Callee, hungUp: t.hangUp != nil, asked: t.request != nil}
 	st.Call = Call{
 		OrganizationID: s.Organization, ID: s.Call, Provider: Twilio, Direction: s.Direction, ConnectionID: s.Connection,
 		PhoneNumberID: s.Number, BranchID: s.Branch, ContactID: s.Contact, RecordID: s.Record, CampaignID: s.Campaign, UserID: s.User,
@@ -556,7 +559,7 @@ func (t *tally) due(st *State, w *winner) {
 const (
 	askSoon      = 30 * time.Second
 	askRecording = time.Minute
-	askAnswered  = 15 * time.Minute
+	askAnswered  = 5 * time.Minute
 	prompt       = time.Minute // a prompt may take this long
 )
 

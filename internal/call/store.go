@@ -139,7 +139,7 @@ func (s *Service) list(ctx context.Context, who access.Actor, f Filter, p db.Pag
 	q.filter(f)
 	q.page(after, limit)
 	var rows []*Call
-	if err := db.Select(ctx, s.DB.App(), &rows, q.sql.String(), q.args...); err != nil {
+	if err := db.Select(in(ctx, who), s.DB.App(), &rows, q.sql.String(), q.args...); err != nil {
 		return w, err
 	}
 	return db.NewWindow(rows, limit, keyOf), nil
@@ -157,7 +157,7 @@ func (s *Service) Count(ctx context.Context, who access.Actor, f Filter) (n int,
 	var row struct {
 		Count int `bun:"count"`
 	}
-	err = db.Select(ctx, s.DB.App(), &row, q.sql.String(), q.args...)
+	err = db.Select(in(ctx, who), s.DB.App(), &row, q.sql.String(), q.args...)
 	return row.Count, err
 }
 
@@ -184,7 +184,7 @@ func (s *Service) AllLive(ctx context.Context, who access.Actor) (rows []*Call, 
 	q.seenBy(who)
 	q.filter(Filter{Live: true})
 	q.page(db.Top, maxLive-1)
-	return rows, db.Select(ctx, s.DB.App(), &rows, q.sql.String(), q.args...)
+	return rows, db.Select(in(ctx, who), s.DB.App(), &rows, q.sql.String(), q.args...)
 }
 
 // Ringing is a page of the calls that ring the actor right now, on one device or
@@ -207,10 +207,15 @@ func (s *Service) Ringing(ctx context.Context, who access.Actor, device id.ID, p
 	q.and(ring + ")")
 	q.page(after, limit)
 	var rows []*Call
-	if err := db.Select(ctx, s.DB.App(), &rows, q.sql.String(), q.args...); err != nil {
+	if err := db.Select(in(ctx, who), s.DB.App(), &rows, q.sql.String(), q.args...); err != nil {
 		return w, err
 	}
 	return db.NewWindow(rows, limit, keyOf), nil
+}
+
+// in is the context of the actor's organization.
+func in(ctx context.Context, who access.Actor) context.Context {
+	return db.WithTenant(ctx, who.OrganizationID)
 }
 
 func absent() error { return errs.New(errs.NotFound, "there is no such call") }
@@ -229,7 +234,7 @@ func (s *Service) Get(ctx context.Context, who access.Actor, call id.ID) (_ *Cal
 	}
 	q.seenBy(who)
 	c := &Call{}
-	err = db.Select(ctx, s.DB.App(), c, q.sql.String(), q.args...)
+	err = db.Select(in(ctx, who), s.DB.App(), c, q.sql.String(), q.args...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, absent()
 	}
@@ -247,7 +252,7 @@ func (s *Service) Visible(ctx context.Context, who access.Actor, ids []id.ID) (m
 		who.Visibility = access.SeesOwn
 	}
 	q.seenBy(who)
-	return byID(ctx, s, q)
+	return byID(in(ctx, who), s, q)
 }
 
 // ByIDs are calls of the context's tenant by id, in one statement; what does not

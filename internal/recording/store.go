@@ -61,7 +61,7 @@ func (s *Service) Get(ctx context.Context, who access.Actor, recording id.ID) (_
 		query += `)`
 	}
 	r := &Recording{}
-	err = db.Select(ctx, s.DB.App(), r, query, args...)
+	err = db.Select(db.WithTenant(ctx, who.OrganizationID), s.DB.App(), r, query, args...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, absent()
 	}

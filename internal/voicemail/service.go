@@ -147,7 +147,7 @@ func (s *Service) List(ctx context.Context, who access.Actor, f Filter, p db.Pag
 	q.and("(voicemail.received_at, voicemail.id) < (" + q.arg(after.At) + ", " + q.arg(after.ID) + ")")
 	q.sql.WriteString(" ORDER BY voicemail.received_at DESC, voicemail.id DESC LIMIT " + q.arg(limit+1))
 	var rows []*Voicemail
-	if err := db.Select(ctx, s.d.App(), &rows, q.sql.String(), q.args...); err != nil {
+	if err := db.Select(db.WithTenant(ctx, who.OrganizationID), s.d.App(), &rows, q.sql.String(), q.args...); err != nil {
 		return w, err
 	}
 	return db.NewWindow(rows, limit, func(v *Voicemail) db.Keyset { return db.Keyset{At: v.ReceivedAt, ID: v.ID} }), nil
@@ -169,7 +169,7 @@ func (s *Service) Get(ctx context.Context, who access.Actor, voicemail id.ID) (_
 	q.and("voicemail.id = " + q.arg(voicemail))
 	q.seenBy(who)
 	v := &Voicemail{}
-	err = db.Select(ctx, s.d.App(), v, q.sql.String(), q.args...)
+	err = db.Select(db.WithTenant(ctx, who.OrganizationID), s.d.App(), v, q.sql.String(), q.args...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, absent()
 	}
@@ -186,7 +186,7 @@ func (s *Service) Visible(ctx context.Context, who access.Actor, ids []id.ID) (m
 	q.and("voicemail.id = ANY (" + q.arg(ids) + "::uuid[])")
 	q.seenBy(who)
 	var rows []*Voicemail
-	err := db.Select(ctx, s.d.App(), &rows, q.sql.String(), q.args...)
+	err := db.Select(db.WithTenant(ctx, who.OrganizationID), s.d.App(), &rows, q.sql.String(), q.args...)
 	for _, v := range rows {
 		out[v.ID] = v
 	}
