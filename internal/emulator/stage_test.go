@@ -210,6 +210,10 @@ func (s *stage) codes() (list []int) {
 	return list
 }
 
+// fresh makes a connection for every request: on a kept one Go would repeat a GET that was
+// reset, and hide the fault.
+var fresh = &http.Transport{DisableKeepAlives: true}
+
 // redirect sends every Twilio product to the emulator.
 type redirect struct{ to *url.URL }
 
@@ -217,7 +221,7 @@ func (t redirect) RoundTrip(q *http.Request) (*http.Response, error) {
 	q2 := q.Clone(q.Context())
 	q2.Header.Set("X-Original-Host", q.URL.Host)
 	q2.URL.Scheme, q2.URL.Host, q2.Host = t.to.Scheme, t.to.Host, q.URL.Host
-	res, err := http.DefaultTransport.RoundTrip(q2)
+	res, err := fresh.RoundTrip(q2)
 	if err != nil {
 		return nil, err
 	}
