@@ -51,7 +51,10 @@ CREATE TABLE message (
   sent_at         timestamptz,
   delivered_at    timestamptz,
   at              timestamptz NOT NULL,
+  -- How often it was handed to Twilio, and when last: set from the claim until Twilio surely did not take it.
   attempts        int NOT NULL DEFAULT 0,
+  tried_at        timestamptz,
+  -- When somebody must look after it: send it, or ask Twilio what became of it. NULL when nothing is open.
   due_at          timestamptz,
   version         bigint NOT NULL DEFAULT 1,
   created_at      timestamptz NOT NULL DEFAULT now(),
@@ -68,7 +71,10 @@ CREATE TABLE message (
 CREATE INDEX message_by_thread ON message (organization_id, thread_id, at DESC, id DESC);
 CREATE UNIQUE INDEX message_by_sid ON message (organization_id, twilio_sid) WHERE twilio_sid IS NOT NULL;
 CREATE INDEX message_due ON message (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX message_by_user ON message (organization_id, user_id);
+-- What a thread has on its way: the next one waits for it.
+CREATE INDEX message_open ON message (organization_id, thread_id, at, id) WHERE status IN ('PENDING', 'UNKNOWN');
+-- With the thread, for what somebody with the visibility OWN sees.
+CREATE INDEX message_by_user ON message (organization_id, user_id, thread_id);
 CREATE INDEX message_by_contact ON message (organization_id, contact_id, at DESC);
 CREATE INDEX message_by_record ON message (organization_id, record_id, at DESC);
 CREATE INDEX message_by_campaign ON message (organization_id, campaign_id);
@@ -84,15 +90,12 @@ CREATE TABLE message_media (
   state           text NOT NULL DEFAULT 'PENDING',
   blob_key        text,
   size_bytes      bigint,
-  attempts        int NOT NULL DEFAULT 0,
-  due_at          timestamptz,
   created_at      timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (organization_id, id),
   CONSTRAINT media_message FOREIGN KEY (organization_id, message_id) REFERENCES message (organization_id, id) ON DELETE CASCADE,
   CONSTRAINT media_position_unique UNIQUE (organization_id, message_id, position),
   CONSTRAINT media_state_known CHECK (state IN ('PENDING', 'STORED', 'FAILED', 'REFUSED'))
 );
-CREATE INDEX media_due ON message_media (due_at) WHERE due_at IS NOT NULL;
 CALL tenant_table('message_media');
 
 -- R155: who asked for no messages from which of our numbers. The last word counts.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/uptrace/bun"
@@ -76,9 +75,9 @@ func New(d Deps) *Service {
 	}
 	s := &Service{db: d.DB, numbers: d.Numbers, contacts: d.Contacts, blob: d.Blob, log: d.Logger, country: d.Country}
 	if d.Jobs != nil {
-		job.Handle(d.Jobs, s.send)
+		job.Handle(d.Jobs, s.carry)
 		job.Handle(d.Jobs, s.fetchMedia)
-		d.Jobs.Sweep("message.reconcile", reconcileEvery, s.reconcile)
+		d.Jobs.Sweep("message.due", sweepEvery, s.sweep)
 	}
 	return s
 }
@@ -92,7 +91,8 @@ const (
 // MaxBody is the longest text, in characters (twilio error 21617).
 const MaxBody = 1600
 
-// Send is a message to send. One of To, ContactID and ThreadID says to whom.
+// Send is a message to send. A thread, or a number, or a contact, or a contact
+// at a certain number says to whom.
 type Send struct {
 	To             string
 	ContactID      id.ID
@@ -104,52 +104,122 @@ type Send struct {
 	IdempotencyKey string
 }
 
+// check finds what can be said without looking anything up.
+func (in *Send) check() error {
+	in.Body = strings.TrimRight(in.Body, " \t\r\n")
+	switch {
+	case in.Body == "":
+		return errs.New(errs.Required, "the message has no text; write one").At("input", "body")
+	case strings.ContainsRune(in.Body, 0) || !utf8.ValidString(in.Body):
+		return errs.New(errs.Invalid, "the text holds characters that cannot be sent; remove them").At("input", "body")
+	case utf8.RuneCountInString(in.Body) > MaxBody:
+		return errs.New(errs.Invalid, "the text has more than %d characters; shorten it or send it in parts", MaxBody).At("input", "body")
+	case in.ThreadID.IsZero() && in.To == "" && in.ContactID.IsZero():
+		return errs.New(errs.Required, "say to whom: a number, a contact or a thread").At("input", "to")
+	case !in.ThreadID.IsZero() && (in.To != "" || !in.ContactID.IsZero()):
+		return errs.New(errs.Invalid, "a thread says to whom; leave out the number and the contact").At("input", "threadId")
+	case !in.ThreadID.IsZero() && !in.PhoneNumberID.IsZero():
+		return errs.New(errs.Invalid, "an answer goes from the thread's own number; leave the sender out, or write to the number").At("input", "phoneNumberId")
+	}
+	return nil
+}
+
 // Send keeps a message and has it sent right after. It needs SMS_SEND. Codes:
-// Invalid, Required, NotFound, OptedOut, Conflict, IdempotencyReused.
+// errs.Invalid, errs.Required, errs.NotFound, errs.OptedOut, errs.Conflict,
+// errs.IdempotencyReused.
 func (s *Service) Send(ctx context.Context, who access.Actor, in Send) (m *Message, err error) {
 	defer errs.Wrap(&err, "message.Send")
 	if err := who.Require(access.SMSSend); err != nil {
 		return nil, err
 	}
-	in.Body = strings.TrimRight(in.Body, " \t\r\n")
-	switch {
-	case in.Body == "":
-		return nil, errs.New(errs.Required, "the message has no text; write one").At("input", "body")
-	case strings.ContainsRune(in.Body, 0) || !utf8.ValidString(in.Body):
-		return nil, errs.New(errs.Invalid, "the text holds characters that cannot be sent; remove them").At("input", "body")
-	case utf8.RuneCountInString(in.Body) > MaxBody:
-		return nil, errs.New(errs.Invalid, "the text has more than %d characters; shorten it or send it in parts", MaxBody).At("input", "body")
-	case in.To == "" && in.ContactID.IsZero() && in.ThreadID.IsZero():
-		return nil, errs.New(errs.Required, "say to whom: a number, a contact or a thread").At("input", "to")
-	}
-	actor := who.UserID
-	if actor.IsZero() {
-		actor = who.APIKeyID
+	if err := in.check(); err != nil {
+		return nil, err
 	}
 	ctx = access.With(ctx, who)
+	// Other nouns are asked before the transaction, which has only one connection.
+	// What they say counts only if the message is not there already.
+	to, problem := s.recipient(ctx, who, in)
 	var made id.ID
-	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		made, err = job.Once(ctx, tx, job.Key{User: actor, Mutation: "messageSend", Key: in.IdempotencyKey}, in, func() (id.ID, error) {
-			return s.keep(ctx, tx, who, in)
+	err = s.db.InTxAgain(ctx, func(ctx context.Context, tx *db.Tx) error {
+		made, err = job.Once(ctx, tx, job.Key{User: actorOf(who), Mutation: "messageSend", Key: in.IdempotencyKey}, in, func() (id.ID, error) {
+			if problem != nil {
+				return id.ID{}, problem
+			}
+			return s.keep(ctx, tx, who, in, to)
 		})
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return s.own(ctx, made)
+	// Who sent a message sees it, whatever else they may see.
+	m = &Message{}
+	return m, db.Select(ctx, s.db.App(), m, `SELECT m.* FROM message m WHERE m.organization_id = $1 AND m.id = $2`, who.OrganizationID, made)
 }
 
-// own reads a message that the actor just sent, whatever else they may see.
-func (s *Service) own(ctx context.Context, message id.ID) (*Message, error) {
-	var m Message
-	err := db.Select(ctx, s.db.App(), &m, `SELECT m.* FROM message m WHERE m.organization_id = $1 AND m.id = $2`, db.TenantFrom(ctx), message)
-	return &m, err
+// actorOf is the person, or the key that acts in their place.
+func actorOf(who access.Actor) id.ID {
+	if who.UserID.IsZero() {
+		return who.APIKeyID
+	}
+	return who.UserID
 }
 
-// keep finds recipient and sender, and makes the row and the job.
-func (s *Service) keep(ctx context.Context, tx *db.Tx, who access.Actor, in Send) (id.ID, error) {
-	to, number, reason, contactID, err := s.address(ctx, tx, who, in)
+// recipient is whom a message goes to.
+type recipient struct {
+	e164      phone.E164 // zero: as typed, or the thread's
+	contactID id.ID
+	country   string // of the contact: breaks ties (D16)
+}
+
+func (s *Service) recipient(ctx context.Context, who access.Actor, in Send) (to recipient, err error) {
+	if !in.RecordID.IsZero() {
+		if _, err := s.contacts.Record(ctx, who, in.RecordID); err != nil {
+			return to, blame(err, "recordId")
+		}
+	}
+	if in.ContactID.IsZero() {
+		return to, nil
+	}
+	c, err := s.contacts.Get(ctx, who, in.ContactID)
+	if err != nil {
+		return to, blame(err, "contactId")
+	}
+	to.contactID = c.ID
+	if c.Country != nil {
+		to.country = *c.Country
+	}
+	if in.To != "" {
+		return to, nil
+	}
+	phones, err := s.contacts.PhonesByContacts(ctx, []id.ID{c.ID})
+	if err != nil {
+		return to, err
+	}
+	if len(phones[c.ID]) == 0 {
+		return to, errs.New(errs.Conflict, "the contact has no phone number; add one or give a number").At("input", "contactId")
+	}
+	to.e164 = phones[c.ID][0].E164 // the primary one
+	return to, nil
+}
+
+// blame names the field of the input that an error is about.
+func blame(err error, field string) error {
+	e, ok := errs.As(err)
+	if !ok { // nil is none
+		return err
+	}
+	return errs.New(e.Code, "%s", e.Message).At("input", field).Because(err)
+}
+
+// optedOut is what to say of somebody who asked for no messages (R155).
+func optedOut(from string) string {
+	return "the recipient asked for no messages from " + from + "; they can text START to it"
+}
+
+// keep chooses the sender, and makes the row and the job.
+func (s *Service) keep(ctx context.Context, tx *db.Tx, who access.Actor, in Send, r recipient) (id.ID, error) {
+	to, number, reason, err := s.address(ctx, tx, who, in, &r)
 	if err != nil {
 		return id.ID{}, err
 	}
@@ -163,99 +233,68 @@ func (s *Service) keep(ctx context.Context, tx *db.Tx, who access.Actor, in Send
 	case string(number.E164) == to:
 		return id.ID{}, errs.New(errs.Invalid, "sender and recipient are the same number").At("input", "to")
 	}
-	if out, err := isOptedOut(ctx, tx, number.ID, to); err != nil {
-		return id.ID{}, err
-	} else if out {
-		return id.ID{}, errs.New(errs.OptedOut, "the recipient asked for no messages from %s; they can text START to it", number.E164).At("input", "to")
-	}
-	if contactID.IsZero() {
-		if found, err := s.contacts.Match(ctx, tx, phone.E164(to)); err != nil {
+	if r.contactID.IsZero() {
+		if r.contactID, err = s.contactOf(ctx, tx, to); err != nil {
 			return id.ID{}, err
-		} else if len(found) > 0 {
-			contactID = found[0].ContactID
 		}
 	}
-	thread, err := threadOf(ctx, tx, Thread{PhoneNumberID: number.ID, TheirNumber: to, ContactID: contactID, BranchID: number.BranchID})
+	thread, err := threadOf(ctx, tx, &Thread{PhoneNumberID: number.ID, TheirNumber: to, ContactID: r.contactID, BranchID: number.BranchID})
 	if err != nil {
 		return id.ID{}, err
 	}
-	due := tx.Now.Add(claimFor)
+	if out, err := isOptedOut(ctx, tx, number.ID, to); err != nil {
+		return id.ID{}, err
+	} else if out {
+		return id.ID{}, errs.New(errs.OptedOut, "%s", optedOut(string(number.E164))).At("input", "to")
+	}
 	m := &Message{
 		OrganizationID: who.OrganizationID, ID: id.New(id.Message), ThreadID: thread.ID, Direction: Outbound, Status: Pending,
 		Body: in.Body, FromNumber: string(number.E164), ToNumber: to, SenderReason: &reason, UserID: who.UserID,
-		ContactID: contactID, RecordID: in.RecordID, CampaignID: in.CampaignID, At: tx.Now, DueAt: &due,
+		ContactID: r.contactID, RecordID: in.RecordID, CampaignID: in.CampaignID, At: tx.Now, DueAt: at(tx.Now, claimFor),
 	}
 	if _, err := addMessage(ctx, tx, m); err != nil {
 		return id.ID{}, err
 	}
-	if !contactID.IsZero() {
-		if err := s.contacts.Touch(ctx, tx, contactID, in.CampaignID, number.ID, tx.Now); err != nil {
+	if !m.ContactID.IsZero() { // R287
+		if err := s.contacts.Touch(ctx, tx, m.ContactID, in.CampaignID, number.ID, tx.Now); err != nil {
 			return id.ID{}, err
 		}
 	}
-	if err := job.Insert(ctx, tx, sendArgs{Organization: who.OrganizationID, Message: m.ID}); err != nil {
+	if err := job.Insert(ctx, tx, carryArgs{Organization: who.OrganizationID, Message: m.ID}); err != nil {
 		return id.ID{}, err
 	}
-	return m.ID, s.changed(ctx, tx, m, UpdatedEvent, who.UserID)
+	return m.ID, s.tell(ctx, tx, m.ID, UpdatedEvent, who.UserID)
 }
 
-// address is who gets it and who sends it. A reply goes from the thread's own number.
-func (s *Service) address(ctx context.Context, tx *db.Tx, who access.Actor, in Send) (to string, n Number, why route.NumberChoiceReason, contactID id.ID, err error) {
+// address is the number it goes to, and the one it goes from. A reply goes from
+// the thread's own number.
+func (s *Service) address(ctx context.Context, tx *db.Tx, who access.Actor, in Send, r *recipient) (to string, n Number, why route.NumberChoiceReason, err error) {
 	if !in.ThreadID.IsZero() {
-		rows, err := s.threadsByIDs(ctx, tx, who, []id.ID{in.ThreadID})
+		t, err := s.thread(ctx, tx, who, in.ThreadID)
 		if err != nil {
-			return "", n, "", id.ID{}, err
+			return "", n, "", blame(err, "threadId")
 		}
-		if len(rows) == 0 {
-			return "", n, "", id.ID{}, errs.New(errs.NotFound, "there is no such SMS thread").At("input", "threadId")
-		}
-		t := rows[0]
 		if !strings.HasPrefix(t.TheirNumber, "+") {
-			return "", n, "", id.ID{}, errs.New(errs.Conflict, "%s cannot receive replies; send to a phone number instead", t.TheirNumber).At("input", "threadId")
+			return "", n, "", errs.New(errs.Conflict, "%s cannot receive replies; write to a phone number instead", t.TheirNumber).At("input", "threadId")
 		}
-		n, err := s.numbers.Sender(ctx, tx, t.PhoneNumberID)
-		return t.TheirNumber, n, route.OwnThread, t.ContactID, err
-	}
-	var country string
-	e164 := phone.E164("")
-	if !in.ContactID.IsZero() {
-		c, err := s.contacts.Get(ctx, who, in.ContactID)
-		if err != nil {
-			return "", n, "", id.ID{}, err
-		}
-		contactID = c.ID
-		if c.Country != nil {
-			country = *c.Country
-		}
-		if in.To == "" {
-			phones, err := s.contacts.PhonesByContacts(ctx, []id.ID{c.ID})
-			if err != nil {
-				return "", n, "", id.ID{}, err
-			}
-			if len(phones[c.ID]) == 0 {
-				return "", n, "", id.ID{}, errs.New(errs.Conflict, "the contact has no phone number; add one or give `to`").At("input", "contactId")
-			}
-			e164 = phones[c.ID][0].E164
-		}
+		r.contactID = t.ContactID
+		n, err = s.numbers.Sender(ctx, tx, t.PhoneNumberID)
+		return t.TheirNumber, n, route.OwnThread, blame(err, "threadId")
 	}
 	if in.To != "" {
 		home, err := s.country(ctx, tx)
 		if err != nil {
-			return "", n, "", id.ID{}, err
+			return "", n, "", err
 		}
-		if e164, err = phone.Parse(in.To, home); err != nil {
-			e, _ := errs.As(err)
-			return "", n, "", id.ID{}, e.At("input", "to")
+		if r.e164, err = phone.Parse(in.To, home); err != nil {
+			return "", n, "", blame(err, "to")
 		}
 	}
-	n, why, err = s.numbers.ChooseSender(ctx, tx, who, in.PhoneNumberID, e164, country)
-	return string(e164), n, why, contactID, err
+	n, why, err = s.numbers.ChooseSender(ctx, tx, who, in.PhoneNumberID, r.e164, r.country)
+	return string(r.e164), n, why, blame(err, "phoneNumberId")
 }
 
-// changed tells of a message.
-func (s *Service) changed(ctx context.Context, tx *db.Tx, m *Message, kind event.Kind, actor id.ID) error {
-	return event.Append(ctx, tx, event.Event{Kind: kind, Subject: m.ID, ActorID: actor, At: tx.Now})
+// tell appends an event about a message.
+func (s *Service) tell(ctx context.Context, tx *db.Tx, message id.ID, kind event.Kind, actor id.ID) error {
+	return event.Append(ctx, tx, event.Event{Kind: kind, Subject: message, ActorID: actor, At: tx.Now})
 }
-
-// claimFor is how long a send may take before somebody asks Twilio about it.
-const claimFor = 30 * time.Second

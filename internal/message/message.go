@@ -88,6 +88,7 @@ type Message struct {
 	DeliveredAt    *time.Time                `bun:"delivered_at"`
 	At             time.Time                 `bun:"at"`
 	Attempts       int                       `bun:"attempts"`
+	TriedAt        *time.Time                `bun:"tried_at"` // claimed: nobody else sends it
 	DueAt          *time.Time                `bun:"due_at"`
 	Version        int                       `bun:"version"`
 	CreatedAt      time.Time                 `bun:"created_at"`
@@ -119,7 +120,7 @@ const (
 	MediaPending MediaState = "PENDING"
 	MediaStored  MediaState = "STORED"
 	MediaFailed  MediaState = "FAILED"
-	MediaRefused MediaState = "REFUSED" // too large, or not what it says it is
+	MediaRefused MediaState = "REFUSED" // too large, empty, or not what it says it is
 )
 
 // Media is one picture or file of a message.
@@ -135,19 +136,5 @@ type Media struct {
 	State          MediaState `bun:"state"`
 	BlobKey        *string    `bun:"blob_key"`
 	SizeBytes      *int64     `bun:"size_bytes"`
-	Attempts       int        `bun:"attempts"`
-	DueAt          *time.Time `bun:"due_at"`
 	CreatedAt      time.Time  `bun:"created_at"`
-}
-
-// OptOut is the last word of one person about one of our numbers (R154, R155).
-type OptOut struct {
-	bun.BaseModel `bun:"table:opt_out,alias:o"`
-
-	OrganizationID id.ID      `bun:"organization_id,pk,type:uuid"`
-	PhoneNumberID  id.ID      `bun:"phone_number_id,pk,type:uuid"`
-	E164           phone.E164 `bun:"e164,pk"`
-	IsOptedOut     bool       `bun:"is_opted_out"`
-	Source         string     `bun:"source"`
-	ChangedAt      time.Time  `bun:"changed_at"`
 }

@@ -1,11 +1,16 @@
 package message
 
-import "strings"
+import (
+	"strings"
+	"time"
 
-// rank orders the states of a message that we sent: news of a lower rank than
-// what is known already is late and changes nothing. UNKNOWN ranks below
-// everything that Twilio says.
-var rank = map[Status]int{Pending: 0, Unknown: 0, Queued: 1, Sent: 2, Undelivered: 3, Failed: 3, Delivered: 4}
+	"switchboard/internal/twilio"
+)
+
+// rank orders the states of a message that we sent. What is known is the highest
+// that was heard, in whatever order it was heard: news of a lower rank is late.
+// DELIVERED outlives a refusal, because the handset has it.
+var rank = map[Status]int{Pending: 0, Unknown: 1, Queued: 2, Sent: 3, Undelivered: 4, Failed: 5, Delivered: 6}
 
 // fromTwilio are Twilio's words for the states of a message that we sent.
 var fromTwilio = map[string]Status{
@@ -15,24 +20,119 @@ var fromTwilio = map[string]Status{
 }
 
 // Next is the state after news of the other state. It gives the same last state
-// for any order and number of the same news: DELIVERED outlives a refusal,
-// because the handset has it.
+// for any order and number of the same news.
 func (s Status) Next(news Status) (_ Status, changed bool) {
-	if s == Received || rank[news] < rank[s] || news == s {
-		return s, false
-	}
-	if rank[news] == rank[s] {
-		switch {
-		case s == Pending && news == Unknown, s == Undelivered && news == Failed:
-			return news, true
-		}
+	if s == Received || rank[news] <= rank[s] {
 		return s, false
 	}
 	return news, true
 }
 
 // Final reports whether no more news is expected.
-func (s Status) Final() bool { return rank[s] >= 3 || s == Received }
+func (s Status) Final() bool { return s == Received || rank[s] >= rank[Undelivered] }
+
+// refused reports whether it did not get there.
+func (s Status) refused() bool { return s == Failed || s == Undelivered }
+
+// news is what Twilio says of a message that we sent, in a callback or an answer.
+type news struct {
+	sid, word      string
+	code, segments int
+}
+
+// hear folds news into a message that we sent and reports whether it is about
+// this message. The same news in any order and number gives the same message.
+func (m *Message) hear(n news, now time.Time) bool {
+	if m.Direction != Outbound || n.sid == "" || m.TwilioSID != nil && *m.TwilioSID != n.sid {
+		return false
+	}
+	if m.TwilioSID == nil {
+		m.TwilioSID = &n.sid
+		if m.Status == Failed { // it was given up, and Twilio has it after all
+			m.Status, m.ErrorCode, m.ErrorReason = Unknown, nil, nil
+		}
+	}
+	said, known := fromTwilio[n.word]
+	if !known { // a word of the future: Twilio has it, no more is known
+		said = Queued
+	}
+	m.Status, _ = m.Status.Next(said)
+	if m.SentAt == nil && (said == Sent || said == Undelivered || said == Delivered) {
+		m.SentAt = &now // the last two come from beyond the carrier
+	}
+	if m.DeliveredAt == nil && said == Delivered {
+		m.DeliveredAt = &now
+	}
+	if m.NumSegments == nil && n.segments > 0 {
+		m.NumSegments = &n.segments
+	}
+	switch {
+	case !m.Status.refused():
+		m.ErrorCode, m.ErrorReason = nil, nil
+	case said.refused() && n.code != 0 && (m.ErrorCode == nil || *m.ErrorCode < n.code):
+		m.ErrorCode = &n.code
+		m.ErrorReason = words(n.code)
+	case m.ErrorReason == nil:
+		m.ErrorReason = words(0)
+	}
+	m.DueAt = m.nextLook(now)
+	return true
+}
+
+// words are what one of Twilio's codes means and what to do (R160, T13).
+func words(code int) *string {
+	reason, advice, _ := twilio.Reason(code)
+	if reason == "" {
+		reason, advice = "Twilio could not deliver it", "look it up in Twilio's message log"
+	}
+	w := reason + "; " + advice
+	return &w
+}
+
+// patience is how long after it was handed over somebody asks about a message of
+// which callbacks say no more. Twilio keeps one in its queue for ten hours; SENT
+// is the last word where handsets confirm nothing.
+var patience = map[Status]time.Duration{Unknown: 24 * time.Hour, Queued: 24 * time.Hour, Sent: time.Hour}
+
+// nextLook is when to ask about a message that Twilio has, should no callback
+// come; nil when nothing more is expected.
+func (m *Message) nextLook(now time.Time) *time.Time {
+	age := now.Sub(m.handed())
+	if m.Status.Final() || age >= patience[m.Status] {
+		return nil
+	}
+	return at(now, min(max(3*age, time.Minute), 6*time.Hour))
+}
+
+// handed is when the message was handed to Twilio.
+func (m *Message) handed() time.Time {
+	if m.TriedAt != nil {
+		return *m.TriedAt
+	}
+	return m.At
+}
+
+func at(now time.Time, d time.Duration) *time.Time {
+	t := now.Add(d).UTC().Truncate(time.Microsecond)
+	return &t
+}
+
+// fail ends a message for a reason of our own.
+func (m *Message) fail(reason string) {
+	m.Status, m.DueAt, m.ErrorReason = Failed, nil, &reason
+}
+
+// changes compares a message with what it was: whether there is anything to
+// keep, and whether anybody can see it.
+func (m *Message) changes(was *Message) (any, visible bool) {
+	visible = m.Status != was.Status || !eq(m.TwilioSID, was.TwilioSID) || !eq(m.ErrorCode, was.ErrorCode) || !eq(m.ErrorReason, was.ErrorReason) ||
+		!eq(m.NumSegments, was.NumSegments) || !same(m.SentAt, was.SentAt) || !same(m.DeliveredAt, was.DeliveredAt)
+	return visible || m.Attempts != was.Attempts || !same(m.TriedAt, was.TriedAt) || !same(m.DueAt, was.DueAt), visible
+}
+
+func eq[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
+
+func same(a, b *time.Time) bool { return a == b || a != nil && b != nil && a.Equal(*b) }
 
 // Keyword is what a message of one word asks for (R154).
 type Keyword string
@@ -56,7 +156,7 @@ var keywords = map[string]Keyword{
 // KeywordOf is what a text asks for. What Twilio says of it (Advanced Opt-Out)
 // counts more than the text.
 func KeywordOf(body, twilioSays string) Keyword {
-	switch k := Keyword(twilioSays); k {
+	switch k := Keyword(strings.ToUpper(strings.TrimSpace(twilioSays))); k {
 	case Stop, Start, Help:
 		return k
 	}

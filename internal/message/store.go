@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -15,9 +17,26 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/phone"
+	"switchboard/internal/twilio"
 )
 
-// Filter says which threads.
+func init() {
+	for name, e := range map[string]*errs.Error{
+		"message_contact":  errs.New(errs.NotFound, "there is no such contact").At("input", "contactId"),
+		"message_record":   errs.New(errs.NotFound, "there is no such record").At("input", "recordId"),
+		"message_campaign": errs.New(errs.NotFound, "there is no such campaign").At("input", "campaignId"),
+	} {
+		db.RegisterConstraint(name, e)
+	}
+}
+
+var (
+	errNoThread  = errs.New(errs.NotFound, "there is no such SMS thread")
+	errNoMessage = errs.New(errs.NotFound, "there is no such message")
+	errNoFile    = errs.New(errs.NotFound, "there is no such file")
+)
+
+// Filter says which threads. The zero Filter is all of them.
 type Filter struct {
 	IsOpen        *bool
 	PhoneNumberID id.ID
@@ -26,30 +45,56 @@ type Filter struct {
 	Number        phone.E164
 }
 
-// seen is the visibility of threads: $1 organization, $2 sees all, $3 branches, $4 user (R276, R286).
-const seen = `t.organization_id = $1 AND ($2 OR t.branch_id = ANY($3::uuid[]) OR t.assigned_user_id = $4
-  OR EXISTS (SELECT FROM message own WHERE own.organization_id = t.organization_id AND own.thread_id = t.id AND own.user_id = $4)
-  OR EXISTS (SELECT FROM contact k WHERE k.organization_id = t.organization_id AND k.id = t.contact_id AND k.assigned_user_id = $4))`
-
-func seenBy(who access.Actor) []any {
-	branches := who.SeesBranches()
-	if branches == nil {
-		branches = []id.ID{}
-	}
-	return []any{who.OrganizationID, who.SeesAll(), branches, who.UserID}
+// query is SQL with its arguments; $1 is the organization. The text depends only
+// on which conditions there are, so few statements are prepared.
+type query struct {
+	sql  strings.Builder
+	args []any
 }
 
-const threadsSQL = `
-SELECT t.* FROM sms_thread t
-WHERE ` + seen + `
-  AND ($5::boolean IS NULL OR t.is_open = $5)
-  AND ($6::uuid IS NULL OR t.phone_number_id = $6)
-  AND ($7::uuid IS NULL OR t.branch_id = $7)
-  AND ($8::uuid IS NULL OR t.contact_id = $8)
-  AND ($9 = '' OR t.their_number = $9)
-  AND (t.last_message_at, t.id) < ($10, $11)
-ORDER BY t.last_message_at DESC, t.id DESC
-LIMIT $12`
+func selectFor(who access.Actor, text string) *query {
+	q := &query{args: []any{who.OrganizationID}}
+	q.sql.WriteString(text)
+	return q
+}
+
+// arg adds an argument and is its place.
+func (q *query) arg(v any) string {
+	q.args = append(q.args, v)
+	return "$" + strconv.Itoa(len(q.args))
+}
+
+func (q *query) and(condition string) { q.sql.WriteString("\n  AND " + condition) }
+
+func (q *query) equal(column string, v id.ID) {
+	if !v.IsZero() {
+		q.and(column + " = " + q.arg(v))
+	}
+}
+
+// seenBy narrows the threads t to what the actor sees (R276, R286): all of the
+// organization; or those of their branches and their own, which are assigned to
+// them, hold a message of theirs, or are with a contact of theirs.
+func (q *query) seenBy(who access.Actor) {
+	if who.SeesAll() {
+		return
+	}
+	user := q.arg(who.UserID)
+	seen := `t.id IN (
+    SELECT x.id FROM sms_thread x WHERE x.organization_id = $1 AND x.assigned_user_id = ` + user + `
+    UNION SELECT x.thread_id FROM message x WHERE x.organization_id = $1 AND x.user_id = ` + user + `
+    UNION SELECT x.id FROM contact k JOIN sms_thread x ON x.organization_id = k.organization_id AND x.contact_id = k.id
+      WHERE k.organization_id = $1 AND k.assigned_user_id = ` + user + `)`
+	if b := who.SeesBranches(); len(b) > 0 {
+		seen = "(t.branch_id = ANY (" + q.arg(b) + "::uuid[]) OR " + seen + ")"
+	}
+	q.and(seen)
+}
+
+// into runs the query within the actor's tenant.
+func (q *query) into(ctx context.Context, h bun.IDB, who access.Actor, dest any) error {
+	return db.Select(access.With(ctx, who), h, dest, q.sql.String(), q.args...)
+}
 
 // Threads lists threads, the most recent message first (R140). It needs SMS_VIEW.
 func (s *Service) Threads(ctx context.Context, who access.Actor, f Filter, page db.Page) (w db.Window[*Thread], err error) {
@@ -61,38 +106,57 @@ func (s *Service) Threads(ctx context.Context, who access.Actor, f Filter, page 
 	if err != nil {
 		return w, err
 	}
+	q := selectFor(who, `SELECT t.* FROM sms_thread t WHERE t.organization_id = $1`)
+	q.seenBy(who)
+	if f.IsOpen != nil {
+		q.and("t.is_open = " + q.arg(*f.IsOpen))
+	}
+	q.equal("t.phone_number_id", f.PhoneNumberID)
+	q.equal("t.branch_id", f.BranchID)
+	q.equal("t.contact_id", f.ContactID)
+	if f.Number != "" {
+		q.and("t.their_number = " + q.arg(string(f.Number)))
+	}
+	q.and("(t.last_message_at, t.id) < (" + q.arg(after.At) + ", " + q.arg(after.ID) + ")")
+	q.sql.WriteString("\nORDER BY t.last_message_at DESC, t.id DESC\nLIMIT " + q.arg(limit+1))
 	rows := []*Thread{}
-	args := append(seenBy(who), f.IsOpen, f.PhoneNumberID, f.BranchID, f.ContactID, string(f.Number), after.At, after.ID, limit+1)
-	if err := db.Select(ctx, s.db.App(), &rows, threadsSQL, args...); err != nil {
+	if err := q.into(ctx, s.db.App(), who, &rows); err != nil {
 		return w, err
 	}
 	return db.NewWindow(rows, limit, func(t *Thread) db.Keyset { return db.Keyset{At: t.LastMessageAt, ID: t.ID} }), nil
 }
 
 // Thread is one thread. Absent and forbidden both give errs.NotFound.
-func (s *Service) Thread(ctx context.Context, who access.Actor, thread id.ID) (*Thread, error) {
-	rows, err := s.threadsByIDs(ctx, s.db.App(), who, []id.ID{thread})
+func (s *Service) Thread(ctx context.Context, who access.Actor, thread id.ID) (_ *Thread, err error) {
+	defer errs.Wrap(&err, "message.Thread(%s)", thread)
+	return s.thread(ctx, s.db.App(), who, thread)
+}
+
+func (s *Service) thread(ctx context.Context, h bun.IDB, who access.Actor, thread id.ID) (*Thread, error) {
+	rows, err := s.threadsByIDs(ctx, h, who, []id.ID{thread})
 	if err != nil {
 		return nil, err
 	}
 	if len(rows) == 0 {
-		return nil, errs.New(errs.NotFound, "there is no such SMS thread")
+		return nil, errNoThread
 	}
 	return rows[0], nil
 }
 
 // ThreadsByIDs are those of the threads that the actor of the context may see.
-func (s *Service) ThreadsByIDs(ctx context.Context, ids []id.ID) ([]*Thread, error) {
+func (s *Service) ThreadsByIDs(ctx context.Context, ids []id.ID) (_ []*Thread, err error) {
+	defer errs.Wrap(&err, "message.ThreadsByIDs")
 	return s.threadsByIDs(ctx, s.db.App(), access.From(ctx), ids)
 }
 
-func (s *Service) threadsByIDs(ctx context.Context, q bun.IDB, who access.Actor, ids []id.ID) (rows []*Thread, err error) {
-	defer errs.Wrap(&err, "message.ThreadsByIDs")
+func (s *Service) threadsByIDs(ctx context.Context, h bun.IDB, who access.Actor, ids []id.ID) (rows []*Thread, err error) {
 	if !who.Can(access.SMSView) {
 		return nil, nil
 	}
-	err = db.Select(ctx, q, &rows, `SELECT t.* FROM sms_thread t WHERE `+seen+` AND t.id = ANY($5::uuid[])`, append(seenBy(who), ids)...)
-	return rows, err
+	q := selectFor(who, `SELECT t.* FROM sms_thread t WHERE t.organization_id = $1`)
+	q.and("t.id = ANY (" + q.arg(ids) + "::uuid[])")
+	q.seenBy(who)
+	return rows, q.into(ctx, h, who, &rows)
 }
 
 // Messages lists the messages of a thread that the caller has already been shown, newest first.
@@ -107,7 +171,7 @@ func (s *Service) Messages(ctx context.Context, thread *Thread, page db.Page) (w
 SELECT m.* FROM message m
 WHERE m.organization_id = $1 AND m.thread_id = $2 AND (m.at, m.id) < ($3, $4)
 ORDER BY m.at DESC, m.id DESC
-LIMIT $5`, thread.OrganizationID, thread.ID, after.At, after.ID, limit+1)
+LIMIT $5`, db.TenantFrom(ctx), thread.ID, after.At, after.ID, limit+1)
 	if err != nil {
 		return w, err
 	}
@@ -121,11 +185,13 @@ func (s *Service) ByIDs(ctx context.Context, ids []id.ID) (rows []*Message, err 
 	if !who.Can(access.SMSView) {
 		return nil, nil
 	}
-	err = db.Select(ctx, s.db.App(), &rows, `
+	q := selectFor(who, `
 SELECT m.* FROM message m
 JOIN sms_thread t ON t.organization_id = m.organization_id AND t.id = m.thread_id
-WHERE `+seen+` AND m.id = ANY($5::uuid[])`, append(seenBy(who), ids)...)
-	return rows, err
+WHERE m.organization_id = $1`)
+	q.and("m.id = ANY (" + q.arg(ids) + "::uuid[])")
+	q.seenBy(who)
+	return rows, q.into(ctx, s.db.App(), who, &rows)
 }
 
 // Get is one message. Absent and forbidden both give errs.NotFound.
@@ -135,40 +201,81 @@ func (s *Service) Get(ctx context.Context, who access.Actor, message id.ID) (*Me
 		return nil, err
 	}
 	if len(rows) == 0 {
-		return nil, errs.New(errs.NotFound, "there is no such message")
+		return nil, errNoMessage
 	}
 	return rows[0], nil
 }
 
-// MediaByMessages are the pictures and files of messages, in their order.
+// MediaByMessages are the pictures and files of messages, in their order: of
+// those messages that the actor of the context may see.
 func (s *Service) MediaByMessages(ctx context.Context, messages []id.ID) (_ map[id.ID][]*Media, err error) {
 	defer errs.Wrap(&err, "message.MediaByMessages")
-	var rows []*Media
-	err = db.Select(ctx, s.db.App(), &rows, `
-SELECT mm.* FROM message_media mm
-WHERE mm.organization_id = $1 AND mm.message_id = ANY($2::uuid[])
-ORDER BY mm.message_id, mm.position`, db.TenantFrom(ctx), messages)
 	out := make(map[id.ID][]*Media, len(messages))
 	for _, m := range messages {
 		out[m] = []*Media{}
 	}
+	who := access.From(ctx)
+	if !who.Can(access.SMSView) {
+		return out, nil
+	}
+	var rows []*Media
+	q := selectFor(who, `
+SELECT mm.* FROM message_media mm
+JOIN message m ON m.organization_id = mm.organization_id AND m.id = mm.message_id
+JOIN sms_thread t ON t.organization_id = m.organization_id AND t.id = m.thread_id
+WHERE mm.organization_id = $1`)
+	q.and("mm.message_id = ANY (" + q.arg(messages) + "::uuid[])")
+	q.seenBy(who)
+	q.sql.WriteString("\nORDER BY mm.message_id, mm.position")
+	err = q.into(ctx, s.db.App(), who, &rows)
 	for _, r := range rows {
 		out[r.MessageID] = append(out[r.MessageID], r)
 	}
 	return out, err
 }
 
-// OptedOut says for each thread whether its other end asked for no messages (R155).
+// OpenMedia opens our copy of a picture or file, for those who see its thread.
+// Codes: errs.NotFound, errs.Conflict when there is no copy (yet).
+func (s *Service) OpenMedia(ctx context.Context, who access.Actor, media id.ID) (_ io.ReadSeekCloser, info blob.Info, err error) {
+	defer errs.Wrap(&err, "message.OpenMedia(%s)", media)
+	ctx = access.With(ctx, who)
+	row, err := mediaByID(ctx, s.db.App(), who.OrganizationID, media)
+	if err != nil {
+		return nil, info, err
+	}
+	if _, err := s.Get(ctx, who, row.MessageID); errs.IsCode(err, errs.NotFound) {
+		return nil, info, errNoFile
+	} else if err != nil {
+		return nil, info, err
+	}
+	switch {
+	case row.State == MediaPending:
+		return nil, info, errs.New(errs.Conflict, "the file is not here yet; try again in a moment")
+	case row.State != MediaStored || row.BlobKey == nil:
+		return nil, info, errs.New(errs.Conflict, "the file was not taken over from Twilio; ask for it to be sent again")
+	}
+	return s.blob.Open(ctx, who.OrganizationID, *row.BlobKey)
+}
+
+// OptedOut says for each thread that the actor of the context may see whether
+// its other end asked for no messages (R155).
 func (s *Service) OptedOut(ctx context.Context, threads []id.ID) (_ map[id.ID]bool, err error) {
 	defer errs.Wrap(&err, "message.OptedOut")
+	out := make(map[id.ID]bool, len(threads))
+	who := access.From(ctx)
+	if !who.Can(access.SMSView) {
+		return out, nil
+	}
 	var rows []struct {
 		ID id.ID `bun:"id"`
 	}
-	err = db.Select(ctx, s.db.App(), &rows, `
+	q := selectFor(who, `
 SELECT t.id FROM sms_thread t
 JOIN opt_out o ON o.organization_id = t.organization_id AND o.phone_number_id = t.phone_number_id AND o.e164 = t.their_number
-WHERE t.organization_id = $1 AND t.id = ANY($2::uuid[]) AND o.is_opted_out`, db.TenantFrom(ctx), threads)
-	out := make(map[id.ID]bool, len(threads))
+WHERE t.organization_id = $1 AND o.is_opted_out`)
+	q.and("t.id = ANY (" + q.arg(threads) + "::uuid[])")
+	q.seenBy(who)
+	err = q.into(ctx, s.db.App(), who, &rows)
 	for _, r := range rows {
 		out[r.ID] = true
 	}
@@ -188,8 +295,9 @@ func isOptedOut(ctx context.Context, tx *db.Tx, number id.ID, their string) (boo
 	return row.Out, err
 }
 
-// setOptOut keeps the newest word of one person about one of our numbers.
-func setOptOut(ctx context.Context, tx *db.Tx, number id.ID, their string, out bool, source string) error {
+// setOptOut keeps the newest word of one person about one of our numbers. The
+// pair's thread is locked.
+func setOptOut(ctx context.Context, tx *db.Tx, number id.ID, their string, out bool, source string, at time.Time) error {
 	if !strings.HasPrefix(their, "+") {
 		return nil // a short code or a name cannot opt out
 	}
@@ -198,25 +306,26 @@ INSERT INTO opt_out (organization_id, phone_number_id, e164, is_opted_out, sourc
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (organization_id, phone_number_id, e164) DO UPDATE
 SET is_opted_out = excluded.is_opted_out, source = excluded.source, changed_at = excluded.changed_at
-WHERE opt_out.changed_at <= excluded.changed_at`, db.TenantFrom(ctx), number, their, out, source, tx.Now)
+WHERE opt_out.changed_at <= excluded.changed_at`, db.TenantFrom(ctx), number, their, out, source, at)
 	return err
 }
 
-// threadOf finds or makes the one thread of a pair and locks it.
-func threadOf(ctx context.Context, tx *db.Tx, t Thread) (*Thread, error) {
+// threadOf finds or makes the one thread of a pair and locks it. It belongs to
+// the branch that its number has now (R276).
+func threadOf(ctx context.Context, tx *db.Tx, t *Thread) (*Thread, error) {
 	var row Thread
 	err := db.Select(ctx, tx, &row, `
-INSERT INTO sms_thread (organization_id, id, phone_number_id, their_number, contact_id, branch_id, assigned_user_id, last_message_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
+INSERT INTO sms_thread (organization_id, id, phone_number_id, their_number, contact_id, branch_id, last_message_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 ON CONFLICT ON CONSTRAINT thread_pair_unique DO UPDATE
-SET contact_id = coalesce(sms_thread.contact_id, excluded.contact_id), updated_at = excluded.updated_at
+SET contact_id = coalesce(sms_thread.contact_id, excluded.contact_id), branch_id = excluded.branch_id
 RETURNING sms_thread.*`,
-		db.TenantFrom(ctx), id.New(id.Thread), t.PhoneNumberID, t.TheirNumber, t.ContactID, t.BranchID, t.AssignedUserID, tx.Now)
+		db.TenantFrom(ctx), id.New(id.Thread), t.PhoneNumberID, t.TheirNumber, t.ContactID, t.BranchID, tx.Now)
 	return &row, err
 }
 
-// addMessage inserts a message and moves its thread to the top. It reports false
-// when Twilio's message is there already.
+// addMessage inserts a message and moves its locked thread to the top. It reports
+// false when Twilio's message is there already.
 func addMessage(ctx context.Context, tx *db.Tx, m *Message) (bool, error) {
 	n, err := db.Exec(ctx, tx, `
 INSERT INTO message (organization_id, id, thread_id, direction, status, body, from_number, to_number, sender_reason, twilio_sid,
@@ -228,51 +337,122 @@ ON CONFLICT (organization_id, twilio_sid) WHERE twilio_sid IS NOT NULL DO NOTHIN
 	if err != nil || n == 0 {
 		return false, err
 	}
+	// A transaction that began earlier may come later.
 	_, err = db.Exec(ctx, tx, `
-UPDATE sms_thread SET last_message_id = $3, last_message_at = $4, is_open = true, version = version + 1, updated_at = $5
-WHERE organization_id = $1 AND id = $2 AND last_message_at <= $4`, m.OrganizationID, m.ThreadID, m.ID, m.At, tx.Now)
+UPDATE sms_thread SET is_open = true, version = version + 1, updated_at = $5,
+  last_message_id = CASE WHEN last_message_id IS NULL OR last_message_at <= $4 THEN $3 ELSE last_message_id END,
+  last_message_at = greatest(last_message_at, $4)
+WHERE organization_id = $1 AND id = $2`, m.OrganizationID, m.ThreadID, m.ID, m.At, tx.Now)
 	return true, err
 }
 
-// lock reads a message for a change.
+// lock reads a message for a change. Whoever also locks its thread does so afterwards.
 func lock(ctx context.Context, tx *db.Tx, message id.ID) (*Message, error) {
 	var m Message
 	err := db.Select(ctx, tx, &m, `SELECT m.* FROM message m WHERE m.organization_id = $1 AND m.id = $2 FOR UPDATE`, db.TenantFrom(ctx), message)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errs.New(errs.NotFound, "there is no such message")
+		return nil, errNoMessage
 	}
 	return &m, err
 }
 
+func lockThread(ctx context.Context, tx *db.Tx, m *Message) (*Thread, error) {
+	var t Thread
+	err := db.Select(ctx, tx, &t, `SELECT t.* FROM sms_thread t WHERE t.organization_id = $1 AND t.id = $2 FOR UPDATE`, m.OrganizationID, m.ThreadID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errNoThread
+	}
+	return &t, err
+}
+
+// inWay reports whether another message of the locked thread must be dealt with
+// before this one is sent.
+func inWay(ctx context.Context, tx *db.Tx, m *Message) (bool, error) {
+	var row struct {
+		Busy bool `bun:"busy"`
+	}
+	err := db.Select(ctx, tx, &row, `
+SELECT EXISTS (
+  SELECT FROM message o
+  WHERE o.organization_id = $1 AND o.thread_id = $2 AND o.id <> $3 AND (
+    o.status = 'PENDING' AND (o.tried_at IS NOT NULL OR (o.at, o.id) < ($4, $3)) OR
+    o.status = 'UNKNOWN' AND o.body = $5)
+) AS busy`, m.OrganizationID, m.ThreadID, m.ID, m.At, m.Body)
+	return row.Busy, err
+}
+
+// waiting is the message of the locked thread that is to be sent next, zero when
+// there is none or it waits for Twilio to take it.
+func waiting(ctx context.Context, tx *db.Tx, m *Message) (id.ID, error) {
+	var row struct {
+		ID       id.ID `bun:"id"`
+		Attempts int   `bun:"attempts"`
+	}
+	err := db.Select(ctx, tx, &row, `
+SELECT o.id, o.attempts FROM message o
+WHERE o.organization_id = $1 AND o.thread_id = $2 AND o.status = 'PENDING'
+ORDER BY o.at, o.id
+LIMIT 1`, m.OrganizationID, m.ThreadID)
+	if errors.Is(err, sql.ErrNoRows) || row.Attempts > 0 {
+		return id.ID{}, nil
+	}
+	return row.ID, err
+}
+
 // save writes what may change about a message that we sent.
 func save(ctx context.Context, tx *db.Tx, m *Message) error {
-	m.Version++
 	_, err := db.Exec(ctx, tx, `
 UPDATE message SET status = $3, twilio_sid = $4, error_code = $5, error_reason = $6, num_segments = $7, sent_at = $8, delivered_at = $9,
-  attempts = $10, due_at = $11, version = $12, updated_at = $13
+  attempts = $10, tried_at = $11, due_at = $12, version = $13, updated_at = $14
 WHERE organization_id = $1 AND id = $2`,
 		m.OrganizationID, m.ID, m.Status, m.TwilioSID, m.ErrorCode, m.ErrorReason, m.NumSegments, m.SentAt, m.DeliveredAt,
-		m.Attempts, m.DueAt, m.Version, tx.Now)
+		m.Attempts, m.TriedAt, m.DueAt, m.Version, tx.Now)
 	return err
 }
 
-// OpenMedia opens our copy of a picture or file, for those who see its thread.
-func (s *Service) OpenMedia(ctx context.Context, who access.Actor, media id.ID) (_ io.ReadSeekCloser, info blob.Info, err error) {
-	defer errs.Wrap(&err, "message.OpenMedia(%s)", media)
-	ctx = access.With(ctx, who)
+// knownSIDs are those of Twilio's messages that are a message of ours.
+func (s *Service) knownSIDs(ctx context.Context, org id.ID, list []twilio.Sent) (map[string]bool, error) {
+	sids := make([]string, len(list))
+	for i, x := range list {
+		sids[i] = x.SID
+	}
+	var rows []struct {
+		SID string `bun:"twilio_sid"`
+	}
+	err := db.Select(ctx, s.db.App(), &rows, `SELECT twilio_sid FROM message WHERE organization_id = $1 AND twilio_sid = ANY ($2::text[])`, org, sids)
+	known := make(map[string]bool, len(rows))
+	for _, r := range rows {
+		known[r.SID] = true
+	}
+	return known, err
+}
+
+func mediaByID(ctx context.Context, h bun.IDB, org, media id.ID) (*Media, error) {
 	var row Media
-	err = db.Select(ctx, s.db.App(), &row, `SELECT mm.* FROM message_media mm WHERE mm.organization_id = $1 AND mm.id = $2`, who.OrganizationID, media)
+	err := db.Select(ctx, h, &row, `SELECT mm.* FROM message_media mm WHERE mm.organization_id = $1 AND mm.id = $2`, org, media)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, info, errs.New(errs.NotFound, "there is no such file")
+		return nil, errNoFile
 	}
-	if err != nil {
-		return nil, info, err
+	return &row, err
+}
+
+// setMedia keeps what became of a file that was waited for, and gives its
+// message; kept is false when it was settled before.
+func setMedia(ctx context.Context, tx *db.Tx, org, media id.ID, state MediaState, info *blob.Info) (m *Message, kept bool, err error) {
+	var key, contentType *string
+	var size *int64
+	if info != nil {
+		key, contentType, size = &info.Key, &info.ContentType, &info.Size
 	}
-	if _, err := s.Get(ctx, who, row.MessageID); err != nil {
-		return nil, info, errs.New(errs.NotFound, "there is no such file").Because(err)
+	m = &Message{}
+	err = db.Select(ctx, tx, m, `
+WITH done AS (
+  UPDATE message_media SET state = $3, blob_key = $4, size_bytes = $5, content_type = coalesce($6, content_type)
+  WHERE organization_id = $1 AND id = $2 AND state = 'PENDING'
+  RETURNING message_id)
+SELECT m.* FROM message m JOIN done ON m.id = done.message_id WHERE m.organization_id = $1`, org, media, state, key, size, contentType)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, false, nil
 	}
-	if row.State != MediaStored || row.BlobKey == nil {
-		return nil, info, errs.New(errs.Conflict, "the file is not here yet; try again in a moment")
-	}
-	return s.blob.Open(ctx, who.OrganizationID, *row.BlobKey)
+	return m, err == nil, err
 }
