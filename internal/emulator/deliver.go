@@ -123,6 +123,10 @@ func (e *Emulator) enqueue(d *delivery) {
 
 // drive sends the next of a lane.
 func (e *Emulator) drive(l *lane) {
+	if e.gate != nil {
+		*e.gate = append(*e.gate, l)
+		return
+	}
 	for len(l.queue) > 0 && (l.busy == 0 || e.o.Parallel || e.chaos.Parallel) && !e.stopped {
 		d := l.queue[0]
 		l.queue = l.queue[1:]

@@ -111,10 +111,10 @@ var sipCaller = regexp.MustCompile(`^[A-Za-z0-9_.+-]+$`)
 // the account or a verified one; clients and SIP targets take more.
 func (e *Emulator) mayShow(c *call, nouns []*node, id string) bool {
 	a := c.account
-	if id == c.from || id == c.to {
-		if isE164(id) || !strings.HasPrefix(id, "client:") && !strings.HasPrefix(id, "sip:") {
-			return true
-		}
+	// Only a call from the telephone network proves its From and To: a device or a SIP
+	// phone may claim any.
+	if c.number != nil && !strings.HasPrefix(c.from, "sip:") && !strings.HasPrefix(c.from, "client:") && (id == c.from || id == c.to) {
+		return true
 	}
 	if n := e.byNumber[id]; n != nil && n.account == a {
 		return true

@@ -96,8 +96,9 @@ type Emulator struct {
 	at       time.Time // logical now: the time of the timer that runs, else the clock's
 	timers   timers
 	order    uint64
-	inflight int // webhooks on their way
-	pending  int // REST requests whose effect has not begun
+	inflight int      // webhooks on their way
+	pending  int      // REST requests whose effect has not begun
+	gate     *[]*lane // while a REST request is carried out: lanes that wait for its answer
 	changed  chan struct{}
 
 	seed     uint64

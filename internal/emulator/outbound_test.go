@@ -1,8 +1,11 @@
 package emulator_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -297,6 +300,55 @@ func TestOurOwnNumberRunsItsOwnDocument(t *testing.T) {
 		if c.Status != "completed" {
 			t.Errorf("leg %s to %s is %s", c.Direction, c.To, c.Status)
 		}
+	}
+}
+
+func TestSIPPhonesRing(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, emulator.Options{})
+	s.answer("/voice", `<Response><Dial callerId="front-desk" action="/dial"><Sip statusCallback="/leg">sip:1001@acme.sip.twilio.com;transport=tls?X-Tenant=t7</Sip></Dial></Response>`)
+	s.answer("/dial", `<Response/>`)
+	s.call(mobile, office)
+	s.must(s.e.HangUp(s.pickUp("sip:1001@acme.sip.twilio.com")))
+	s.idle()
+	if f := s.last("/leg"); f.Get("CallStatus") != "completed" || f.Get("SipResponseCode") != "200" || f.Get("From") != "front-desk" {
+		t.Errorf("callback %v", f)
+	}
+	s.quiet()
+}
+
+// answered notes when an answer has been written.
+type answered struct {
+	*httptest.ResponseRecorder
+	yes atomic.Bool
+}
+
+func (w *answered) Write(b []byte) (int, error) {
+	defer w.yes.Store(true)
+	return w.ResponseRecorder.Write(b)
+}
+
+func TestCallbacksOfAnUpdateComeAfterItsAnswer(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, emulator.Options{})
+	s.answer("/out", `<Response><Pause length="60"/></Response>`)
+	for range 20 {
+		sid := s.create(mobile, nil)
+		s.pickUp(mobile)
+		w := &answered{ResponseRecorder: httptest.NewRecorder()}
+		s.handle("/progress", func(http.ResponseWriter, *http.Request) {
+			if !w.yes.Load() {
+				t.Error("the callback came before the answer")
+			}
+		})
+		q := httptest.NewRequestWithContext(s.ctx, "POST", "/2010-04-01/Accounts/"+accountSID+"/Calls/"+sid+".json", strings.NewReader("Status=completed"))
+		q.SetBasicAuth(accountSID, authToken)
+		s.e.ServeHTTP(w, q)
+		s.idle()
+		if last := s.last("/progress"); w.Code != 200 || last.Get("CallSid") != sid || last.Get("CallStatus") != "completed" {
+			t.Fatalf("update %d, callback %v", w.Code, last)
+		}
+		s.handle("/progress", nil)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -25,8 +26,8 @@ type request struct {
 	query   url.Values
 }
 
-// result is the answer to a REST request. Then runs once the answer is written, so that
-// callbacks come after it, as they usually do.
+// result is the answer to a REST request. Then runs, and what was caused is sent, once the
+// answer is written: callbacks come after it, as they usually do.
 type result struct {
 	status   int
 	body     any // JSON
@@ -34,6 +35,7 @@ type result struct {
 	location string
 	then     func()
 	lane     *lane // of what was created
+	gated    []*lane
 }
 
 func ok(body any) result      { return result{status: 200, body: body} }
@@ -132,10 +134,12 @@ func (e *Emulator) rest(w http.ResponseWriter, r *http.Request) {
 		if busy = e.enter(r); busy {
 			return
 		}
+		var gated []*lane
+		e.gate = &gated
 		res = e.route(q)
-		if res.then != nil {
-			e.pending++
-		}
+		e.gate = nil
+		res.gated = gated
+		e.pending++
 		first = e.chaos.CallbackFirst
 	})
 	if busy {
@@ -143,15 +147,18 @@ func (e *Emulator) rest(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer e.do(func() { e.leave(r) })
-	run := func() {
-		if res.then != nil {
-			e.do(func() {
-				e.pending--
+	run := sync.OnceFunc(func() {
+		e.do(func() {
+			e.pending--
+			if res.then != nil {
 				res.then()
-			})
-			res.then = nil
-		}
-	}
+			}
+			for _, l := range res.gated {
+				e.drive(l)
+			}
+		})
+	})
+	defer run()
 	if first && res.lane != nil {
 		run()
 		_ = e.wait(r.Context(), func() bool { return res.lane.idle() })

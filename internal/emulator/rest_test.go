@@ -122,6 +122,38 @@ func TestNumberUpdateFollowsThePrecedence(t *testing.T) {
 	s.quiet()
 }
 
+func TestNumberMovesToASubaccount(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, emulator.Options{})
+	const sub = "ACcccccccccccccccccccccccccccccccc"
+	s.must(s.e.AddSubaccount(accountSID, sub, "subtoken", emulator.Full))
+	s.must(s.e.AddAccount("ACbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "other", emulator.Full))
+	list, err := s.tw.Api.ListIncomingPhoneNumber(nil)
+	s.must(err)
+	sid := *list[0].Sid
+	if _, err := s.tw.Api.UpdateIncomingPhoneNumber(sid, (&api.UpdateIncomingPhoneNumberParams{}).SetAccountSid("ACbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb")); code(err) != 20404 {
+		t.Errorf("to a stranger: %v", err)
+	}
+	n, err := s.tw.Api.UpdateIncomingPhoneNumber(sid, (&api.UpdateIncomingPhoneNumberParams{}).SetAccountSid(sub))
+	s.must(err)
+	if *n.AccountSid != sub {
+		t.Errorf("account %s", *n.AccountSid)
+	}
+	if _, err := s.tw.Api.FetchIncomingPhoneNumber(sid, nil); code(err) != 20404 {
+		t.Errorf("the parent's list still has it: %v", err)
+	}
+	s.must(s.e.UpdateNumber(office, func(n *emulator.NumberSpec) {
+		n.VoiceURL = "http://127.0.0.1:1/voice"
+		n.VoiceFallbackURL, n.StatusCallback = "", ""
+	}))
+	s.call(mobile, office)
+	all := s.e.Deliveries()
+	d := all[len(all)-1]
+	if d.Account != sub || d.Signature != emulator.Sign("subtoken", d.URL, d.Form) {
+		t.Error("webhooks of a moved number are signed with its new account's token")
+	}
+}
+
 func TestCredentials(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, emulator.Options{})

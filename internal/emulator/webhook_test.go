@@ -210,9 +210,27 @@ func TestConnectionFailureIsRetriedOnce(t *testing.T) {
 	}
 }
 
-func TestSlowWebhookEndsAtFifteenSeconds(t *testing.T) {
+func TestSlowWebhookEndsInTime(t *testing.T) {
 	t.Parallel()
+	for name, tc := range map[string]struct {
+		why, fragment string
+		after         time.Duration
+	}{
+		"default": {"the ceiling", "", 15 * time.Second},
+		"rt":      {"read timeout", "#rt=4000&rp=ct", 4 * time.Second},
+		"tt":      {"all tries together", "#tt=6000&rc=3&rp=all", 6 * time.Second},
+		"rt, bad": {"out of range: the default", "#rt=60000", 15 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			slowWebhook(t, tc.fragment, tc.after)
+		})
+	}
+}
+
+func slowWebhook(t *testing.T, fragment string, after time.Duration) {
 	s := newStage(t, emulator.Options{})
+	s.must(s.e.UpdateNumber(office, func(n *emulator.NumberSpec) { n.VoiceURL += fragment }))
 	arrived := make(chan struct{})
 	s.handle("/voice", func(_ http.ResponseWriter, r *http.Request) {
 		close(arrived)
@@ -222,7 +240,7 @@ func TestSlowWebhookEndsAtFifteenSeconds(t *testing.T) {
 	_, err := s.e.PlaceCall(mobile, office)
 	s.must(err)
 	<-arrived
-	s.clock.Advance(14 * time.Second)
+	s.clock.Advance(after - time.Second)
 	if n := len(s.sent("/fallback")); n != 0 {
 		t.Fatal("gave up early")
 	}
