@@ -1,11 +1,11 @@
 package emulator_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -317,38 +317,38 @@ func TestSIPPhonesRing(t *testing.T) {
 	s.quiet()
 }
 
-// answered notes when an answer has been written.
-type answered struct {
+// slowly is an answer whose reader takes its time: before it is written, see runs.
+type slowly struct {
 	*httptest.ResponseRecorder
-	yes atomic.Bool
+	see func()
 }
 
-func (w *answered) Write(b []byte) (int, error) {
-	defer w.yes.Store(true)
-	return w.ResponseRecorder.Write(b)
+func (w *slowly) WriteHeader(status int) {
+	w.see()
+	w.ResponseRecorder.WriteHeader(status)
 }
 
 func TestCallbacksOfAnUpdateComeAfterItsAnswer(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, emulator.Options{})
 	s.answer("/out", `<Response><Pause length="60"/></Response>`)
-	for range 20 {
-		sid := s.create(mobile, nil)
-		s.pickUp(mobile)
-		w := &answered{ResponseRecorder: httptest.NewRecorder()}
-		s.handle("/progress", func(http.ResponseWriter, *http.Request) {
-			if !w.yes.Load() {
-				t.Error("the callback came before the answer")
-			}
-		})
-		q := httptest.NewRequestWithContext(s.ctx, "POST", "/2010-04-01/Accounts/"+accountSID+"/Calls/"+sid+".json", strings.NewReader("Status=completed"))
-		q.SetBasicAuth(accountSID, authToken)
-		s.e.ServeHTTP(w, q)
-		s.idle()
-		if last := s.last("/progress"); w.Code != 200 || last.Get("CallSid") != sid || last.Get("CallStatus") != "completed" {
-			t.Fatalf("update %d, callback %v", w.Code, last)
+	sid := s.create(mobile, nil)
+	s.pickUp(mobile)
+	before := len(s.sent("/progress"))
+	w := &slowly{httptest.NewRecorder(), func() {
+		// Nothing can be waited for here, as nothing must happen: a moment shows it.
+		ctx, cancel := context.WithTimeout(s.ctx, 50*time.Millisecond)
+		defer cancel()
+		if s.e.WaitFor(ctx, func() bool { return len(s.sent("/progress")) > before }) == nil {
+			t.Error("the callback came before the answer")
 		}
-		s.handle("/progress", nil)
+	}}
+	q := httptest.NewRequestWithContext(s.ctx, "POST", "/2010-04-01/Accounts/"+accountSID+"/Calls/"+sid+".json", strings.NewReader("Status=completed"))
+	q.SetBasicAuth(accountSID, authToken)
+	s.e.ServeHTTP(w, q)
+	s.idle()
+	if last := s.last("/progress"); w.Code != 200 || last.Get("CallSid") != sid || last.Get("CallStatus") != "completed" {
+		t.Fatalf("update %d, callback %v", w.Code, last)
 	}
 }
 
