@@ -196,7 +196,8 @@ func (s *Service) AfterDial(ctx context.Context, tx *db.Tx, call id.ID, step int
 	connected := bridged(&facts[0])
 	gone := over(f.Status) || f.DialStatus == wordCanceled
 	st, found, err := s.takeWith(ctx, tx, call, id.ID{}, facts, func(st State) []Fact {
-		if connected || gone || st.Decision == nil || st.Call.EndedAt != nil {
+		// What the request says of the caller counts, not what was heard before it: its end may overtake it.
+		if connected || gone || st.Decision == nil {
 			return nil
 		}
 		var more []Fact
@@ -211,7 +212,7 @@ func (s *Service) AfterDial(ctx context.Context, tx *db.Tx, call id.ID, step int
 		return nil, err
 	case !found:
 		return twilio.Response{twilio.Hangup{}}, nil
-	case gone || st.Call.EndedAt != nil:
+	case gone:
 		return twilio.Response{}, nil // the caller is gone and hears nothing
 	}
 	w := script{state: st, hooks: hooks, audio: s.Audio}
@@ -252,7 +253,7 @@ func (s *Service) AfterRecord(ctx context.Context, tx *db.Tx, call id.ID, step i
 		return nil, err
 	case !found:
 		return twilio.Response{twilio.Hangup{}}, nil
-	case f.Digits == "hangup" || over(f.Status) || st.Call.EndedAt != nil:
+	case f.Digits == "hangup" || over(f.Status):
 		return twilio.Response{}, nil
 	}
 	return script{state: st, hooks: hooks, audio: s.Audio}.bye(), nil
@@ -272,20 +273,7 @@ func (s *Service) Fallback(ctx context.Context, in Incoming, call id.ID) twilio.
 	defer cancel()
 	var doc twilio.Response
 	err := s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-		sc := scene{Snapshot: route.Snapshot{At: tx.Now, From: in.Form.From}}
-		n := &sc.Number
-		err = tx.Pgx().QueryRow(ctx, `SELECT n.id, n.e164, n.branch_id, n.is_enabled, n.use_for_inbound_calls, n.forwarding_numbers,
-				n.voicemail_enabled, n.voicemail_max_seconds, n.voicemail_owner_id, coalesce(n.voicemail_greeting_text, ''), n.voice, n.language, n.ring_timeout_seconds
-			FROM phone_number n WHERE n.organization_id = $1 AND n.e164 = $2 AND n.disconnected_at IS NULL`, db.TenantFrom(ctx), in.Form.To).
-			Scan(&n.ID, &n.E164, &n.BranchID, &n.Enabled, &n.ForInbound, &n.ForwardingNumbers,
-				&n.Voicemail, &sc.plan.VoicemailMax, &sc.plan.VoicemailOwner, &sc.plan.Greeting.Text, &sc.plan.Voice, &sc.plan.Language, &n.RingTimeout)
-		if err != nil {
-			return err
-		}
-		// Without people and contacts nobody of ours is rung: what is left is the fallback.
-		d := route.Decide(sc.Snapshot)
-		d.Trace = append([]route.Trace{{Rule: "FALLBACK", Verdict: route.Chosen, Detail: "routing failed; the number's forwarding and voicemail are used"}}, d.Trace...)
-		doc, err = s.begin(ctx, tx, in, sc, d)
+		doc, err = s.Rescue(ctx, tx, in)
 		return err
 	})
 	if err != nil {
@@ -293,6 +281,26 @@ func (s *Service) Fallback(ctx context.Context, in Incoming, call id.ID) twilio.
 		return safe(nil, id.ID{})
 	}
 	return doc
+}
+
+// Rescue takes a call whose routing failed by the number's settings alone:
+// forwarding, then voicemail. A call that is known goes on where it is.
+func (s *Service) Rescue(ctx context.Context, tx *db.Tx, in Incoming) (_ twilio.Response, err error) {
+	defer errs.Wrap(&err, "call.Rescue")
+	sc := scene{Snapshot: route.Snapshot{At: tx.Now, From: in.Form.From}}
+	n := &sc.Number
+	err = tx.Pgx().QueryRow(ctx, `SELECT n.id, n.e164, n.branch_id, n.is_enabled, n.use_for_inbound_calls, n.forwarding_numbers,
+			n.voicemail_enabled, n.voicemail_max_seconds, n.voicemail_owner_id, coalesce(n.voicemail_greeting_text, ''), n.voice, n.language, n.ring_timeout_seconds
+		FROM phone_number n WHERE n.organization_id = $1 AND n.e164 = $2 AND n.disconnected_at IS NULL`, db.TenantFrom(ctx), in.Form.To).
+		Scan(&n.ID, &n.E164, &n.BranchID, &n.Enabled, &n.ForInbound, &n.ForwardingNumbers,
+			&n.Voicemail, &sc.plan.VoicemailMax, &sc.plan.VoicemailOwner, &sc.plan.Greeting.Text, &sc.plan.Voice, &sc.plan.Language, &n.RingTimeout)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return nil, db.Translate(err)
+	}
+	// Without people and contacts nobody of ours is rung: what is left is the fallback.
+	d := route.Decide(sc.Snapshot)
+	d.Trace = append([]route.Trace{{Rule: "FALLBACK", Verdict: route.Chosen, Detail: "routing failed; the number's forwarding and voicemail are used"}}, d.Trace...)
+	return s.begin(ctx, tx, in, sc, d)
 }
 
 // fallbackTime is what is left of Twilio's patience when deciding has failed.
@@ -306,12 +314,11 @@ func (s *Service) take(ctx context.Context, tx *db.Tx, call, actor id.ID, facts 
 
 // takeWith is take with facts that follow from the state after the first ones.
 func (s *Service) takeWith(ctx context.Context, tx *db.Tx, call, actor id.ID, facts []Fact, more func(State) []Fact) (_ State, found bool, err error) {
-	all, fresh, version, found, err := lockAndAdd(ctx, tx, call, facts)
+	all, fresh, found, err := lockAndAdd(ctx, tx, call, facts)
 	if err != nil || !found {
 		return State{}, false, err
 	}
 	after := Fold(all)
-	after.Call.Version = version
 	if len(fresh) == 0 {
 		return after, true, nil
 	}
@@ -326,9 +333,7 @@ func (s *Service) takeWith(ctx context.Context, tx *db.Tx, call, actor id.ID, fa
 			after = Fold(all)
 		}
 	}
-	after.Call.Version = version
-	before.Call.Version = version
-	return after, true, s.save(ctx, tx, before, &after, actor)
+	return after, true, s.save(ctx, tx, before, after, actor)
 }
 
 // without is the facts but for those with the keys.
@@ -432,9 +437,9 @@ func (s *Service) Bridge(ctx context.Context, tx *db.Tx, call id.ID, f twilio.Ca
 	switch {
 	case err != nil:
 		return nil, err
-	case !found || st.callee == nil || st.hungUp:
+	case !found || st.callee == nil || st.hungUp || st.Call.Status == Failed:
 		return twilio.Response{twilio.Hangup{}}, nil
-	case st.Call.EndedAt != nil || over(f.Status):
+	case over(f.Status):
 		return twilio.Response{}, nil
 	}
 	return twilio.Response{script{state: st, hooks: hooks, audio: s.Audio}.callee()}, nil

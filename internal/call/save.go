@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	lockCall = `SELECT version FROM call WHERE organization_id = $1 AND id = $2 FOR UPDATE`
+	lockCall = `SELECT true FROM call WHERE organization_id = $1 AND id = $2 FOR UPDATE`
 
 	insertFacts = `
 		INSERT INTO call_fact (organization_id, call_id, key, kind, at, data)
@@ -106,17 +106,17 @@ func scanFact(row pgx.CollectableRow) (f Fact, err error) {
 // lockAndAdd locks the call, adds the facts and reads all there are, in one round
 // trip. fresh are the keys of those that were new. Each statement of the batch
 // begins after the lock was granted, so it sees what the last holder committed.
-func lockAndAdd(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) (all []Fact, fresh map[string]bool, version int64, found bool, err error) {
+func lockAndAdd(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) (all []Fact, fresh map[string]bool, found bool, err error) {
 	org := db.TenantFrom(ctx)
 	args, err := columns(facts)
 	if err != nil {
-		return nil, nil, 0, false, err
+		return nil, nil, false, err
 	}
 	fresh = map[string]bool{}
 	b := &pgx.Batch{}
 	b.Queue(lockCall, org, call).QueryRow(func(row pgx.Row) error {
-		err := row.Scan(&version)
-		if found = err == nil; errors.Is(err, pgx.ErrNoRows) {
+		err := row.Scan(&found)
+		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
 		return err
@@ -133,9 +133,9 @@ func lockAndAdd(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) (all [
 		return err
 	})
 	if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil {
-		return nil, nil, 0, false, db.Translate(err)
+		return nil, nil, false, db.Translate(err)
 	}
-	return all, fresh, version, found, nil
+	return all, fresh, found, nil
 }
 
 // addFacts adds facts to a call that is locked and returns those that were new.
@@ -202,7 +202,6 @@ func queueLegs(b *pgx.Batch, st *State, legs []Leg, now time.Time) {
 // then st is that call as it is.
 func (s *Service) create(ctx context.Context, tx *db.Tx, facts []Fact, actor id.ID) (st State, made bool, err error) {
 	st = Fold(facts)
-	st.Call.Version = 1
 	var decision *string
 	if st.Decision != nil {
 		b, err := json.Marshal(st.Decision)
@@ -253,8 +252,8 @@ func (s *Service) bySID(ctx context.Context, tx *db.Tx, sid string) (State, erro
 	return Fold(facts), db.Translate(err)
 }
 
-// save writes what changed and tells of it. The same state is written by nobody.
-func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after *State, actor id.ID) error {
+// save writes what changed and tells of it. News that changes nothing only counts.
+func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after State, actor id.ID) error {
 	var legs []Leg
 	for _, l := range after.Legs {
 		if old := before.Find(l.ID); old == nil || !reflect.DeepEqual(*old, l) {
@@ -262,16 +261,12 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after *Stat
 		}
 	}
 	sounds := !reflect.DeepEqual(before.Recordings, after.Recordings) || !reflect.DeepEqual(before.Voicemail, after.Voicemail)
-	changed := sounds || len(legs) > 0 || !reflect.DeepEqual(before.Call, after.Call)
-	if !changed && reflect.DeepEqual(before.DueAt, after.DueAt) {
-		return nil
-	}
-	if changed {
-		after.Call.Version++
-	}
+	was := before.Call
+	was.Version = after.Call.Version
+	changed := sounds || len(legs) > 0 || !reflect.DeepEqual(was, after.Call)
 	b := &pgx.Batch{}
 	b.Queue(updateCall, after.callArgs(tx.Now)...)
-	queueLegs(b, after, legs, tx.Now)
+	queueLegs(b, &after, legs, tx.Now)
 	if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil {
 		return db.Translate(err)
 	}
@@ -280,12 +275,12 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after *Stat
 	}
 	if sounds || after.Voicemail != nil && before.Call.ContactID != after.Call.ContactID {
 		for _, p := range s.projections {
-			if err := p.Apply(ctx, tx, *after); err != nil {
+			if err := p.Apply(ctx, tx, after); err != nil {
 				return err
 			}
 		}
 	}
-	return s.publish(ctx, tx, before, *after, actor)
+	return s.publish(ctx, tx, before, after, actor)
 }
 
 // readIn is the state of a call of the context's tenant, and its facts; the zero

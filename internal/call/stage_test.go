@@ -5,14 +5,19 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"switchboard/internal/access"
+	"switchboard/internal/blob"
 	"switchboard/internal/call"
 	"switchboard/internal/clock"
 	"switchboard/internal/db"
 	"switchboard/internal/id"
+	"switchboard/internal/recording"
+	"switchboard/internal/secret"
 	"switchboard/internal/testkit"
 	"switchboard/internal/twilio"
+	"switchboard/internal/voicemail"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
@@ -34,7 +39,12 @@ type stage struct {
 	db    *db.DB
 	clock *clock.Fake
 	calls *call.Service
+	recs  *recording.Service
+	mails *voicemail.Service
 	ctx   context.Context
+	zero  time.Time // when the organization was made
+
+	twilio *twilio.Client // of the fake that a test starts
 
 	org, conn, number, branch, role id.ID
 	ann, bob                        id.ID
@@ -50,7 +60,22 @@ func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{t: t, clock: clock.NewFake(start)}
 	s.db = testkit.DB(t, testkit.Clock(s.clock), testkit.MaxConns(8))
-	s.calls = call.New(call.Deps{DB: s.db, Clock: s.clock, Audio: func(token string) string { return "https://us.test/twilio/media/" + token }})
+	keys, err := secret.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := blob.OpenStore(t.Context(), "mem://", keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = blobs.Close() })
+	client := func(context.Context, id.ID) (*twilio.Client, error) { return s.twilio, nil }
+	s.calls = call.New(call.Deps{DB: s.db, Clock: s.clock, Client: client, Hooks: func(context.Context, id.ID) (call.Hooks, error) { return hooks{}, nil },
+		Audio: func(token string) string { return "https://us.test/twilio/media/" + token }})
+	s.recs = recording.New(recording.Deps{DB: s.db, Clock: s.clock, Blobs: blobs, Client: client})
+	s.mails = voicemail.New(s.db)
+	s.calls.Project(s.recs)
+	s.calls.Project(s.mails)
 	s.settle()
 	return s
 }
@@ -61,6 +86,7 @@ func (s *stage) settle() {
 	s.org, s.conn, s.number, s.branch, s.role = id.New(id.Organization), id.New(id.Connection), id.New(id.PhoneNumber), id.New(id.Branch), id.New(id.Role)
 	s.ctx = db.WithTenant(s.t.Context(), s.org)
 	now := s.clock.Now()
+	s.zero = now
 	s.exec(`INSERT INTO organization (organization_id, name, default_country, updated_at) VALUES ($1, 'Acme', 'AU', $2)`, s.org, now)
 	s.exec(`INSERT INTO role (organization_id, id, name, permissions, visibility, updated_at) VALUES ($1, $2, 'Office', '{CALL_RECEIVE}', 'ORGANIZATION', $3)`, s.org, s.role, now)
 	s.exec(`INSERT INTO branch (organization_id, id, name, updated_at) VALUES ($1, $2, 'Sydney', $3)`, s.org, s.branch, now)
@@ -160,4 +186,9 @@ func legOf(legs []*call.Leg, device id.ID) *call.Leg {
 		}
 	}
 	return nil
+}
+
+// sec is a moment after the organization was made, in the whole seconds that Twilio tells.
+func (s *stage) sec(n int) time.Time {
+	return s.zero.Truncate(time.Second).Add(time.Duration(n) * time.Second)
 }

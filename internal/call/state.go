@@ -185,13 +185,17 @@ type tally struct {
 // they come. Without the fact that started the call it is the zero State.
 func Fold(facts []Fact) State {
 	t := &tally{legs: map[id.ID]*view{}, served: map[int]time.Time{}, dialled: map[int]*Fact{}, declined: map[id.ID]time.Time{}}
-	for _, f := range canonical(facts) {
+	all := canonical(facts)
+	for _, f := range all {
 		t.take(f)
 	}
 	if t.start == nil {
 		return State{}
 	}
-	return t.state()
+	st := t.state()
+	// The number of facts: it grows with each, and is the same in every order.
+	st.Call.Version = int64(len(all))
+	return st
 }
 
 func (t *tally) take(f Fact) {
