@@ -201,8 +201,8 @@ func (c *consumer) skip(ctx context.Context) error {
 // take runs the handler until the event is done or parked.
 func (c *consumer) take(ctx context.Context, e Event) error {
 	for {
-		if c.attempts > 0 {
-			c.pause(ctx, c.log.o.Backoff[min(c.attempts, len(c.log.o.Backoff))-1])
+		if waits := c.log.o.Backoff; c.attempts > 0 && len(waits) > 0 {
+			c.pause(ctx, waits[min(c.attempts, len(waits))-1])
 		}
 		err := c.try(ctx, e)
 		switch {

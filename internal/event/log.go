@@ -260,3 +260,30 @@ func (l *Log) Health(ctx context.Context) (h Health, err error) {
 	h.Lag = max(0, head-l.hub.position())
 	return h, nil
 }
+
+// Drain waits until every committed event is stamped, delivered by this node and
+// taken or parked by its consumers. It is for tests and for the end of a
+// demonstration.
+func (l *Log) Drain(ctx context.Context) (err error) {
+	defer errs.Wrap(&err, "event.Drain")
+	pause := time.NewTicker(5 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		h, err := l.Health(ctx)
+		if err != nil {
+			return err
+		}
+		waiting := h.Outbox + h.Lag
+		for _, c := range h.Consumers {
+			waiting += c.Lag
+		}
+		if waiting == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-pause.C:
+		}
+	}
+}

@@ -411,6 +411,60 @@ func TestReplayMeetsTheLiveEndWithoutASeam(t *testing.T) {
 	wg.Wait()
 }
 
+// PostgreSQL ends every connection again and again, as a restart does, in the
+// middle of stamping, replaying and consuming.
+func TestLostConnectionsLoseNoEvent(t *testing.T) {
+	t.Parallel()
+	d := testkit.DB(t, testkit.MaxConns(16))
+	org := id.New(id.Organization)
+	l := newLog(t, d, event.Options{Sweep: 20 * time.Millisecond, Ring: 16})
+	l.Register(event.Consumer{Name: "c", Handle: note})
+	start(t, l)
+	cut := func() {
+		c, err := d.WorkerPool().Acquire(t.Context())
+		if err != nil {
+			return // it was cut itself
+		}
+		h := c.Hijack()
+		defer func() { _ = h.Close(context.Background()) }()
+		if _, err := h.Exec(t.Context(), `RESET ROLE`); err != nil {
+			return
+		}
+		_, _ = h.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+	}
+	// A commit whose answer is lost may have happened: its event then counts too.
+	acknowledged := map[int]bool{}
+	for i := range 120 {
+		if i%10 == 9 {
+			cut()
+		}
+		if err := tryAdd(t.Context(), d, org, "n", i); err == nil {
+			acknowledged[i] = true
+		}
+	}
+	if len(acknowledged) < 60 {
+		t.Fatalf("only %d of 120 writes went through", len(acknowledged))
+	}
+	d.WorkerPool().Reset() // for the test's own queries
+	until(t, "all stamped", func() bool { seqs, n := stamped(t, d); return n == 0 && len(seqs) >= len(acknowledged) })
+	seqs, _ := stamped(t, d)
+	s := subscribe(t, l, org, l.Cursor(org, 0))
+	for want := range seqs {
+		e := next(t, s)
+		if e.Seq != int64(want+1) {
+			t.Fatalf("got sequence %d, want %d", e.Seq, want+1)
+		}
+		delete(acknowledged, number(t, e))
+	}
+	if len(acknowledged) > 0 {
+		t.Errorf("acknowledged and lost: %v", acknowledged)
+	}
+	until(t, "all consumed", func() bool { return len(noted(t, d)) >= len(seqs) })
+	if got := noted(t, d); !slices.Equal(got, seqs) {
+		t.Errorf("consumed %v of %d", got, len(seqs))
+	}
+}
+
 func TestCursorsAreSealedForTheirOrganization(t *testing.T) {
 	t.Parallel()
 	d := testkit.DB(t)

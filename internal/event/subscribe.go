@@ -121,7 +121,7 @@ func (s *Subscription) pump(ctx context.Context) error {
 		events, behind := s.log.hub.take(s, 64)
 		if behind {
 			var err error
-			if events, err = s.replay(ctx); err != nil {
+			if events, err = s.patiently(ctx); err != nil {
 				return err
 			}
 		}
@@ -163,6 +163,23 @@ func (s *Subscription) send(ctx context.Context, e Event) error {
 	case <-s.log.ctx.Done():
 		return ErrStopped
 	}
+}
+
+// patiently outlasts a restart of the database.
+func (s *Subscription) patiently(ctx context.Context) (events []Event, err error) {
+	for range 40 {
+		if events, err = s.replay(ctx); !errs.IsCode(err, errs.Unavailable) || ctx.Err() != nil || s.log.ctx.Err() != nil {
+			return events, err
+		}
+		t := time.NewTimer(s.log.o.Sweep)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		case <-s.log.ctx.Done():
+		}
+		t.Stop()
+	}
+	return events, err
 }
 
 // page is how many events a replay reads at once.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -252,6 +253,14 @@ func (b *Box) run(ctx context.Context, tx *db.Tx, effect Effect) (answer Answer,
 			return answer, err
 		}
 		if _, e := tx.Pgx().Exec(ctx, back); e != nil {
+			return Answer{}, err
+		}
+		// The other one was woken by this and gets its turn.
+		pause := time.NewTimer(time.Duration(attempt)*5*time.Millisecond + rand.N(10*time.Millisecond))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
 			return Answer{}, err
 		}
 	}

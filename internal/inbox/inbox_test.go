@@ -363,7 +363,14 @@ func TestALostConnectionKeepsThePost(t *testing.T) {
 		if a, err := effect(hello, nil)(ctx, tx); err != nil {
 			return a, err
 		}
-		_, err := tx.Pgx().Exec(ctx, `SELECT pg_terminate_backend(pg_backend_pid())`)
+		_, err := tx.Pgx().Exec(ctx, `RESET ROLE`) // the login may end its own connections
+		if err != nil {
+			t.Error(err)
+		}
+		_, err = tx.Pgx().Exec(ctx, `SELECT pg_terminate_backend(pg_backend_pid())`)
+		if !tx.Pgx().Conn().IsClosed() {
+			t.Errorf("the connection lives: %v", err)
+		}
 		return hello, err
 	}
 	if a, err := b.Once(t.Context(), newPost(inbox.Callback, "k"), die); err != nil || a.Status != 204 {
@@ -439,7 +446,7 @@ func TestADeadlockIsNoFailure(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := posts(t, d, "DONE"); n != 2 || runs.Load() != 3 {
+	if n := posts(t, d, "DONE"); n != 2 || runs.Load() < 3 {
 		t.Errorf("%d posts are done after %d runs", n, runs.Load())
 	}
 }

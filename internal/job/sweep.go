@@ -127,15 +127,19 @@ func (s *sweep) run(ctx context.Context, now time.Time) (err error) {
 // runs: sweeps bear that, because they lock the rows they work on.
 type keeper struct {
 	d    *db.DB
-	mu   sync.Mutex // guards conn, and the connection's use
+	mu   sync.Mutex // guards the rest, and the connection's use
 	conn *pgx.Conn
 	held map[string]bool
+	shut bool
 }
 
 // lock tries to take the lock; it never waits for another node.
 func (k *keeper) lock(ctx context.Context, name string) (ok bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.shut {
+		return false, nil
+	}
 	if k.conn == nil || k.conn.IsClosed() {
 		c, err := k.d.WorkerPool().Acquire(ctx)
 		if err != nil {
@@ -183,5 +187,6 @@ func (k *keeper) drop() {
 func (k *keeper) close() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.shut = true
 	k.drop()
 }
