@@ -2,7 +2,6 @@ package emulator_test
 
 import (
 	"context"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
