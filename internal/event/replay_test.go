@@ -259,4 +259,3 @@ func TestAReplayOverTheFloorIsNotMistakenForAWholeOne(t *testing.T) {
 		t.Errorf("the reader ended with %v", err)
 	}
 }
-
