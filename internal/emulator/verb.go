@@ -177,7 +177,6 @@ type gather struct {
 	node   *node
 	digits string
 	wait   *timer
-	gen    int
 }
 
 func (e *Emulator) startGather(c *call, n *node) {
