@@ -77,12 +77,12 @@ func readScene(ctx context.Context, tx *db.Tx, byID id.ID, called, from string) 
 	sc := scene{Snapshot: route.Snapshot{At: tx.Now, From: from}}
 	n := &sc.Number
 	p := tx.Pgx()
-	row := p.QueryRow(ctx, sceneByNumber, org, called)
+	query, which := sceneByNumber, any(called)
 	if !byID.IsZero() {
-		row = p.QueryRow(ctx, sceneByID, org, byID)
+		query, which = sceneByID, byID
 	}
 	var mode RecordMode
-	err := row.Scan(&n.ID, &sc.connection, &n.E164, &n.BranchID, &n.AssignedUserID, &n.Enabled, &n.ForInbound, &n.Mode, &n.ReachBy, &n.IncludeGeneralFieldworker,
+	err := p.QueryRow(ctx, query, org, which).Scan(&n.ID, &sc.connection, &n.E164, &n.BranchID, &n.AssignedUserID, &n.Enabled, &n.ForInbound, &n.Mode, &n.ReachBy, &n.IncludeGeneralFieldworker,
 		&n.RingTimeout, &n.DialTimeout, &n.AgentTimeout, &n.ForwardingNumbers,
 		&sc.plan.Welcome.Text, &sc.plan.Welcome.Audio, &sc.plan.Farewell.Text, &sc.plan.Farewell.Audio,
 		&sc.plan.Greeting.Text, &sc.plan.Greeting.Audio, &sc.plan.Voice, &sc.plan.Language,
