@@ -47,6 +47,10 @@ type Options struct {
 	// MaySocket refuses an identity a WebSocket or an event stream by returning an
 	// error; without it only the anonymous are refused.
 	MaySocket func(ctx context.Context, who Identity) error
+	// Watch is asked once for every stream of an identity that has a Value and no
+	// Done: a channel that is closed when the session is revoked, and what to call
+	// when the stream has ended.
+	Watch func(who Identity) (revoked <-chan struct{}, stop func())
 	// PresentError says how an error of a resolver is shown; nil leaves it to the
 	// default: an errs.Error with its code and message, anything else bland and logged.
 	PresentError func(ctx context.Context, err error) *gqlerror.Error

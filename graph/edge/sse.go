@@ -209,11 +209,14 @@ type watch struct {
 	expired <-chan time.Time // nil: never
 	revoked <-chan struct{}  // nil: never
 	ping    <-chan time.Time
-	stops   [2]func()
+	stops   [3]func()
 }
 
 func (e *Edge) watch(who Identity) *watch {
-	w := &watch{edge: e, revoked: who.Done, stops: [2]func(){func() {}, func() {}}}
+	w := &watch{edge: e, revoked: who.Done, stops: [3]func(){func() {}, func() {}, func() {}}}
+	if e.opts.Watch != nil && w.revoked == nil && who.Value != nil {
+		w.revoked, w.stops[2] = e.opts.Watch(who)
+	}
 	if !who.Expires.IsZero() {
 		w.expired, w.stops[0] = e.opts.Clock.After(who.Expires.Sub(e.opts.Clock.Now()))
 	}
@@ -227,6 +230,7 @@ func (w *watch) rearm() {
 }
 
 func (w *watch) stop() {
-	w.stops[0]()
-	w.stops[1]()
+	for _, stop := range w.stops {
+		stop()
+	}
 }

@@ -75,7 +75,6 @@ type ResolverRoot interface {
 	RouteDecision() RouteDecisionResolver
 	RouteTarget() RouteTargetResolver
 	RouteTrace() RouteTraceResolver
-	Session() SessionResolver
 	SmsThread() SmsThreadResolver
 	Subscription() SubscriptionResolver
 	TwilioConnection() TwilioConnectionResolver
@@ -868,7 +867,6 @@ type ComplexityRoot struct {
 		ExpiresAt    func(childComplexity int) int
 		ID           func(childComplexity int) int
 		RefreshToken func(childComplexity int) int
-		User         func(childComplexity int) int
 	}
 
 	SessionCreatePayload struct {
@@ -1279,6 +1277,8 @@ type MutationResolver interface {
 	DeviceRemove(ctx context.Context, id id.ID) (*model.DeviceRemovePayload, error)
 }
 type PhoneNumberResolver interface {
+	TwilioSid(ctx context.Context, obj *number.PhoneNumber) (*string, error)
+
 	Connection(ctx context.Context, obj *number.PhoneNumber) (*number.Connection, error)
 	Branch(ctx context.Context, obj *number.PhoneNumber) (*number.Branch, error)
 
@@ -1361,9 +1361,6 @@ type RouteTargetResolver interface {
 type RouteTraceResolver interface {
 	User(ctx context.Context, obj *route.Trace) (*user.User, error)
 }
-type SessionResolver interface {
-	User(ctx context.Context, obj *session.Session) (*user.User, error)
-}
 type SmsThreadResolver interface {
 	PhoneNumber(ctx context.Context, obj *message.Thread) (*number.PhoneNumber, error)
 
@@ -1389,6 +1386,7 @@ type TwilioConnectionUpdatedResolver interface {
 	TwilioConnection(ctx context.Context, obj *model.TwilioConnectionUpdated) (*number.Connection, error)
 }
 type UserResolver interface {
+	Email(ctx context.Context, obj *user.User) (*string, error)
 	Role(ctx context.Context, obj *user.User) (*access.Role, error)
 
 	DoNotDisturbLines(ctx context.Context, obj *user.User) ([]*number.PhoneNumber, error)
@@ -4860,12 +4858,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Session.RefreshToken(childComplexity), true
-	case "Session.user":
-		if e.ComplexityRoot.Session.User == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Session.User(childComplexity), true
 
 	case "SessionCreatePayload.session":
 		if e.ComplexityRoot.SessionCreatePayload.Session == nil {
@@ -8442,8 +8434,6 @@ type Session {
   refreshToken: String!
   "When the access token ends."
   expiresAt: Time!
-  "Who signed in."
-  user: User!
 }
 
 "An invitation; the token is shown once."
@@ -10192,8 +10182,6 @@ func childFields_Session(ctx context.Context, ec *executionContext, field graphq
 		return fieldContext_Session_refreshToken(ctx, ec, field)
 	case "expiresAt":
 		return fieldContext_Session_expiresAt(ctx, ec, field)
-	case "user":
-		return fieldContext_Session_user(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Session", field.Name)
 }
@@ -12534,8 +12522,8 @@ func _ApiKeyConnection_pageInfo(ctx context.Context, ec *executionContext, field
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -12676,8 +12664,8 @@ func _ApiKeyEdge_node(ctx context.Context, ec *executionContext, field graphql.C
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v session.ApiKey) graphql.Marshaler {
-			return marshalNApiKey2switchboardᚋinternalᚋsessionᚐApiKey(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *session.ApiKey) graphql.Marshaler {
+			return marshalNApiKey2ᚖswitchboardᚋinternalᚋsessionᚐApiKey(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -13130,8 +13118,8 @@ func _BranchConnection_pageInfo(ctx context.Context, ec *executionContext, field
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -13304,8 +13292,8 @@ func _BranchEdge_node(ctx context.Context, ec *executionContext, field graphql.C
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v number.Branch) graphql.Marshaler {
-			return marshalNBranch2switchboardᚋinternalᚋnumberᚐBranch(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *number.Branch) graphql.Marshaler {
+			return marshalNBranch2ᚖswitchboardᚋinternalᚋnumberᚐBranch(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -14436,8 +14424,8 @@ func _CallConnection_pageInfo(ctx context.Context, ec *executionContext, field g
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -14578,8 +14566,8 @@ func _CallEdge_node(ctx context.Context, ec *executionContext, field graphql.Col
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v call.Call) graphql.Marshaler {
-			return marshalNCall2switchboardᚋinternalᚋcallᚐCall(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *call.Call) graphql.Marshaler {
+			return marshalNCall2ᚖswitchboardᚋinternalᚋcallᚐCall(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -16110,8 +16098,8 @@ func _CampaignConnection_pageInfo(ctx context.Context, ec *executionContext, fie
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -16229,8 +16217,8 @@ func _CampaignEdge_node(ctx context.Context, ec *executionContext, field graphql
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v contact.Campaign) graphql.Marshaler {
-			return marshalNCampaign2switchboardᚋinternalᚋcontactᚐCampaign(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *contact.Campaign) graphql.Marshaler {
+			return marshalNCampaign2ᚖswitchboardᚋinternalᚋcontactᚐCampaign(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -16932,8 +16920,8 @@ func _ContactConnection_pageInfo(ctx context.Context, ec *executionContext, fiel
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -17074,8 +17062,8 @@ func _ContactEdge_node(ctx context.Context, ec *executionContext, field graphql.
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v contact.Contact) graphql.Marshaler {
-			return marshalNContact2switchboardᚋinternalᚋcontactᚐContact(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *contact.Contact) graphql.Marshaler {
+			return marshalNContact2ᚖswitchboardᚋinternalᚋcontactᚐContact(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -17606,8 +17594,8 @@ func _DeviceConnection_pageInfo(ctx context.Context, ec *executionContext, field
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -17661,8 +17649,8 @@ func _DeviceEdge_node(ctx context.Context, ec *executionContext, field graphql.C
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v user.Device) graphql.Marshaler {
-			return marshalNDevice2switchboardᚋinternalᚋuserᚐDevice(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *user.Device) graphql.Marshaler {
+			return marshalNDevice2ᚖswitchboardᚋinternalᚋuserᚐDevice(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -18105,8 +18093,8 @@ func _LiveCallChanged_call(ctx context.Context, ec *executionContext, field grap
 			return obj.Call, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v call.Call) graphql.Marshaler {
-			return marshalNCall2switchboardᚋinternalᚋcallᚐCall(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *call.Call) graphql.Marshaler {
+			return marshalNCall2ᚖswitchboardᚋinternalᚋcallᚐCall(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -18811,8 +18799,8 @@ func _MessageConnection_pageInfo(ctx context.Context, ec *executionContext, fiel
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -18866,8 +18854,8 @@ func _MessageEdge_node(ctx context.Context, ec *executionContext, field graphql.
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v message.Message) graphql.Marshaler {
-			return marshalNMessage2switchboardᚋinternalᚋmessageᚐMessage(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *message.Message) graphql.Marshaler {
+			return marshalNMessage2ᚖswitchboardᚋinternalᚋmessageᚐMessage(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -22320,18 +22308,18 @@ func _PhoneNumber_twilioSid(ctx context.Context, ec *executionContext, field gra
 			return fieldContext_PhoneNumber_twilioSid(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.TwilioSid, nil
+			return ec.Resolvers.PhoneNumber().TwilioSid(ctx, obj)
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return marshalOString2string(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
 func fieldContext_PhoneNumber_twilioSid(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("PhoneNumber", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("PhoneNumber", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func _PhoneNumber_capabilities(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *number.PhoneNumber) (ret graphql.Marshaler) {
@@ -22891,8 +22879,8 @@ func _PhoneNumberConnection_pageInfo(ctx context.Context, ec *executionContext, 
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -23056,8 +23044,8 @@ func _PhoneNumberEdge_node(ctx context.Context, ec *executionContext, field grap
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v number.PhoneNumber) graphql.Marshaler {
-			return marshalNPhoneNumber2switchboardᚋinternalᚋnumberᚐPhoneNumber(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *number.PhoneNumber) graphql.Marshaler {
+			return marshalNPhoneNumber2ᚖswitchboardᚋinternalᚋnumberᚐPhoneNumber(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -25462,8 +25450,8 @@ func _RecordConnection_pageInfo(ctx context.Context, ec *executionContext, field
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -25581,8 +25569,8 @@ func _RecordEdge_node(ctx context.Context, ec *executionContext, field graphql.C
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v contact.Record) graphql.Marshaler {
-			return marshalNRecord2switchboardᚋinternalᚋcontactᚐRecord(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *contact.Record) graphql.Marshaler {
+			return marshalNRecord2ᚖswitchboardᚋinternalᚋcontactᚐRecord(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -26100,8 +26088,8 @@ func _RingChanged_leg(ctx context.Context, ec *executionContext, field graphql.C
 			return obj.Leg, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v call.Leg) graphql.Marshaler {
-			return marshalNCallLeg2switchboardᚋinternalᚋcallᚐLeg(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *call.Leg) graphql.Marshaler {
+			return marshalNCallLeg2ᚖswitchboardᚋinternalᚋcallᚐLeg(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -26132,8 +26120,8 @@ func _RingChanged_call(ctx context.Context, ec *executionContext, field graphql.
 			return obj.Call, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v call.Call) graphql.Marshaler {
-			return marshalNCall2switchboardᚋinternalᚋcallᚐCall(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *call.Call) graphql.Marshaler {
+			return marshalNCall2ᚖswitchboardᚋinternalᚋcallᚐCall(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -27579,38 +27567,6 @@ func fieldContext_Session_expiresAt(_ context.Context, ec *executionContext, fie
 	return graphql.NewScalarFieldContext("Session", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func _Session_user(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *session.Session) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return fieldContext_Session_user(ctx, ec, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Session().User(ctx, obj)
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *user.User) graphql.Marshaler {
-			return marshalNUser2ᚖswitchboardᚋinternalᚋuserᚐUser(ctx, ec, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func fieldContext_Session_user(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	fc = &graphql.FieldContext{
-		Object:     "Session",
-		Field:      field,
-		IsMethod:   true,
-		IsResolver: true,
-		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return childFields_User(ctx, ec, field)
-		},
-	}
-	return fc, nil
-}
-
 func _SessionCreatePayload_session(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.SessionCreatePayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -28221,8 +28177,8 @@ func _SmsThreadConnection_pageInfo(ctx context.Context, ec *executionContext, fi
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -28276,8 +28232,8 @@ func _SmsThreadEdge_node(ctx context.Context, ec *executionContext, field graphq
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v message.Thread) graphql.Marshaler {
-			return marshalNSmsThread2switchboardᚋinternalᚋmessageᚐThread(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *message.Thread) graphql.Marshaler {
+			return marshalNSmsThread2ᚖswitchboardᚋinternalᚋmessageᚐThread(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -28987,8 +28943,8 @@ func _TwilioConnectionConnection_pageInfo(ctx context.Context, ec *executionCont
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -29225,8 +29181,8 @@ func _TwilioConnectionEdge_node(ctx context.Context, ec *executionContext, field
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v number.Connection) graphql.Marshaler {
-			return marshalNTwilioConnection2switchboardᚋinternalᚋnumberᚐConnection(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *number.Connection) graphql.Marshaler {
+			return marshalNTwilioConnection2ᚖswitchboardᚋinternalᚋnumberᚐConnection(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -29745,18 +29701,18 @@ func _User_email(ctx context.Context, ec *executionContext, field graphql.Collec
 			return fieldContext_User_email(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Email, nil
+			return ec.Resolvers.User().Email(ctx, obj)
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return marshalOString2string(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
 func fieldContext_User_email(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("User", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func _User_role(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *user.User) (ret graphql.Marshaler) {
@@ -30248,8 +30204,8 @@ func _UserConnection_pageInfo(ctx context.Context, ec *executionContext, field g
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -30550,8 +30506,8 @@ func _UserEdge_node(ctx context.Context, ec *executionContext, field graphql.Col
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v user.User) graphql.Marshaler {
-			return marshalNUser2switchboardᚋinternalᚋuserᚐUser(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *user.User) graphql.Marshaler {
+			return marshalNUser2ᚖswitchboardᚋinternalᚋuserᚐUser(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -31068,8 +31024,8 @@ func _Viewer_organization(ctx context.Context, ec *executionContext, field graph
 			return obj.Organization, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v tenant.Organization) graphql.Marshaler {
-			return marshalNOrganization2switchboardᚋinternalᚋtenantᚐOrganization(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *tenant.Organization) graphql.Marshaler {
+			return marshalNOrganization2ᚖswitchboardᚋinternalᚋtenantᚐOrganization(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -31100,8 +31056,8 @@ func _Viewer_role(ctx context.Context, ec *executionContext, field graphql.Colle
 			return obj.Role, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v access.Role) graphql.Marshaler {
-			return marshalNRole2switchboardᚋinternalᚋaccessᚐRole(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *access.Role) graphql.Marshaler {
+			return marshalNRole2ᚖswitchboardᚋinternalᚋaccessᚐRole(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -31682,8 +31638,8 @@ func _VoicemailConnection_pageInfo(ctx context.Context, ec *executionContext, fi
 			return obj.PageInfo, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-			return marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+			return marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -31737,8 +31693,8 @@ func _VoicemailEdge_node(ctx context.Context, ec *executionContext, field graphq
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v voicemail.Voicemail) graphql.Marshaler {
-			return marshalNVoicemail2switchboardᚋinternalᚋvoicemailᚐVoicemail(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *voicemail.Voicemail) graphql.Marshaler {
+			return marshalNVoicemail2ᚖswitchboardᚋinternalᚋvoicemailᚐVoicemail(ctx, ec, selections, v)
 		},
 		true,
 		true,
@@ -41369,10 +41325,43 @@ func _PhoneNumber(ctx context.Context, ec *executionContext, sel ast.SelectionSe
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "twilioSid":
-			out.Values[i] = _PhoneNumber_twilioSid(ctx, ec, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _PhoneNumber_twilioSid(ctx, ec, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "capabilities":
 			out.Values[i] = _PhoneNumber_capabilities(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -44460,61 +44449,23 @@ func _Session(ctx context.Context, ec *executionContext, sel ast.SelectionSet, o
 		case "id":
 			out.Values[i] = _Session_id(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "accessToken":
 			out.Values[i] = _Session_accessToken(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "refreshToken":
 			out.Values[i] = _Session_refreshToken(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "expiresAt":
 			out.Values[i] = _Session_expiresAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
-		case "user":
-			field := field
-
-			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
-				defer func() {
-					if r := recover(); r != nil {
-						ec.Error(ctx, ec.Recover(ctx, r))
-					}
-				}()
-				res = _Session_user(ctx, ec, field, obj)
-				if res == graphql.Null {
-					atomic.AddUint32(&fs.Invalids, 1)
-				}
-				return res
-			}
-
-			if field.IsDeferred() {
-				deferredFieldSet.AddField(field)
-				fieldIndex := len(deferredFieldSet.Values) - 1
-				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
-					return innerFunc(ctx, deferredFieldSet)
-				})
-
-				for _, deferrable := range field.Deferrables {
-					view, ok := deferLabelToView[deferrable.Label]
-					if !ok {
-						view = deferredFieldSet.NewView()
-						deferLabelToView[deferrable.Label] = view
-					}
-					view.AddIndices(fieldIndex)
-				}
-
-				// don't run the out.Concurrently() call below
-				out.Values[i] = graphql.Null
-				continue
-			}
-
-			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -45783,10 +45734,43 @@ func _User(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj 
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "email":
-			out.Values[i] = _User_email(ctx, ec, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = _User_email(ctx, ec, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "role":
 			field := field
 
@@ -47970,10 +47954,6 @@ func ___Type(ctx context.Context, ec *executionContext, sel ast.SelectionSet, ob
 
 // region    ***************************** type.gotpl *****************************
 
-func marshalNApiKey2switchboardᚋinternalᚋsessionᚐApiKey(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v session.ApiKey) graphql.Marshaler {
-	return _ApiKey(ctx, ec, sel, &v)
-}
-
 func marshalNApiKey2ᚕᚖswitchboardᚋinternalᚋsessionᚐApiKeyᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*session.ApiKey) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -48075,10 +48055,6 @@ func marshalNBoolean2bool(ctx context.Context, ec *executionContext, sel ast.Sel
 		}
 	}
 	return res
-}
-
-func marshalNBranch2switchboardᚋinternalᚋnumberᚐBranch(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v number.Branch) graphql.Marshaler {
-	return _Branch(ctx, ec, sel, &v)
 }
 
 func marshalNBranch2ᚕᚖswitchboardᚋinternalᚋnumberᚐBranchᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*number.Branch) graphql.Marshaler {
@@ -48200,10 +48176,6 @@ func marshalNBridge2switchboardᚋinternalᚋnumberᚐBridge(ctx context.Context
 	return res
 }
 
-func marshalNCall2switchboardᚋinternalᚋcallᚐCall(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v call.Call) graphql.Marshaler {
-	return _Call(ctx, ec, sel, &v)
-}
-
 func marshalNCall2ᚕᚖswitchboardᚋinternalᚋcallᚐCallᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*call.Call) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -48301,10 +48273,6 @@ func marshalNCallHangUpPayload2ᚖswitchboardᚋgraphᚋmodelᚐCallHangUpPayloa
 		return graphql.Null
 	}
 	return _CallHangUpPayload(ctx, ec, sel, v)
-}
-
-func marshalNCallLeg2switchboardᚋinternalᚋcallᚐLeg(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v call.Leg) graphql.Marshaler {
-	return _CallLeg(ctx, ec, sel, &v)
 }
 
 func marshalNCallLeg2ᚕᚖswitchboardᚋinternalᚋcallᚐLegᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*call.Leg) graphql.Marshaler {
@@ -48453,10 +48421,6 @@ func marshalNCallUpdatePayload2ᚖswitchboardᚋgraphᚋmodelᚐCallUpdatePayloa
 	return _CallUpdatePayload(ctx, ec, sel, v)
 }
 
-func marshalNCampaign2switchboardᚋinternalᚋcontactᚐCampaign(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v contact.Campaign) graphql.Marshaler {
-	return _Campaign(ctx, ec, sel, &v)
-}
-
 func marshalNCampaign2ᚕᚖswitchboardᚋinternalᚋcontactᚐCampaignᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*contact.Campaign) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -48536,10 +48500,6 @@ func marshalNCampaignEdge2ᚖswitchboardᚋgraphᚋmodelᚐCampaignEdge(ctx cont
 
 func marshalNCapabilities2switchboardᚋinternalᚋnumberᚐCapabilities(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v number.Capabilities) graphql.Marshaler {
 	return _Capabilities(ctx, ec, sel, &v)
-}
-
-func marshalNContact2switchboardᚋinternalᚋcontactᚐContact(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v contact.Contact) graphql.Marshaler {
-	return _Contact(ctx, ec, sel, &v)
 }
 
 func marshalNContact2ᚕᚖswitchboardᚋinternalᚋcontactᚐContactᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*contact.Contact) graphql.Marshaler {
@@ -48690,10 +48650,6 @@ func unmarshalNDate2switchboardᚋgraphᚋmodelᚐDate(ctx context.Context, ec *
 
 func marshalNDate2switchboardᚋgraphᚋmodelᚐDate(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.Date) graphql.Marshaler {
 	return v
-}
-
-func marshalNDevice2switchboardᚋinternalᚋuserᚐDevice(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v user.Device) graphql.Marshaler {
-	return _Device(ctx, ec, sel, &v)
 }
 
 func marshalNDevice2ᚕᚖswitchboardᚋinternalᚋuserᚐDeviceᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*user.Device) graphql.Marshaler {
@@ -49001,10 +48957,6 @@ func marshalNLiveCallsUpdate2switchboardᚋgraphᚋmodelᚐLiveCallsUpdate(ctx c
 	return _LiveCallsUpdate(ctx, ec, sel, v)
 }
 
-func marshalNMessage2switchboardᚋinternalᚋmessageᚐMessage(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v message.Message) graphql.Marshaler {
-	return _Message(ctx, ec, sel, &v)
-}
-
 func marshalNMessage2ᚕᚖswitchboardᚋinternalᚋmessageᚐMessageᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*message.Message) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -49169,10 +49121,6 @@ func marshalNNumberChoiceReason2switchboardᚋinternalᚋrouteᚐNumberChoiceRea
 	return res
 }
 
-func marshalNOrganization2switchboardᚋinternalᚋtenantᚐOrganization(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v tenant.Organization) graphql.Marshaler {
-	return _Organization(ctx, ec, sel, &v)
-}
-
 func marshalNOrganization2ᚖswitchboardᚋinternalᚋtenantᚐOrganization(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *tenant.Organization) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -49198,8 +49146,14 @@ func marshalNOrganizationUpdatePayload2ᚖswitchboardᚋgraphᚋmodelᚐOrganiza
 	return _OrganizationUpdatePayload(ctx, ec, sel, v)
 }
 
-func marshalNPageInfo2switchboardᚋgraphᚋmodelᚐPageInfo(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v model.PageInfo) graphql.Marshaler {
-	return _PageInfo(ctx, ec, sel, &v)
+func marshalNPageInfo2ᚖswitchboardᚋgraphᚋmodelᚐPageInfo(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.PageInfo) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return _PageInfo(ctx, ec, sel, v)
 }
 
 func unmarshalNPasswordChangeInput2switchboardᚋgraphᚋmodelᚐPasswordChangeInput(ctx context.Context, ec *executionContext, v any) (model.PasswordChangeInput, error) {
@@ -49262,10 +49216,6 @@ func marshalNPermission2ᚕswitchboardᚋinternalᚋaccessᚐPermissionᚄ(ctx c
 	}
 
 	return ret
-}
-
-func marshalNPhoneNumber2switchboardᚋinternalᚋnumberᚐPhoneNumber(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v number.PhoneNumber) graphql.Marshaler {
-	return _PhoneNumber(ctx, ec, sel, &v)
 }
 
 func marshalNPhoneNumber2ᚕᚖswitchboardᚋinternalᚋnumberᚐPhoneNumberᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*number.PhoneNumber) graphql.Marshaler {
@@ -49457,10 +49407,6 @@ func marshalNReachBy2switchboardᚋinternalᚋnumberᚐReachBy(ctx context.Conte
 		}
 	}
 	return res
-}
-
-func marshalNRecord2switchboardᚋinternalᚋcontactᚐRecord(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v contact.Record) graphql.Marshaler {
-	return _Record(ctx, ec, sel, &v)
 }
 
 func marshalNRecord2ᚕᚖswitchboardᚋinternalᚋcontactᚐRecordᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*contact.Record) graphql.Marshaler {
@@ -49663,10 +49609,6 @@ func marshalNRingStrategy2switchboardᚋinternalᚋnumberᚐRingStrategy(ctx con
 		}
 	}
 	return res
-}
-
-func marshalNRole2switchboardᚋinternalᚋaccessᚐRole(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v access.Role) graphql.Marshaler {
-	return _Role(ctx, ec, sel, &v)
 }
 
 func marshalNRole2ᚕᚖswitchboardᚋinternalᚋaccessᚐRoleᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*access.Role) graphql.Marshaler {
@@ -49912,10 +49854,6 @@ func marshalNSessionRefreshPayload2ᚖswitchboardᚋgraphᚋmodelᚐSessionRefre
 	return _SessionRefreshPayload(ctx, ec, sel, v)
 }
 
-func marshalNSmsThread2switchboardᚋinternalᚋmessageᚐThread(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v message.Thread) graphql.Marshaler {
-	return _SmsThread(ctx, ec, sel, &v)
-}
-
 func marshalNSmsThread2ᚕᚖswitchboardᚋinternalᚋmessageᚐThreadᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*message.Thread) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -50056,10 +49994,6 @@ func marshalNTwilioAccountType2switchboardᚋinternalᚋnumberᚐAccountType(ctx
 	return res
 }
 
-func marshalNTwilioConnection2switchboardᚋinternalᚋnumberᚐConnection(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v number.Connection) graphql.Marshaler {
-	return _TwilioConnection(ctx, ec, sel, &v)
-}
-
 func marshalNTwilioConnection2ᚕᚖswitchboardᚋinternalᚋnumberᚐConnectionᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*number.Connection) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -50195,10 +50129,6 @@ func marshalNTwilioImportStatus2switchboardᚋinternalᚋnumberᚐImportStatus(c
 
 func marshalNUsageSettings2switchboardᚋinternalᚋnumberᚐUsageSettings(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v number.UsageSettings) graphql.Marshaler {
 	return _UsageSettings(ctx, ec, sel, &v)
-}
-
-func marshalNUser2switchboardᚋinternalᚋuserᚐUser(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v user.User) graphql.Marshaler {
-	return _User(ctx, ec, sel, &v)
 }
 
 func marshalNUser2ᚕᚖswitchboardᚋinternalᚋuserᚐUserᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*user.User) graphql.Marshaler {
@@ -50428,10 +50358,6 @@ func marshalNVisibility2switchboardᚋinternalᚋaccessᚐVisibility(ctx context
 		}
 	}
 	return res
-}
-
-func marshalNVoicemail2switchboardᚋinternalᚋvoicemailᚐVoicemail(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v voicemail.Voicemail) graphql.Marshaler {
-	return _Voicemail(ctx, ec, sel, &v)
 }
 
 func marshalNVoicemail2ᚕᚖswitchboardᚋinternalᚋvoicemailᚐVoicemailᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*voicemail.Voicemail) graphql.Marshaler {
@@ -51419,18 +51345,6 @@ func unmarshalOSmsThreadFilter2ᚖswitchboardᚋgraphᚋmodelᚐSmsThreadFilter(
 	}
 	res, err := unmarshalInputSmsThreadFilter(ctx, ec, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
-}
-
-func unmarshalOString2string(ctx context.Context, ec *executionContext, v any) (string, error) {
-	res, err := graphql.UnmarshalString(v)
-	return res, graphql.ErrorOnPath(ctx, err)
-}
-
-func marshalOString2string(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v string) graphql.Marshaler {
-	_ = sel
-	_ = ctx
-	res := graphql.MarshalString(v)
-	return res
 }
 
 func unmarshalOString2ᚕstringᚄ(ctx context.Context, ec *executionContext, v any) ([]string, error) {

@@ -19,15 +19,22 @@ import (
 	"switchboard/internal/message"
 	"switchboard/internal/number"
 	"switchboard/internal/recording"
+	"switchboard/internal/route"
 	"switchboard/internal/user"
 	"switchboard/internal/voicemail"
 )
 
+// Batch gathers look-ups of one kind.
+type Batch[V any] struct {
+	*dataloadgen.Loader[id.ID, V]
+	read func(ctx context.Context, ids []id.ID) (map[id.ID]V, error)
+}
+
 // One loads single rows; a missing row is nil.
-type One[T any] = dataloadgen.Loader[id.ID, *T]
+type One[T any] = Batch[*T]
 
 // Many loads the rows that belong to one.
-type Many[T any] = dataloadgen.Loader[id.ID, []*T]
+type Many[T any] = Batch[[]*T]
 
 // Sources are the batch reads behind the loaders; each gives the rows it finds,
 // within the tenant of the context and what the actor may see.
@@ -53,12 +60,13 @@ type Sources struct {
 	UserQuietLines  func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
 	UserNumbers     func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
 	BranchUsers     func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
-	BranchNumbers   func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
-	VoicemailUsers  func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
+	BranchNumbers   func(ctx context.Context, ids []id.ID) (map[id.ID][]*number.PhoneNumber, error)
 	ContactPhones   func(ctx context.Context, ids []id.ID) (map[id.ID][]*contact.Phone, error)
+	CallRoutes      func(ctx context.Context, ids []id.ID) (map[id.ID]*route.Decision, error)
+	Legs            func(ctx context.Context, ids []id.ID) ([]*call.Leg, error)
 	CallLegs        func(ctx context.Context, ids []id.ID) (map[id.ID][]*call.Leg, error)
 	CallRecordings  func(ctx context.Context, ids []id.ID) (map[id.ID][]*recording.Recording, error)
-	CallVoicemails  func(ctx context.Context, ids []id.ID) (map[id.ID][]*voicemail.Voicemail, error)
+	CallVoicemails  func(ctx context.Context, ids []id.ID) (map[id.ID]*voicemail.Voicemail, error)
 	MessageMedia    func(ctx context.Context, ids []id.ID) (map[id.ID][]*message.Media, error)
 	OptedOutThreads func(ctx context.Context, ids []id.ID) (map[id.ID]bool, error)
 }
@@ -82,18 +90,19 @@ type Loaders struct {
 	Messages    *One[message.Message]
 
 	UserPhones      *Many[user.Phone]
-	UserBranches    *dataloadgen.Loader[id.ID, []id.ID]
-	UserQuietLines  *dataloadgen.Loader[id.ID, []id.ID]
-	UserNumbers     *dataloadgen.Loader[id.ID, []id.ID]
-	BranchUsers     *dataloadgen.Loader[id.ID, []id.ID]
-	BranchNumbers   *dataloadgen.Loader[id.ID, []id.ID]
-	VoicemailUsers  *dataloadgen.Loader[id.ID, []id.ID]
+	UserBranches    *Batch[[]id.ID]
+	UserQuietLines  *Batch[[]id.ID]
+	UserNumbers     *Batch[[]id.ID]
+	BranchUsers     *Batch[[]id.ID]
+	BranchNumbers   *Many[number.PhoneNumber]
 	ContactPhones   *Many[contact.Phone]
+	CallRoutes      *Batch[*route.Decision]
+	Legs            *One[call.Leg]
 	CallLegs        *Many[call.Leg]
 	CallRecordings  *Many[recording.Recording]
-	CallVoicemails  *Many[voicemail.Voicemail]
+	CallVoicemails  *Batch[*voicemail.Voicemail]
 	MessageMedia    *Many[message.Media]
-	OptedOutThreads *dataloadgen.Loader[id.ID, bool]
+	OptedOutThreads *Batch[bool]
 }
 
 // New makes the loaders of one answer.
@@ -121,8 +130,9 @@ func New(s *Sources) *Loaders {
 		UserNumbers:     many(s.UserNumbers),
 		BranchUsers:     many(s.BranchUsers),
 		BranchNumbers:   many(s.BranchNumbers),
-		VoicemailUsers:  many(s.VoicemailUsers),
 		ContactPhones:   many(s.ContactPhones),
+		CallRoutes:      many(s.CallRoutes),
+		Legs:            one(s.Legs, func(x *call.Leg) id.ID { return x.ID }),
 		CallLegs:        many(s.CallLegs),
 		CallRecordings:  many(s.CallRecordings),
 		CallVoicemails:  many(s.CallVoicemails),
@@ -135,26 +145,22 @@ func New(s *Sources) *Loaders {
 var settings = []dataloadgen.Option{dataloadgen.WithWait(time.Millisecond), dataloadgen.WithBatchCapacity(1000)}
 
 func one[T any](fetch func(context.Context, []id.ID) ([]*T, error), key func(*T) id.ID) *One[T] {
-	return dataloadgen.NewLoader(func(ctx context.Context, ids []id.ID) ([]*T, []error) {
+	return many(func(ctx context.Context, ids []id.ID) (map[id.ID]*T, error) {
 		rows, err := fetch(ctx, ids)
 		if err != nil {
-			return nil, []error{err}
+			return nil, err
 		}
 		found := make(map[id.ID]*T, len(rows))
 		for _, r := range rows {
 			found[key(r)] = r
 		}
-		out := make([]*T, len(ids))
-		for i, x := range ids {
-			out[i] = found[x]
-		}
-		return out, nil
-	}, settings...)
+		return found, nil
+	})
 }
 
-func many[V any](fetch func(context.Context, []id.ID) (map[id.ID]V, error)) *dataloadgen.Loader[id.ID, V] {
-	return dataloadgen.NewLoader(func(ctx context.Context, ids []id.ID) ([]V, []error) {
-		found, err := fetch(ctx, ids)
+func many[V any](read func(context.Context, []id.ID) (map[id.ID]V, error)) *Batch[V] {
+	return &Batch[V]{read: read, Loader: dataloadgen.NewLoader(func(ctx context.Context, ids []id.ID) ([]V, []error) {
+		found, err := read(ctx, ids)
 		if err != nil {
 			return nil, []error{err}
 		}
@@ -163,7 +169,7 @@ func many[V any](fetch func(context.Context, []id.ID) (map[id.ID]V, error)) *dat
 			out[i] = found[x]
 		}
 		return out, nil
-	}, settings...)
+	}, settings...)}
 }
 
 // Load reads one row through a loader; no id gives no row.

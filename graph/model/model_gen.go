@@ -31,7 +31,7 @@ type APIKeyConnection struct {
 	// Without cursors.
 	Nodes []*session.ApiKey `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 }
 
 // A new API key.
@@ -57,7 +57,7 @@ type APIKeyEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The key.
-	Node session.ApiKey `json:"node"`
+	Node *session.ApiKey `json:"node"`
 }
 
 // Answer of apiKeyRevoke.
@@ -75,7 +75,7 @@ type BranchConnection struct {
 	// Without cursors.
 	Nodes []*number.Branch `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 }
 
 // A new branch.
@@ -109,7 +109,7 @@ type BranchEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The branch.
-	Node number.Branch `json:"node"`
+	Node *number.Branch `json:"node"`
 }
 
 // Changes to a branch.
@@ -137,7 +137,7 @@ type CallConnection struct {
 	// Without cursors.
 	Nodes []*call.Call `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 	// How many there are in all; costs a count, ask for it only where it is shown.
 	TotalCount int `json:"totalCount"`
 }
@@ -155,7 +155,7 @@ type CallEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The call.
-	Node call.Call `json:"node"`
+	Node *call.Call `json:"node"`
 }
 
 // Which calls.
@@ -259,7 +259,7 @@ type CampaignConnection struct {
 	// Without cursors.
 	Nodes []*contact.Campaign `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 }
 
 // A new campaign.
@@ -285,7 +285,7 @@ type CampaignEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The campaign.
-	Node contact.Campaign `json:"node"`
+	Node *contact.Campaign `json:"node"`
 }
 
 // A page of contacts.
@@ -295,7 +295,7 @@ type ContactConnection struct {
 	// Without cursors.
 	Nodes []*contact.Contact `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 	// How many there are in all.
 	TotalCount int `json:"totalCount"`
 }
@@ -337,7 +337,7 @@ type ContactEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The contact.
-	Node contact.Contact `json:"node"`
+	Node *contact.Contact `json:"node"`
 }
 
 // Which contacts.
@@ -399,7 +399,7 @@ type DeviceConnection struct {
 	// Without cursors.
 	Nodes []*user.Device `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 }
 
 // A device and its cursor.
@@ -407,7 +407,7 @@ type DeviceEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The device.
-	Node user.Device `json:"node"`
+	Node *user.Device `json:"node"`
 }
 
 // A device to register.
@@ -477,7 +477,7 @@ type InvitationAcceptPayload struct {
 // A call that changed.
 type LiveCallChanged struct {
 	// The call as it is now.
-	Call call.Call `json:"call"`
+	Call *call.Call `json:"call"`
 	// Go on from here.
 	Cursor string `json:"cursor"`
 }
@@ -501,7 +501,7 @@ type MessageConnection struct {
 	// Without cursors.
 	Nodes []*message.Message `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 }
 
 // A message and its cursor.
@@ -509,7 +509,7 @@ type MessageEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The message.
-	Node message.Message `json:"node"`
+	Node *message.Message `json:"node"`
 }
 
 // A message to send.
@@ -603,7 +603,7 @@ type PhoneNumberConnection struct {
 	// Without cursors.
 	Nodes []*number.PhoneNumber `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 	// How many there are in all.
 	TotalCount int `json:"totalCount"`
 }
@@ -623,7 +623,7 @@ type PhoneNumberEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The number.
-	Node number.PhoneNumber `json:"node"`
+	Node *number.PhoneNumber `json:"node"`
 }
 
 // Which numbers.
@@ -719,7 +719,7 @@ type RecordConnection struct {
 	// Without cursors.
 	Nodes []*contact.Record `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 }
 
 // A new record.
@@ -753,7 +753,7 @@ type RecordEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The record.
-	Node contact.Record `json:"node"`
+	Node *contact.Record `json:"node"`
 }
 
 // Which records.
@@ -777,9 +777,9 @@ type RecordingSettingsInput struct {
 // A ring that began or ended.
 type RingChanged struct {
 	// The leg that rings or rang.
-	Leg call.Leg `json:"leg"`
+	Leg *call.Leg `json:"leg"`
 	// Its call.
-	Call call.Call `json:"call"`
+	Call *call.Call `json:"call"`
 	// Go on from here.
 	Cursor string `json:"cursor"`
 	// When.
@@ -905,7 +905,7 @@ type SmsThreadConnection struct {
 	// Without cursors.
 	Nodes []*message.Thread `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 }
 
 // A thread and its cursor.
@@ -913,7 +913,7 @@ type SmsThreadEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The thread.
-	Node message.Thread `json:"node"`
+	Node *message.Thread `json:"node"`
 }
 
 // Which threads.
@@ -941,7 +941,7 @@ type TwilioConnectionConnection struct {
 	// Without cursors.
 	Nodes []*number.Connection `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 }
 
 // The four values of a Twilio account (R001), and what to call it.
@@ -987,7 +987,7 @@ type TwilioConnectionEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The connection.
-	Node number.Connection `json:"node"`
+	Node *number.Connection `json:"node"`
 }
 
 // Answer of twilioConnectionImport.
@@ -1041,7 +1041,7 @@ type UserConnection struct {
 	// Without cursors.
 	Nodes []*user.User `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 	// How many there are in all.
 	TotalCount int `json:"totalCount"`
 }
@@ -1105,7 +1105,7 @@ type UserEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The user.
-	Node user.User `json:"node"`
+	Node *user.User `json:"node"`
 }
 
 // Answer of userEnable.
@@ -1189,9 +1189,9 @@ type Viewer struct {
 	// The API key; null for a person.
 	APIKey *session.ApiKey `json:"apiKey,omitempty"`
 	// The organization signed in to.
-	Organization tenant.Organization `json:"organization"`
+	Organization *tenant.Organization `json:"organization"`
 	// The role that decides.
-	Role access.Role `json:"role"`
+	Role *access.Role `json:"role"`
 	// What the role allows.
 	Permissions []access.Permission `json:"permissions"`
 	// The session's id; null for an API key.
@@ -1215,7 +1215,7 @@ type VoicemailConnection struct {
 	// Without cursors.
 	Nodes []*voicemail.Voicemail `json:"nodes"`
 	// Where the page stands.
-	PageInfo PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo `json:"pageInfo"`
 }
 
 // A voicemail and its cursor.
@@ -1223,7 +1223,7 @@ type VoicemailEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The voicemail.
-	Node voicemail.Voicemail `json:"node"`
+	Node *voicemail.Voicemail `json:"node"`
 }
 
 // Which voicemails.

@@ -20,9 +20,9 @@ import (
 // Config is everything that can be set from outside. The `help` tag is what
 // --help prints.
 type Config struct {
-	Host        string `env:"HOST" envDefault:"0.0.0.0" help:"address to listen on"`
+	Host        string `env:"HOST" help:"address to listen on (default: every address for serve, 127.0.0.1 for dev)"`
 	Port        int    `env:"PORT" envDefault:"8080" help:"port of /graphql, /media and /twilio; 0 picks a free one"`
-	PrivateAddr string `env:"PRIVATE_ADDR" envDefault:"127.0.0.1:9090" help:"where metrics, pprof and internals listen; keep it private; port 0 picks a free one"`
+	PrivateAddr string `env:"PRIVATE_ADDR" help:"where metrics, pprof and internals listen; keep it private (default: 127.0.0.1:9090 for serve, a free port of 127.0.0.1 for dev)"`
 	PublicURL   string `env:"PUBLIC_URL" help:"the https address under which Twilio and browsers reach us; signatures are checked against it (required in production)"`
 
 	DataDir     string `env:"DATA_DIR" help:"folder of the embedded database, audio and keys (default: ./data, or /var/lib/switchboard for root)"`

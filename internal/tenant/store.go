@@ -53,3 +53,13 @@ func update(ctx context.Context, tx *db.Tx, o *Organization) error {
 	_, err := tx.NewUpdate().Model(o).WherePK().ExcludeColumn("created_at").Exec(ctx)
 	return db.Translate(err)
 }
+
+// Any reports whether the installation has an organization.
+func (s *Service) Any(ctx context.Context) (found bool, err error) {
+	defer errs.Wrap(&err, "tenant.Any")
+	var row struct {
+		Found bool `bun:"found"`
+	}
+	err = db.Select(ctx, s.d.DB.Worker(), &row, `SELECT EXISTS (SELECT FROM organization) AS found`)
+	return row.Found, err
+}

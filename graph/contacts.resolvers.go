@@ -1,0 +1,175 @@
+package graph
+
+import (
+	"context"
+	"switchboard/graph/exec"
+	"switchboard/graph/loader"
+	"switchboard/graph/model"
+	"switchboard/internal/access"
+	"switchboard/internal/call"
+	"switchboard/internal/contact"
+	"switchboard/internal/id"
+	"switchboard/internal/message"
+	"switchboard/internal/number"
+	"switchboard/internal/user"
+)
+
+func (r *campaignResolver) AssignedUser(ctx context.Context, obj *contact.Campaign) (*user.User, error) {
+	return loader.Load(ctx, loader.From(ctx).Users, obj.AssignedUserID)
+}
+
+func (r *contactResolver) Phones(ctx context.Context, obj *contact.Contact) ([]*contact.Phone, error) {
+	if !access.From(ctx).Can(access.ContactView) {
+		return nil, nil
+	}
+	return loader.From(ctx).ContactPhones.Load(ctx, obj.ID)
+}
+
+func (r *contactResolver) AssignedUser(ctx context.Context, obj *contact.Contact) (*user.User, error) {
+	return loader.Load(ctx, loader.From(ctx).Users, obj.AssignedUserID)
+}
+
+func (r *contactResolver) LastCampaign(ctx context.Context, obj *contact.Contact) (*contact.Campaign, error) {
+	return loader.Load(ctx, loader.From(ctx).Campaigns, obj.LastCampaignID)
+}
+
+func (r *contactResolver) LastPhoneNumber(ctx context.Context, obj *contact.Contact) (*number.PhoneNumber, error) {
+	return loader.Load(ctx, loader.From(ctx).Numbers, obj.LastPhoneNumberID)
+}
+
+func (r *contactResolver) Calls(ctx context.Context, obj *contact.Contact, first *int, after *string) (*model.CallConnection, error) {
+	return r.calls(ctx, call.Filter{ContactID: obj.ID}, page(first, after))
+}
+
+func (r *contactResolver) SmsThreads(ctx context.Context, obj *contact.Contact, first *int, after *string) (*model.SmsThreadConnection, error) {
+	return r.threads(ctx, message.Filter{ContactID: obj.ID}, page(first, after))
+}
+
+func (r *contactUpdatedResolver) Actor(ctx context.Context, obj *model.ContactUpdated) (*user.User, error) {
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
+}
+
+func (r *contactUpdatedResolver) Contact(ctx context.Context, obj *model.ContactUpdated) (*contact.Contact, error) {
+	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
+}
+
+func (r *mutationResolver) ContactCreate(ctx context.Context, input model.ContactCreateInput) (*model.ContactCreatePayload, error) {
+	c, err := r.d.Contacts.Create(ctx, access.From(ctx), contact.Create{
+		Kind: input.Kind, Name: input.Name, Company: input.Company.Value(), Email: input.Email.Value(), Country: input.Country.Value(),
+		Status: input.Status.Value(), Tags: every(input.Tags.Value(), same), ExternalID: input.ExternalID.Value(),
+		Phones: every(input.Phones.Value(), contactPhone), AssignedUserID: given(input.AssignedUserID),
+	})
+	problems, err := userErrors(err)
+	return &model.ContactCreatePayload{Contact: c, UserErrors: problems}, err
+}
+
+func (r *mutationResolver) ContactUpdate(ctx context.Context, id id.ID, input model.ContactUpdateInput) (*model.ContactUpdatePayload, error) {
+	c, err := r.d.Contacts.Update(ctx, access.From(ctx), id, contact.Update{
+		Kind: field(input.Kind), Name: field(input.Name), Company: field(input.Company), Email: field(input.Email), Country: field(input.Country),
+		Status: field(input.Status), Tags: each(input.Tags, same), Phones: each(input.Phones, contactPhone), AssignedUserID: field(input.AssignedUserID),
+	})
+	problems, err := userErrors(err)
+	return &model.ContactUpdatePayload{Contact: c, UserErrors: problems}, err
+}
+
+func (r *mutationResolver) CampaignCreate(ctx context.Context, input model.CampaignCreateInput) (*model.CampaignCreatePayload, error) {
+	c, err := r.d.Contacts.CreateCampaign(ctx, access.From(ctx), contact.CampaignCreate{
+		Name: input.Name, AssignedUserID: given(input.AssignedUserID), ContactIDs: every(input.ContactIds.Value(), deref),
+	})
+	problems, err := userErrors(err)
+	return &model.CampaignCreatePayload{Campaign: c, UserErrors: problems}, err
+}
+
+func (r *mutationResolver) RecordCreate(ctx context.Context, input model.RecordCreateInput) (*model.RecordCreatePayload, error) {
+	x, err := r.d.Contacts.CreateRecord(ctx, access.From(ctx), contact.RecordCreate{
+		Kind: input.Kind, Title: input.Title, Status: input.Status.Value(), ExternalID: input.ExternalID.Value(),
+		ContactID: given(input.ContactID), AssignedUserID: given(input.AssignedUserID), StartsAt: input.StartsAt.Value(),
+	})
+	problems, err := userErrors(err)
+	return &model.RecordCreatePayload{Record: x, UserErrors: problems}, err
+}
+
+func (r *queryResolver) Contacts(ctx context.Context, first *int, after *string, filter *model.ContactFilter) (*model.ContactConnection, error) {
+	f := contact.Filter{}
+	if filter != nil {
+		f = contact.Filter{Kind: given(filter.Kind), Number: given(filter.Number), NameStartsWith: given(filter.NameStartsWith), AssignedUserID: given(filter.AssignedUserID)}
+	}
+	p := page(first, after)
+	w, err := r.d.Contacts.List(ctx, access.From(ctx), f, p)
+	if err != nil {
+		return nil, err
+	}
+	c := &model.ContactConnection{}
+	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, x *contact.Contact) *model.ContactEdge {
+		return &model.ContactEdge{Cursor: cursor, Node: x}
+	})
+	if asked(ctx, "totalCount") {
+		c.TotalCount, err = r.d.Contacts.Count(ctx, access.From(ctx), f)
+	}
+	return c, err
+}
+
+func (r *queryResolver) Contact(ctx context.Context, id id.ID) (*contact.Contact, error) {
+	return absent(r.d.Contacts.Get(ctx, access.From(ctx), id))
+}
+
+func (r *queryResolver) Campaigns(ctx context.Context, first *int, after *string) (*model.CampaignConnection, error) {
+	p := page(first, after)
+	w, err := r.d.Contacts.Campaigns(ctx, access.From(ctx), p)
+	if err != nil {
+		return nil, err
+	}
+	c := &model.CampaignConnection{}
+	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, x *contact.Campaign) *model.CampaignEdge {
+		return &model.CampaignEdge{Cursor: cursor, Node: x}
+	})
+	return c, nil
+}
+
+func (r *queryResolver) Records(ctx context.Context, first *int, after *string, filter *model.RecordFilter) (*model.RecordConnection, error) {
+	f := contact.RecordFilter{}
+	if filter != nil {
+		f = contact.RecordFilter{Kind: given(filter.Kind), ContactID: given(filter.ContactID), AssignedUserID: given(filter.AssignedUserID)}
+	}
+	p := page(first, after)
+	w, err := r.d.Contacts.Records(ctx, access.From(ctx), f, p)
+	if err != nil {
+		return nil, err
+	}
+	c := &model.RecordConnection{}
+	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, x *contact.Record) *model.RecordEdge {
+		return &model.RecordEdge{Cursor: cursor, Node: x}
+	})
+	return c, nil
+}
+
+func (r *queryResolver) Record(ctx context.Context, id id.ID) (*contact.Record, error) {
+	return absent(r.d.Contacts.Record(ctx, access.From(ctx), id))
+}
+
+func (r *recordResolver) Contact(ctx context.Context, obj *contact.Record) (*contact.Contact, error) {
+	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
+}
+
+func (r *recordResolver) AssignedUser(ctx context.Context, obj *contact.Record) (*user.User, error) {
+	return loader.Load(ctx, loader.From(ctx).Users, obj.AssignedUserID)
+}
+
+func (r *recordResolver) Calls(ctx context.Context, obj *contact.Record, first *int, after *string) (*model.CallConnection, error) {
+	return r.calls(ctx, call.Filter{RecordID: obj.ID}, page(first, after))
+}
+
+func (r *Resolver) Campaign() exec.CampaignResolver { return &campaignResolver{r} }
+
+func (r *Resolver) Contact() exec.ContactResolver { return &contactResolver{r} }
+
+func (r *Resolver) ContactUpdated() exec.ContactUpdatedResolver { return &contactUpdatedResolver{r} }
+
+func (r *Resolver) Record() exec.RecordResolver { return &recordResolver{r} }
+
+type (
+	campaignResolver       struct{ *Resolver }
+	contactResolver        struct{ *Resolver }
+	contactUpdatedResolver struct{ *Resolver }
+	recordResolver         struct{ *Resolver }
+)

@@ -1,0 +1,176 @@
+package graph
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"switchboard/graph/exec"
+	"switchboard/graph/loader"
+	"switchboard/graph/model"
+	"switchboard/internal/access"
+	"switchboard/internal/call"
+	"switchboard/internal/clock"
+	"switchboard/internal/contact"
+	"switchboard/internal/errs"
+	"switchboard/internal/event"
+	"switchboard/internal/id"
+	"switchboard/internal/message"
+	"switchboard/internal/number"
+	"switchboard/internal/recording"
+	"switchboard/internal/report"
+	"switchboard/internal/session"
+	"switchboard/internal/tenant"
+	"switchboard/internal/user"
+	"switchboard/internal/voicemail"
+)
+
+// Resolver answers the fields of the contract by calling the domains, d.
+type Resolver struct{ d Domains }
+
+// Domains are what the resolvers call.
+type Domains struct {
+	Tenants    *tenant.Service
+	Roles      *access.Service
+	Sessions   *session.Service
+	Users      *user.Service
+	Contacts   *contact.Service
+	Numbers    *number.Service
+	Calls      *call.Service
+	Recordings *recording.Service
+	Voicemails *voicemail.Service
+	Messages   *message.Service
+	Reports    *report.Service
+	Events     *event.Log
+	Clock      clock.Clock
+	// Link is an address at which the actor can hear or see a file for five minutes.
+	Link func(who access.Actor, x id.ID) (string, error)
+}
+
+// New makes a Resolver.
+func New(d Domains) *Resolver { return &Resolver{d: d} }
+
+// Executable is the schema with its resolvers, to be put behind the edge with
+// Extensions.
+func (r *Resolver) Executable() graphql.ExecutableSchema {
+	c := exec.Config{Resolvers: r}
+	c.Directives.Can = r.can
+	c.Directives.Public = func(ctx context.Context, _ any, next graphql.Resolver) (any, error) { return next(ctx) }
+	return exec.NewExecutableSchema(c)
+}
+
+// Extensions are what every answer needs around the resolvers.
+func (r *Resolver) Extensions() []graphql.HandlerExtension {
+	return []graphql.HandlerExtension{signedIn{}, loader.Extension{Sources: r.sources()}}
+}
+
+// can refuses what the role does not allow. A mutation says so in its payload,
+// like every problem that a person can mend.
+func (r *Resolver) can(ctx context.Context, _ any, next graphql.Resolver, do access.Permission) (any, error) {
+	err := access.From(ctx).Require(do)
+	if err == nil {
+		return next(ctx)
+	}
+	if problems, err := userErrors(err); err == nil {
+		if payload, ok := refusals[strings.ToLower(graphql.GetFieldContext(ctx).Field.Name)]; ok && graphql.GetFieldContext(ctx).Object == "Mutation" {
+			p := reflect.New(payload)
+			p.Elem().FieldByName("UserErrors").Set(reflect.ValueOf(problems))
+			return p.Interface(), nil
+		}
+	}
+	return nil, err
+}
+
+// refusals are the payload types of the mutations, by their names in lower case.
+var refusals = func() map[string]reflect.Type {
+	out := map[string]reflect.Type{}
+	for m := range reflect.TypeFor[exec.MutationResolver]().Methods() {
+		out[strings.ToLower(m.Name)] = m.Type.Out(0).Elem()
+	}
+	return out
+}()
+
+// signedIn refuses every root field that is not @public to whoever is not signed in.
+type signedIn struct{}
+
+// ExtensionName implements graphql.HandlerExtension.
+func (signedIn) ExtensionName() string { return "SignedIn" }
+
+// Validate implements graphql.HandlerExtension.
+func (signedIn) Validate(graphql.ExecutableSchema) error { return nil }
+
+// InterceptRootField implements graphql.RootFieldInterceptor.
+func (signedIn) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	field := graphql.GetRootFieldContext(ctx).Field
+	if strings.HasPrefix(field.Name, "__") || field.Definition.Directives.ForName("public") != nil {
+		return next(ctx)
+	}
+	if err := access.From(ctx).Require(""); errs.IsCode(err, errs.Unauthenticated) {
+		graphql.AddError(ctx, &gqlerror.Error{Err: err, Message: err.Error(), Path: nil})
+		return graphql.Null
+	}
+	return next(ctx)
+}
+
+// sources are the batch reads behind the loaders.
+func (r *Resolver) sources() *loader.Sources {
+	return &loader.Sources{
+		Users: r.d.Users.ByIDs, Devices: r.d.Users.DevicesByIDs, Roles: r.d.Roles.ByIDs,
+		Contacts: found(access.ContactView, r.d.Contacts.ByIDs), Campaigns: found(access.ContactView, r.d.Contacts.CampaignsByIDs),
+		Records: found(access.ContactView, r.d.Contacts.RecordsByIDs), Branches: found("", r.d.Numbers.BranchesByIDs),
+		Numbers: found("", r.d.Numbers.ByIDs), Connections: found(access.ConnectionManage, r.d.Numbers.ConnectionsByIDs),
+		Audio: found("", r.d.Numbers.AudioByIDs), Calls: visible(r.d.Calls.Visible), Legs: found("", r.d.Calls.LegsByIDs),
+		Recordings: found("", r.d.Recordings.ByIDs), Voicemails: visible(r.d.Voicemails.Visible),
+		Threads: r.d.Messages.ThreadsByIDs, Messages: r.d.Messages.ByIDs,
+
+		UserPhones: r.d.Users.PhonesByUsers, UserQuietLines: r.d.Users.DndLinesByUsers, UserBranches: r.d.Numbers.ForUsers,
+		UserNumbers: r.d.Numbers.AssignedTo, BranchUsers: r.d.Numbers.UsersByBranches, BranchNumbers: r.d.Numbers.ByBranches,
+		ContactPhones: r.d.Contacts.PhonesByContacts, CallLegs: r.d.Calls.LegsByCalls,
+		CallRoutes:     byActor(r.d.Calls.DecisionsByCalls),
+		CallRecordings: byActor(r.d.Recordings.ByCalls), CallVoicemails: byActor(r.d.Voicemails.ByCalls),
+		MessageMedia: r.d.Messages.MediaByMessages, OptedOutThreads: r.d.Messages.OptedOut,
+	}
+}
+
+// visible reads through a batch read that leaves out what the actor may not see.
+func visible[T any](read func(context.Context, access.Actor, []id.ID) (map[id.ID]*T, error)) func(context.Context, []id.ID) ([]*T, error) {
+	return func(ctx context.Context, ids []id.ID) ([]*T, error) {
+		m, err := read(ctx, access.From(ctx), ids)
+		return slices.Collect(maps.Values(m)), err
+	}
+}
+
+// found reads through a batch read that gives a map, for those who may.
+func found[T any](p access.Permission, read func(context.Context, []id.ID) (map[id.ID]*T, error)) func(context.Context, []id.ID) ([]*T, error) {
+	return func(ctx context.Context, ids []id.ID) ([]*T, error) {
+		if p != "" && !access.From(ctx).Can(p) {
+			return nil, nil
+		}
+		m, err := read(ctx, ids)
+		return slices.Collect(maps.Values(m)), err
+	}
+}
+
+// byActor reads through a batch read that asks who reads.
+func byActor[V any](read func(context.Context, access.Actor, []id.ID) (map[id.ID]V, error)) func(context.Context, []id.ID) (map[id.ID]V, error) {
+	return func(ctx context.Context, ids []id.ID) (map[id.ID]V, error) { return read(ctx, access.From(ctx), ids) }
+}
+
+// link is an address for a file, as a nullable field wants it.
+func (r *Resolver) link(ctx context.Context, x id.ID) (*string, error) {
+	url, err := r.d.Link(access.From(ctx), x)
+	return &url, err
+}
+
+func (r *Resolver) voiceToken(ctx context.Context, d *user.Device) (*model.VoiceToken, error) {
+	token, identity, expires, err := r.d.Numbers.VoiceToken(ctx, d.ID, d.UserID)
+	if err != nil {
+		return nil, err
+	}
+	return &model.VoiceToken{Token: token, Identity: identity, ExpiresAt: expires}, nil
+}

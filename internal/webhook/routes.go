@@ -1,0 +1,192 @@
+package webhook
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"switchboard/internal/call"
+	"switchboard/internal/db"
+	"switchboard/internal/id"
+	"switchboard/internal/inbox"
+	"switchboard/internal/twilio"
+)
+
+// route is one address below /twilio/{connection}/{accessKey}/. Its pattern has
+// {call}, {leg}, {message} for ids and {step} for a number.
+type route struct {
+	name    string // for metrics
+	pattern string
+	kind    inbox.Kind
+	parse   func(url.Values) error // refuses what such a post is not, before anything is stored
+	key     func(p post, token, query string) string
+	effect  func(ctx context.Context, tx *db.Tx, p post) (inbox.Answer, error)
+}
+
+type args struct {
+	call, leg, message id.ID
+	step               int
+}
+
+func (h *Handler) table() []route {
+	return []route{
+		// Twilio asks what to do with a call to one of our numbers, once a call, while
+		// the caller hears ringing. Anything but TwiML goes to the fallback.
+		ask(h, "voice", "voice", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.Inbound(ctx, tx, call.Incoming{Connection: p.Connection, Form: f, Hooks: hooks})
+		}),
+		// The same after our first answer failed, with ErrorCode and ErrorUrl: the caller gets the safe answer.
+		ask(h, "fallback", "voice/fallback", twilio.ParseCall, func(ctx context.Context, _ *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.Fallback(ctx, call.Incoming{Connection: p.Connection, Form: f, Hooks: hooks}, id.ID{}), nil
+		}),
+		// A Voice SDK device dials. Calls are started by callStart, which rings the device.
+		ask(h, "app", "app", twilio.ParseCall, func(context.Context, *db.Tx, post, twilio.CallForm, call.Hooks) (twilio.Response, error) {
+			return twilio.Response{twilio.Say{Text: "Please start calls from the call button."}, twilio.Hangup{}}, nil
+		}),
+		// A <Dial> is over: its action, once a step. What comes next depends on who answered.
+		ask(h, "dial", "call/{call}/dial/{step}", twilio.ParseDial, func(ctx context.Context, tx *db.Tx, p post, f twilio.DialForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.AfterDial(ctx, tx, p.args.call, p.args.step, f, hooks)
+		}),
+		// A <Record> is over: its action, once a voicemail.
+		ask(h, "voicemail", "call/{call}/voicemail/{step}", twilio.ParseRecord, func(ctx context.Context, tx *db.Tx, p post, f twilio.RecordForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.AfterRecord(ctx, tx, p.args.call, p.args.step, f, hooks)
+		}),
+		// The user's own leg of a call they started has answered: dial the callee.
+		ask(h, "bridge", "call/{call}/bridge", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.Bridge(ctx, tx, p.args.call, f, hooks)
+		}),
+		// News of the caller's leg of a number's calls: once, at the end.
+		tell("number-status", "status", twilio.ParseLeg, twilio.LegForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.LegForm) error {
+			return h.o.Calls.NumberStatus(ctx, tx, f)
+		}),
+		// News of a call that we started.
+		tell("call-status", "call/{call}/status", twilio.ParseLeg, twilio.LegForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.LegForm) error {
+			return h.o.Calls.CallStatus(ctx, tx, p.args.call, f)
+		}),
+		// News of one phone or device that rings: up to four a leg, in any order.
+		tell("leg-status", "call/{call}/leg/{leg}", twilio.ParseLeg, twilio.LegForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.LegForm) error {
+			return h.o.Calls.LegStatus(ctx, tx, p.args.call, p.args.leg, f)
+		}),
+		// News of a recording: when it begins, when it is complete or turned out empty.
+		tell("recording", "call/{call}/recording", twilio.ParseRecording, twilio.RecordingForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.RecordingForm) error {
+			return h.o.Calls.RecordingStatus(ctx, tx, p.args.call, f)
+		}),
+		// A message came in. Twilio does not wait for words: replies are sent by REST.
+		tell("sms", "sms", twilio.ParseMessage, twilio.MessageForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.MessageForm) error {
+			_, err := h.o.Messages.Receive(ctx, tx, p.Connection, f)
+			return err
+		}),
+		// News of a message that we sent: up to four, in any order.
+		tell("message-status", "message/{message}", twilio.ParseMessageStatus, twilio.MessageStatusForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.MessageStatusForm) error {
+			return h.o.Messages.Apply(ctx, tx, p.args.message, f)
+		}),
+	}
+}
+
+// ask is an address whose answer somebody hears.
+func ask[F any](h *Handler, name, pattern string, parse func(url.Values) (F, error),
+	effect func(ctx context.Context, tx *db.Tx, p post, f F, hooks call.Hooks) (twilio.Response, error)) route {
+	return route{
+		name: name, pattern: pattern, kind: inbox.TwiML, parse: refuses(parse), key: requestKey,
+		effect: func(ctx context.Context, tx *db.Tx, p post) (inbox.Answer, error) {
+			f, err := parse(p.Form)
+			if err != nil {
+				return inbox.Answer{}, err
+			}
+			hooks, err := h.o.Hooks(ctx, p.Connection)
+			if err != nil {
+				return inbox.Answer{}, err
+			}
+			return document(effect(ctx, tx, p, f, hooks))
+		},
+	}
+}
+
+// tell is an address that brings news and needs no words.
+func tell[F any](name, pattern string, parse func(url.Values) (F, error), key func(F) string,
+	effect func(ctx context.Context, tx *db.Tx, p post, f F) error) route {
+	return route{
+		name: name, pattern: pattern, kind: inbox.Callback, parse: refuses(parse),
+		key: func(p post, _, _ string) string {
+			f, err := parse(p.Form)
+			if err != nil {
+				return p.Path
+			}
+			return p.Path + " " + key(f)
+		},
+		effect: func(ctx context.Context, tx *db.Tx, p post) (inbox.Answer, error) {
+			f, err := parse(p.Form)
+			if err != nil {
+				return inbox.Answer{}, err
+			}
+			return inbox.Taken, effect(ctx, tx, p, f)
+		},
+	}
+}
+
+func refuses[F any](parse func(url.Values) (F, error)) func(url.Values) error {
+	return func(v url.Values) error { _, err := parse(v); return err }
+}
+
+// find matches a path with the table.
+func (h *Handler) find(path string) (route, args, bool) {
+	for _, r := range h.routes {
+		if a, ok := r.match(path); ok {
+			return r, a, true
+		}
+	}
+	return route{}, args{}, false
+}
+
+func (r route) match(path string) (a args, ok bool) {
+	want, have := strings.Split(r.pattern, "/"), strings.Split(path, "/")
+	if len(want) != len(have) {
+		return a, false
+	}
+	for i, w := range want {
+		var err error
+		switch w {
+		case "{call}":
+			a.call, err = id.ParseKind(have[i], id.Call)
+		case "{leg}":
+			a.leg, err = id.ParseKind(have[i], id.Leg)
+		case "{message}":
+			a.message, err = id.ParseKind(have[i], id.Message)
+		case "{step}":
+			if a.step, err = strconv.Atoi(have[i]); err == nil && (a.step < 0 || a.step > 1000) {
+				err = strconv.ErrRange
+			}
+		default:
+			if w != have[i] {
+				return a, false
+			}
+		}
+		if err != nil {
+			return a, false
+		}
+	}
+	return a, true
+}
+
+// safe is what a caller hears when our own answer failed: voicemail or
+// forwarding by the number's settings alone, or a few words.
+func (h *Handler) safe(ctx context.Context, p post) inbox.Answer {
+	last := inbox.Answer{Status: http.StatusOK, ContentType: twilio.ContentType, Body: []byte(lastWords)}
+	f, err := twilio.ParseCall(p.Form)
+	if err != nil {
+		return last
+	}
+	hooks, err := h.o.Hooks(ctx, p.Connection)
+	if err != nil {
+		return last
+	}
+	answer, err := document(h.o.Calls.Fallback(ctx, call.Incoming{Connection: p.Connection, Form: f, Hooks: hooks}, p.args.call), nil)
+	if err != nil {
+		return last
+	}
+	return answer
+}
+
+const lastWords = `<?xml version="1.0" encoding="UTF-8"?><Response><Say>We are sorry, something went wrong on our side. Please call again later.</Say><Hangup/></Response>`
