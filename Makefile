@@ -27,7 +27,7 @@ race: ## all tests with the race detector
 	go test -race ./...
 
 conformance: ## the npm audit suites against a started server
-	cd conformance && npm ci --no-audit --no-fund && node run.mjs
+	go build -o switchboard . && cd conformance && npm ci --no-audit --no-fund && node all.mjs ../switchboard
 
 bench: ## every benchmark, once
 	go test -run '^$$' -bench . -benchtime 2s ./...
