@@ -16,9 +16,20 @@ type Date struct {
 	Day   int
 }
 
-// In is the first moment of the day in the zone.
+// In is the first moment of the day in the zone. Where clocks change at midnight
+// there may be no 00:00, for which time.Date gives 23:00 of the day before, or two
+// of them. A day that a zone left out begins with the next one.
 func (d Date) In(zone *time.Location) time.Time {
-	return time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, zone)
+	const step = 15 * time.Minute // shifts are whole numbers of it
+	day := time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
+	t := time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, zone)
+	for t.Format(time.DateOnly) < day {
+		t = t.Add(step)
+	}
+	for t.Add(-step).Format(time.DateOnly) >= day {
+		t = t.Add(-step)
+	}
+	return t
 }
 
 // String is YYYY-MM-DD.

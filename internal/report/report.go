@@ -5,7 +5,8 @@ package report
 
 import (
 	"context"
-	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"switchboard/internal/access"
@@ -51,11 +52,11 @@ const MaxDays = 366
 // turns days into them in the organization's time zone.
 type Filter struct {
 	From, Until   time.Time // Until is excluded
-	Direction     string    // "" for both ways
+	Direction     string    // "" for all ways
 	BranchID      id.ID
 	PhoneNumberID id.ID
-	UserID        id.ID
-	TimeZone      string // IANA, for the days
+	UserID        id.ID  // answered or started by
+	TimeZone      string // IANA, for the days; "" is UTC
 	GroupBy       Group  // "" for the total only
 }
 
@@ -65,58 +66,116 @@ type Service struct{ db *db.DB }
 // New makes a Service.
 func New(d *db.DB) *Service { return &Service{db: d} }
 
-// groups says, for each group, the key and the label of a row. A label comes
-// from the noun's own table, so that a deleted branch is still counted.
-var groups = map[Group]struct{ key, label, join string }{
-	ByDay:         {key: "to_char(c.started_at AT TIME ZONE $8, 'YYYY-MM-DD')", label: "to_char(c.started_at AT TIME ZONE $8, 'YYYY-MM-DD')"},
-	ByStatus:      {key: "c.status", label: "c.status"},
-	ByBranch:      {key: "c.branch_id::text", label: "b.name", join: "LEFT JOIN branch b ON b.organization_id = c.organization_id AND b.id = c.branch_id"},
-	ByPhoneNumber: {key: "c.phone_number_id::text", label: "n.name", join: "LEFT JOIN phone_number n ON n.organization_id = c.organization_id AND n.id = c.phone_number_id"},
-	ByUser: {key: "coalesce(c.answered_by_user_id, c.user_id)::text", label: "u.name",
-		join: `LEFT JOIN "user" u ON u.organization_id = c.organization_id AND u.id = coalesce(c.answered_by_user_id, c.user_id)`},
+// group says how calls are put together.
+type group struct {
+	key    string // $4 is the time zone
+	label  string // from the noun's own table, so that it is the name of today
+	join   string
+	none   string // what to show for calls that belong to none
+	isName bool   // the key is an id: people look for the label
 }
 
-const statisticsSQL = `
-SELECT %[1]s AS key, coalesce(max(%[2]s), '') AS label,
-  count(*) AS count,
+var groups = map[Group]group{
+	ByDay:    {key: "to_char(c.started_at AT TIME ZONE $4, 'YYYY-MM-DD')"},
+	ByStatus: {key: "c.status"},
+	ByBranch: {key: "c.branch_id", label: "g.name", none: "No branch", isName: true,
+		join: "LEFT JOIN branch g ON g.organization_id = c.organization_id AND g.id = c.branch_id"},
+	ByPhoneNumber: {key: "c.phone_number_id", label: "g.name", none: "No number", isName: true,
+		join: "LEFT JOIN phone_number g ON g.organization_id = c.organization_id AND g.id = c.phone_number_id"},
+	ByUser: {key: "coalesce(c.answered_by_user_id, c.user_id)", label: "g.name", none: "Nobody", isName: true,
+		join: `LEFT JOIN "user" g ON g.organization_id = c.organization_id AND g.id = coalesce(c.answered_by_user_id, c.user_id)`},
+}
+
+const counts = `count(*) AS count,
   count(*) FILTER (WHERE c.answered_at IS NOT NULL AND c.status <> 'VOICEMAIL') AS answered,
   count(*) FILTER (WHERE c.status = 'MISSED') AS missed,
   count(*) FILTER (WHERE c.status = 'VOICEMAIL') AS voicemail,
   avg(c.talk_seconds) FILTER (WHERE c.answered_at IS NOT NULL AND c.status <> 'VOICEMAIL')::float8 AS average_talk_seconds,
-  avg(c.ring_seconds)::float8 AS average_ring_seconds
-FROM call c
-%[3]s
-WHERE c.organization_id = $1
-  AND c.started_at >= $2 AND c.started_at < $3
-  AND ($4 = '' OR c.direction = $4)
-  AND ($5::uuid IS NULL OR c.branch_id = $5)
-  AND ($6::uuid IS NULL OR c.phone_number_id = $6)
-  AND ($7::uuid IS NULL OR coalesce(c.answered_by_user_id, c.user_id) = $7)
-  AND $8::text IS NOT NULL
-  AND ($9 OR c.branch_id = ANY($10::uuid[]) OR c.user_id = $11 OR c.answered_by_user_id = $11)
-GROUP BY GROUPING SETS ((%[1]s), ())
-ORDER BY grouping(%[1]s) DESC, %[1]s`
+  avg(c.ring_seconds)::float8 AS average_ring_seconds`
 
-// Calls counts calls. It needs REPORT_VIEW and counts only what the actor may see.
+// query is SQL with its arguments. The text depends only on which conditions
+// there are, so few statements are prepared.
+type query struct {
+	sql  strings.Builder
+	args []any
+}
+
+func (q *query) and(condition string, args ...any) {
+	for _, a := range args {
+		q.args = append(q.args, a)
+		condition = strings.Replace(condition, "?", "$"+strconv.Itoa(len(q.args)), 1)
+	}
+	q.sql.WriteString("\n  AND " + condition)
+}
+
+func (q *query) equal(column string, v id.ID) {
+	if !v.IsZero() {
+		q.and(column+" = ?", v)
+	}
+}
+
+// build is the question in SQL, the total first.
+func build(who access.Actor, f Filter, g group) *query {
+	q := &query{args: []any{who.OrganizationID, f.From, f.Until, f.TimeZone}}
+	q.sql.WriteString("SELECT ")
+	if g.key != "" {
+		label := g.label
+		if label == "" {
+			label = g.key
+		}
+		q.sql.WriteString(g.key + "::text AS key, coalesce(max(" + label + "), '') AS label, ")
+	}
+	q.sql.WriteString(counts + "\nFROM call c " + g.join + `
+WHERE c.organization_id = $1 AND c.started_at >= $2 AND c.started_at < $3 AND $4::text IS NOT NULL`)
+	if f.Direction != "" {
+		q.and("c.direction = ?", f.Direction)
+	}
+	q.equal("c.branch_id", f.BranchID)
+	q.equal("c.phone_number_id", f.PhoneNumberID)
+	if !f.UserID.IsZero() {
+		q.and("(c.user_id = ? OR c.answered_by_user_id = ?)", f.UserID, f.UserID)
+	}
+	if !who.SeesAll() {
+		// As in the call log: of their branches, and what they answered, started or were rung for.
+		branches := who.SeesBranches()
+		if branches == nil {
+			branches = []id.ID{}
+		}
+		q.and(`(c.branch_id = ANY (?::uuid[]) OR c.user_id = ? OR c.answered_by_user_id = ? OR EXISTS (
+    SELECT FROM call_leg own WHERE own.organization_id = $1 AND own.call_id = c.id AND own.user_id = ?))`, branches, who.UserID, who.UserID, who.UserID)
+	}
+	if g.key != "" {
+		q.sql.WriteString("\nGROUP BY GROUPING SETS ((" + g.key + "), ())\nORDER BY grouping(" + g.key + ") DESC, ")
+		if g.isName {
+			q.sql.WriteString(g.key + " IS NULL, label, ")
+		}
+		q.sql.WriteString(g.key)
+	}
+	return q
+}
+
+// Calls counts calls. It needs REPORT_VIEW and counts only what the actor sees in
+// the call log. Codes: errs.Invalid.
 func (s *Service) Calls(ctx context.Context, who access.Actor, f Filter) (_ *Statistics, err error) {
 	defer errs.Wrap(&err, "report.Calls(%s)", f.GroupBy)
 	if err := who.Require(access.ReportView); err != nil {
 		return nil, err
 	}
-	by := f.GroupBy
-	if by == "" {
-		by = ByStatus // the total is the same whatever the groups
+	g, ok := groups[f.GroupBy]
+	if f.TimeZone == "" {
+		f.TimeZone = "UTC"
 	}
-	g, ok := groups[by]
+	_, zone := time.LoadLocation(f.TimeZone)
 	switch {
-	case !ok:
-		return nil, errs.New(errs.Invalid, "statistics cannot be grouped by %s", f.GroupBy).At("groupBy")
+	case !ok && f.GroupBy != "":
+		return nil, errs.New(errs.Invalid, "statistics cannot be grouped by %q", string(f.GroupBy)).At("groupBy")
+	case zone != nil || f.TimeZone == "Local":
+		return nil, errs.New(errs.Invalid, "%q is not a time zone; set one such as Australia/Sydney", f.TimeZone).At("timeZone")
 	case !f.Until.After(f.From):
 		return nil, errs.New(errs.Invalid, "the range ends before it begins; give `to` on or after `from`").At("filter", "to")
-	case f.Until.Sub(f.From) > (MaxDays+1)*24*time.Hour:
+	case f.Until.Sub(f.From) >= (MaxDays+1)*24*time.Hour-maxShift:
 		return nil, errs.New(errs.Invalid, "the range is longer than %d days; ask in parts", MaxDays).At("filter", "to")
 	}
-	sql := fmt.Sprintf(statisticsSQL, g.key, g.label, g.join)
 	var rows []struct {
 		Key                *string  `bun:"key"`
 		Label              string   `bun:"label"`
@@ -127,40 +186,36 @@ func (s *Service) Calls(ctx context.Context, who access.Actor, f Filter) (_ *Sta
 		AverageTalkSeconds *float64 `bun:"average_talk_seconds"`
 		AverageRingSeconds *float64 `bun:"average_ring_seconds"`
 	}
-	err = db.Select(ctx, s.db.App(), &rows, sql,
-		who.OrganizationID, f.From, f.Until, f.Direction, f.BranchID, f.PhoneNumberID, f.UserID, f.TimeZone,
-		who.SeesAll(), who.SeesBranches(), who.UserID)
-	if err != nil {
+	q := build(who, f, g)
+	if err := db.Select(access.With(ctx, who), s.db.App(), &rows, q.sql.String(), q.args...); err != nil {
 		return nil, err
 	}
-	out := &Statistics{Total: StatisticsRow{Label: "Total"}, Rows: []StatisticsRow{}}
+	out := &Statistics{Rows: make([]StatisticsRow, 0, len(rows))}
 	for i, r := range rows {
 		x := StatisticsRow(r)
-		switch {
-		case i == 0: // the grand total sorts first
-			x.Key, x.Label = nil, "Total"
-			out.Total = x
-		case f.GroupBy != "":
-			out.Rows = append(out.Rows, named(by, x))
+		if i == 0 {
+			out.Total, out.Total.Key, out.Total.Label = x, nil, "Total"
+			continue
 		}
+		switch {
+		case x.Key == nil:
+			x.Label = g.none
+		case g.isName:
+			x.Key = prefixed(*x.Key)
+		}
+		out.Rows = append(out.Rows, x)
 	}
 	return out, nil
 }
 
-// named gives a row the key a client knows: ids are prefixed text. What belongs
-// to no branch, number or user is a group of its own, without a key.
-func named(by Group, x StatisticsRow) StatisticsRow {
-	if by == ByDay || by == ByStatus {
-		return x
-	}
-	if x.Key == nil {
-		x.Label = map[Group]string{ByBranch: "No branch", ByPhoneNumber: "No number", ByUser: "Nobody"}[by]
-		return x
-	}
+// maxShift is how much shorter a year of days may be than so many times 24 hours.
+const maxShift = 12 * time.Hour
+
+// prefixed is an id as clients know it.
+func prefixed(uuid string) *string {
 	var ref id.ID
-	if err := ref.Scan(*x.Key); err == nil {
-		key := ref.String()
-		x.Key = &key
+	if err := ref.Scan(uuid); err == nil {
+		uuid = ref.String()
 	}
-	return x
+	return &uuid
 }
