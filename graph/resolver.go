@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"switchboard/graph/exec"
 	"switchboard/graph/loader"
@@ -95,7 +94,8 @@ var refusals = func() map[string]reflect.Type {
 	return out
 }()
 
-// signedIn refuses every root field that is not @public to whoever is not signed in.
+// signedIn refuses an operation with a root field that is not @public to whoever
+// is not signed in.
 type signedIn struct{}
 
 // ExtensionName implements graphql.HandlerExtension.
@@ -104,17 +104,24 @@ func (signedIn) ExtensionName() string { return "SignedIn" }
 // Validate implements graphql.HandlerExtension.
 func (signedIn) Validate(graphql.ExecutableSchema) error { return nil }
 
-// InterceptRootField implements graphql.RootFieldInterceptor.
-func (signedIn) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
-	field := graphql.GetRootFieldContext(ctx).Field
-	if strings.HasPrefix(field.Name, "__") || field.Definition.Directives.ForName("public") != nil {
+// InterceptResponse implements graphql.ResponseInterceptor.
+func (signedIn) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	err := access.From(ctx).Require("")
+	if !errs.IsCode(err, errs.Unauthenticated) || public(graphql.GetOperationContext(ctx)) {
 		return next(ctx)
 	}
-	if err := access.From(ctx).Require(""); errs.IsCode(err, errs.Unauthenticated) {
-		graphql.AddError(ctx, &gqlerror.Error{Err: err, Message: err.Error(), Path: nil})
-		return graphql.Null
+	graphql.AddError(ctx, err)
+	return &graphql.Response{Errors: graphql.GetErrors(ctx)}
+}
+
+// public reports whether every root field of an operation needs no token.
+func public(oc *graphql.OperationContext) bool {
+	for _, f := range graphql.CollectFields(oc, oc.Operation.SelectionSet, []string{"Query", "Mutation", "Subscription"}) {
+		if !strings.HasPrefix(f.Name, "__") && f.Definition.Directives.ForName("public") == nil {
+			return false
+		}
 	}
-	return next(ctx)
+	return true
 }
 
 // sources are the batch reads behind the loaders.
