@@ -3,6 +3,7 @@ package call
 import (
 	"cmp"
 	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -199,7 +200,10 @@ func canonical(facts []Fact) []Fact {
 			cmp.Compare(value(a.Data.Sequence), value(b.Data.Sequence)), cmp.Compare(a.Key, b.Key)); c != 0 {
 			return c
 		}
-		// The same fact twice, or one that was told in two ways: settled by its text.
+		if reflect.DeepEqual(a.Data, b.Data) {
+			return 0 // the same fact twice
+		}
+		// Told in two ways: settled by its text.
 		x, _ := json.Marshal(a.Data)
 		y, _ := json.Marshal(b.Data)
 		return cmp.Compare(string(x), string(y))
