@@ -68,30 +68,64 @@ func New(d *db.DB) *Service { return &Service{db: d} }
 
 // group says how calls are put together.
 type group struct {
-	key    string // $4 is the time zone
-	label  string // from the noun's own table, so that it is the name of today
-	join   string
-	none   string // what to show for calls that belong to none
-	isName bool   // the key is an id: people look for the label
+	key   string // $4 is the time zone
+	shown string // the key as text, of the counted rows k
+	table string // of the noun that has the name of today
+	none  string // what to show for calls that belong to none
 }
 
 var groups = map[Group]group{
-	ByDay:    {key: "to_char(c.started_at AT TIME ZONE $4, 'YYYY-MM-DD')"},
-	ByStatus: {key: "c.status"},
-	ByBranch: {key: "c.branch_id", label: "g.name", none: "No branch", isName: true,
-		join: "LEFT JOIN branch g ON g.organization_id = c.organization_id AND g.id = c.branch_id"},
-	ByPhoneNumber: {key: "c.phone_number_id", label: "g.name", none: "No number", isName: true,
-		join: "LEFT JOIN phone_number g ON g.organization_id = c.organization_id AND g.id = c.phone_number_id"},
-	ByUser: {key: "coalesce(c.answered_by_user_id, c.user_id)", label: "g.name", none: "Nobody", isName: true,
-		join: `LEFT JOIN "user" g ON g.organization_id = c.organization_id AND g.id = coalesce(c.answered_by_user_id, c.user_id)`},
+	"":            {key: "0", shown: "''"},
+	ByDay:         {key: "(c.started_at AT TIME ZONE $4)::date", shown: "to_char(k.key, 'YYYY-MM-DD')"},
+	ByStatus:      {key: "c.status", shown: "k.key"},
+	ByBranch:      {key: "c.branch_id", shown: "k.key::text", table: "branch", none: "No branch"},
+	ByPhoneNumber: {key: "c.phone_number_id", shown: "k.key::text", table: "phone_number", none: "No number"},
+	ByUser:        {key: "coalesce(c.answered_by_user_id, c.user_id)", shown: "k.key::text", table: `"user"`, none: "Nobody"},
+}
+
+// counted is one group as SQL counts it: with sums, of which the total is made.
+type counted struct {
+	Key       *string `bun:"key"`
+	Label     string  `bun:"label"`
+	Count     int     `bun:"count"`
+	Answered  int     `bun:"answered"`
+	Missed    int     `bun:"missed"`
+	Voicemail int     `bun:"voicemail"`
+	Talked    int     `bun:"talked"` // calls whose talk time is known
+	Talk      int     `bun:"talk"`   // seconds of all of them
+	Rang      int     `bun:"rang"`
+	Ring      int     `bun:"ring"`
 }
 
 const counts = `count(*) AS count,
-  count(*) FILTER (WHERE c.answered_at IS NOT NULL AND c.status <> 'VOICEMAIL') AS answered,
-  count(*) FILTER (WHERE c.status = 'MISSED') AS missed,
-  count(*) FILTER (WHERE c.status = 'VOICEMAIL') AS voicemail,
-  avg(c.talk_seconds) FILTER (WHERE c.answered_at IS NOT NULL AND c.status <> 'VOICEMAIL')::float8 AS average_talk_seconds,
-  avg(c.ring_seconds)::float8 AS average_ring_seconds`
+    count(*) FILTER (WHERE c.answered_at IS NOT NULL AND c.status <> 'VOICEMAIL') AS answered,
+    count(*) FILTER (WHERE c.status = 'MISSED') AS missed,
+    count(*) FILTER (WHERE c.status = 'VOICEMAIL') AS voicemail,
+    count(c.talk_seconds) FILTER (WHERE c.answered_at IS NOT NULL AND c.status <> 'VOICEMAIL') AS talked,
+    coalesce(sum(c.talk_seconds) FILTER (WHERE c.answered_at IS NOT NULL AND c.status <> 'VOICEMAIL'), 0) AS talk,
+    count(c.ring_seconds) AS rang, coalesce(sum(c.ring_seconds), 0) AS ring`
+
+func (c *counted) add(x counted) {
+	c.Count += x.Count
+	c.Answered += x.Answered
+	c.Missed += x.Missed
+	c.Voicemail += x.Voicemail
+	c.Talked, c.Talk = c.Talked+x.Talked, c.Talk+x.Talk
+	c.Rang, c.Ring = c.Rang+x.Rang, c.Ring+x.Ring
+}
+
+func (c *counted) row() StatisticsRow {
+	return StatisticsRow{Key: c.Key, Label: c.Label, Count: c.Count, Answered: c.Answered, Missed: c.Missed, Voicemail: c.Voicemail,
+		AverageTalkSeconds: mean(c.Talk, c.Talked), AverageRingSeconds: mean(c.Ring, c.Rang)}
+}
+
+func mean(sum, n int) *float64 {
+	if n == 0 {
+		return nil
+	}
+	m := float64(sum) / float64(n)
+	return &m
+}
 
 // query is SQL with its arguments. The text depends only on which conditions
 // there are, so few statements are prepared.
@@ -114,19 +148,18 @@ func (q *query) equal(column string, v id.ID) {
 	}
 }
 
-// build is the question in SQL, the total first.
+// build is the question in SQL: counted first, named afterwards.
 func build(who access.Actor, f Filter, g group) *query {
 	q := &query{args: []any{who.OrganizationID, f.From, f.Until, f.TimeZone}}
-	q.sql.WriteString("SELECT ")
-	if g.key != "" {
-		label := g.label
-		if label == "" {
-			label = g.key
-		}
-		q.sql.WriteString(g.key + "::text AS key, coalesce(max(" + label + "), '') AS label, ")
+	label, join := g.shown, ""
+	if g.table != "" {
+		label, join = "n.name", "\nLEFT JOIN "+g.table+" n ON n.organization_id = $1 AND n.id = k.key"
 	}
-	q.sql.WriteString(counts + "\nFROM call c " + g.join + `
-WHERE c.organization_id = $1 AND c.started_at >= $2 AND c.started_at < $3 AND $4::text IS NOT NULL`)
+	q.sql.WriteString("SELECT k.count, k.answered, k.missed, k.voicemail, k.talked, k.talk, k.rang, k.ring, " + g.shown + " AS key, coalesce(" + label + `, '') AS label
+FROM (
+  SELECT ` + g.key + ` AS key, ` + counts + `
+  FROM call c
+  WHERE c.organization_id = $1 AND c.started_at >= $2 AND c.started_at < $3 AND $4::text IS NOT NULL`)
 	if f.Direction != "" {
 		q.and("c.direction = ?", f.Direction)
 	}
@@ -144,13 +177,7 @@ WHERE c.organization_id = $1 AND c.started_at >= $2 AND c.started_at < $3 AND $4
 		q.and(`(c.branch_id = ANY (?::uuid[]) OR c.user_id = ? OR c.answered_by_user_id = ? OR EXISTS (
     SELECT FROM call_leg own WHERE own.organization_id = $1 AND own.call_id = c.id AND own.user_id = ?))`, branches, who.UserID, who.UserID, who.UserID)
 	}
-	if g.key != "" {
-		q.sql.WriteString("\nGROUP BY GROUPING SETS ((" + g.key + "), ())\nORDER BY grouping(" + g.key + ") DESC, ")
-		if g.isName {
-			q.sql.WriteString(g.key + " IS NULL, label, ")
-		}
-		q.sql.WriteString(g.key)
-	}
+	q.sql.WriteString("\n  GROUP BY 1) k" + join + "\nORDER BY k.key IS NULL, label, k.key")
 	return q
 }
 
@@ -167,7 +194,7 @@ func (s *Service) Calls(ctx context.Context, who access.Actor, f Filter) (_ *Sta
 	}
 	_, zone := time.LoadLocation(f.TimeZone)
 	switch {
-	case !ok && f.GroupBy != "":
+	case !ok:
 		return nil, errs.New(errs.Invalid, "statistics cannot be grouped by %q", string(f.GroupBy)).At("groupBy")
 	case zone != nil || f.TimeZone == "Local":
 		return nil, errs.New(errs.Invalid, "%q is not a time zone; set one such as Australia/Sydney", f.TimeZone).At("timeZone")
@@ -176,35 +203,25 @@ func (s *Service) Calls(ctx context.Context, who access.Actor, f Filter) (_ *Sta
 	case f.Until.Sub(f.From) >= (MaxDays+1)*24*time.Hour-maxShift:
 		return nil, errs.New(errs.Invalid, "the range is longer than %d days; ask in parts", MaxDays).At("filter", "to")
 	}
-	var rows []struct {
-		Key                *string  `bun:"key"`
-		Label              string   `bun:"label"`
-		Count              int      `bun:"count"`
-		Answered           int      `bun:"answered"`
-		Missed             int      `bun:"missed"`
-		Voicemail          int      `bun:"voicemail"`
-		AverageTalkSeconds *float64 `bun:"average_talk_seconds"`
-		AverageRingSeconds *float64 `bun:"average_ring_seconds"`
-	}
+	var rows []counted
 	q := build(who, f, g)
 	if err := db.Select(access.With(ctx, who), s.db.App(), &rows, q.sql.String(), q.args...); err != nil {
 		return nil, err
 	}
-	out := &Statistics{Rows: make([]StatisticsRow, 0, len(rows))}
-	for i, r := range rows {
-		x := StatisticsRow(r)
-		if i == 0 {
-			out.Total, out.Total.Key, out.Total.Label = x, nil, "Total"
-			continue
-		}
+	total, out := counted{Label: "Total"}, &Statistics{Rows: make([]StatisticsRow, 0, len(rows))}
+	for _, x := range rows {
+		total.add(x)
 		switch {
+		case f.GroupBy == "":
+			continue
 		case x.Key == nil:
 			x.Label = g.none
-		case g.isName:
+		case g.table != "":
 			x.Key = prefixed(*x.Key)
 		}
-		out.Rows = append(out.Rows, x)
+		out.Rows = append(out.Rows, x.row())
 	}
+	out.Total = total.row()
 	return out, nil
 }
 
