@@ -81,7 +81,7 @@ func TestAnInboundCallRingsIsAnsweredAndEnds(t *testing.T) {
 	if c.Status != call.Completed || *c.TalkSeconds != 30 || *c.DurationSeconds != 34 || *c.EndReason != route.HungUp {
 		t.Fatalf("%s %s talk %d of %d", c.Status, *c.EndReason, *c.TalkSeconds, *c.DurationSeconds)
 	}
-	if got := s.events(c.ID); got != "CALL_STARTED CALL_UPDATED RING_STARTED RING_STARTED CALL_ANSWERED RING_ENDED RING_ENDED CALL_UPDATED CALL_ENDED" {
+	if got := s.events(c.ID); got != "CALL_STARTED CALL_UPDATED RING_STARTED RING_STARTED CALL_ANSWERED RING_ENDED RING_ENDED CALL_UPDATED CALL_UPDATED CALL_UPDATED CALL_ENDED" {
 		t.Errorf("events: %s", got)
 	}
 }

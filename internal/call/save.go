@@ -252,7 +252,8 @@ func (s *Service) bySID(ctx context.Context, tx *db.Tx, sid string) (State, erro
 	return Fold(facts), db.Translate(err)
 }
 
-// save writes what changed and tells of it. News that changes nothing only counts.
+// save writes what changed and tells of it: every version has its event, so that
+// whoever follows the events arrives at the version of the row.
 func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after State, actor id.ID) error {
 	var legs []Leg
 	for _, l := range after.Legs {
@@ -261,17 +262,11 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after State
 		}
 	}
 	sounds := !reflect.DeepEqual(before.Recordings, after.Recordings) || !reflect.DeepEqual(before.Voicemail, after.Voicemail)
-	was := before.Call
-	was.Version = after.Call.Version
-	changed := sounds || len(legs) > 0 || !reflect.DeepEqual(was, after.Call)
 	b := &pgx.Batch{}
 	b.Queue(updateCall, after.callArgs(tx.Now)...)
 	queueLegs(b, &after, legs, tx.Now)
 	if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil {
 		return db.Translate(err)
-	}
-	if !changed {
-		return nil
 	}
 	if sounds || after.Voicemail != nil && before.Call.ContactID != after.Call.ContactID {
 		for _, p := range s.projections {
