@@ -87,7 +87,7 @@ func replacePhones(ctx context.Context, tx *db.Tx, c *Contact, phones []*Phone) 
 var errNoContact = errs.New(errs.NotFound, "there is no such contact, or you may not see it")
 
 func lock(ctx context.Context, tx *db.Tx, who access.Actor, contact id.ID) (*Contact, error) {
-	return one(ctx, tx, who, contact, " FOR UPDATE OF c")
+	return one(ctx, tx, who, contact, " FOR NO KEY UPDATE OF c")
 }
 
 func one(ctx context.Context, q bun.IDB, who access.Actor, contact id.ID, suffix string) (*Contact, error) {

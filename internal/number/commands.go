@@ -42,6 +42,9 @@ func (s *Service) Update(ctx context.Context, who access.Actor, number id.ID, in
 		if target, err = s.target(ctx, n, in.TakeOver); err != nil {
 			return nil, nil, err
 		}
+		if hooked && target.written(s) {
+			target = nil
+		}
 	}
 	undo, err := s.fetchAudio(ctx, who, &in)
 	if err != nil {
@@ -78,6 +81,12 @@ func (s *Service) Update(ctx context.Context, who access.Actor, number id.ID, in
 type writing struct {
 	account  *account
 	settings twilio.NumberSettings // as Twilio has them now
+}
+
+// written reports whether our addresses stand there already.
+func (w *writing) written(s *Service) bool {
+	h := s.hooksOf(w.account.connection, w.account.accessKey)
+	return differences(h.over(w.settings), w.settings) == nil
 }
 
 // target reads what stands at Twilio and refuses a number in other use.

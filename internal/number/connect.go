@@ -134,6 +134,9 @@ func (s *Service) examine(ctx context.Context, client *twilio.Client, in Connect
 	if err := accountProblem(owner, err, in.AccountSid); err != nil {
 		return owner, remote, err
 	}
+	if owner.Status == "suspended" {
+		return owner, remote, errs.New(errs.Conflict, "Twilio has suspended this account; settle that in the Twilio Console first").At("accountSid")
+	}
 	remote, err = client.FetchNumber(ctx, in.PhoneNumberSid)
 	switch {
 	case twilio.NotFound(err):

@@ -59,7 +59,7 @@ const selectNumber = `SELECT ` + numberColumns + fromNumber
 
 var errNoNumber = errs.New(errs.NotFound, "there is no such number, or you may not see it")
 
-// numberByID is one number of the tenant, with the suffix FOR UPDATE OF n locked.
+// numberByID is one number of the tenant, with the suffix forUpdate locked.
 func numberByID(ctx context.Context, q bun.IDB, org, number id.ID, suffix string) (*PhoneNumber, error) {
 	n := &PhoneNumber{}
 	err := db.Select(ctx, q, n, selectNumber+` WHERE n.organization_id = $1 AND n.id = $2`+suffix, org, number)
@@ -69,7 +69,8 @@ func numberByID(ctx context.Context, q bun.IDB, org, number id.ID, suffix string
 	return n, err
 }
 
-const forUpdate = ` FOR UPDATE OF n`
+// forUpdate does not hold up calls and messages, whose rows refer to the number.
+const forUpdate = ` FOR NO KEY UPDATE OF n`
 
 // save writes the whole row as its next version.
 func (n *PhoneNumber) save(ctx context.Context, tx *db.Tx) error {
@@ -267,7 +268,7 @@ func connectionByID(ctx context.Context, q bun.IDB, org, connection id.ID) (*Con
 }
 
 func lockConnection(ctx context.Context, tx *db.Tx, org, connection id.ID) (*Connection, error) {
-	return connectionWhere(ctx, tx, ` WHERE c.organization_id = $1 AND c.id = $2 FOR UPDATE`, org, connection)
+	return connectionWhere(ctx, tx, ` WHERE c.organization_id = $1 AND c.id = $2 FOR NO KEY UPDATE`, org, connection)
 }
 
 func connectionWhere(ctx context.Context, q bun.IDB, where string, args ...any) (*Connection, error) {

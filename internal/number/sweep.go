@@ -124,6 +124,10 @@ func (s *Service) runDrift(ctx context.Context, args driftArgs) error {
 	if err != nil {
 		return s.giveUp(ctx, args.Connection, err)
 	}
+	who := access.System(args.Organization)
+	if err := s.note(ctx, who, args.Connection, owner); err != nil || owner.Status != "active" {
+		return err // a suspended account shows its numbers to nobody
+	}
 	remote := map[string]twilio.PhoneNumber{}
 	err = a.client.ListNumbers(ctx, func(some []twilio.PhoneNumber) error {
 		for _, r := range some {
@@ -134,28 +138,32 @@ func (s *Service) runDrift(ctx context.Context, args driftArgs) error {
 	if err != nil {
 		return s.giveUp(ctx, args.Connection, err)
 	}
-	who := access.System(args.Organization)
 	return s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		c, err := lockConnection(ctx, tx, args.Organization, args.Connection)
-		if err != nil {
-			return err
-		}
-		if c.AccountType != typeOf(owner) || c.AccountStatus != owner.Status {
-			c.AccountType, c.AccountStatus = typeOf(owner), owner.Status
-			if err := c.save(ctx, tx); err != nil {
-				return err
-			}
-			if err := told(ctx, tx, who, ConnectionUpdated, "", c.ID, nil); err != nil {
-				return err
-			}
-		}
 		var numbers []*PhoneNumber
-		err = db.Select(ctx, tx, &numbers, selectNumber+`
-			WHERE n.organization_id = $1 AND n.connection_id = $2 AND n.disconnected_at IS NULL ORDER BY n.id`+forUpdate, c.OrganizationID, c.ID)
+		err := db.Select(ctx, tx, &numbers, selectNumber+`
+			WHERE n.organization_id = $1 AND n.connection_id = $2 AND n.disconnected_at IS NULL ORDER BY n.id`+forUpdate, a.org, a.connection)
 		if err != nil {
 			return err
 		}
 		return s.compare(ctx, tx, who, a, numbers, remote)
+	})
+}
+
+// note keeps what Twilio says of the account itself (R019).
+func (s *Service) note(ctx context.Context, who access.Actor, connection id.ID, owner twilio.Account) error {
+	return s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		c, err := lockConnection(ctx, tx, who.OrganizationID, connection)
+		if err != nil {
+			return err
+		}
+		if c.AccountType == typeOf(owner) && c.AccountStatus == owner.Status {
+			return nil
+		}
+		c.AccountType, c.AccountStatus = typeOf(owner), owner.Status
+		if err := c.save(ctx, tx); err != nil {
+			return err
+		}
+		return told(ctx, tx, who, ConnectionUpdated, "", c.ID, nil)
 	})
 }
 
