@@ -17,8 +17,10 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
+	"switchboard/graph/edge"
 	"switchboard/internal/call"
 	"switchboard/internal/config"
+	"switchboard/internal/media"
 )
 
 var update = flag.Bool("update", false, "write the generated parts anew")
@@ -81,7 +83,7 @@ func exists(path string) bool {
 }
 
 var (
-	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	link    = regexp.MustCompile(`\[([^\]]*)\]\(([^)\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
 	code    = regexp.MustCompile("`([^`\n]+)`")
 	file    = regexp.MustCompile(`^\.?[a-z0-9_-]+/[A-Za-z0-9_./-]*\.(go|md|sql|graphqls|yml|mjs|json)$`)
@@ -102,19 +104,21 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	for _, p := range pages(t) {
 		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(p.text, ""), -1) {
-			if strings.Contains(m[1], "://") {
+			if strings.Contains(m[2], "://") {
 				continue
 			}
-			to, fragment, _ := strings.Cut(m[1], "#")
+			to, fragment, _ := strings.Cut(m[2], "#")
 			target := p.path
 			if to != "" {
 				target = filepath.ToSlash(filepath.Join(filepath.Dir(p.path), to))
 			}
 			switch {
 			case !exists(target):
-				t.Errorf("%s links to %s, which does not exist", p.path, m[1])
+				t.Errorf("%s links to %s, which does not exist", p.path, m[2])
 			case fragment != "" && !anchors(read(t, target))[fragment]:
-				t.Errorf("%s links to %s, and there is no such heading", p.path, m[1])
+				t.Errorf("%s links to %s, and there is no such heading", p.path, m[2])
+			case file.MatchString(m[1]) && m[1] != target:
+				t.Errorf("%s calls %s %s", p.path, target, m[1])
 			}
 		}
 	}
@@ -322,6 +326,22 @@ func TestGuideTellsEveryCloseCode(t *testing.T) {
 	for _, m := range codes {
 		if !strings.Contains(guide, "| "+m[1]+" |") {
 			t.Errorf("docs/guides/front-end.md does not tell of close code %s", m[1])
+		}
+	}
+}
+
+// The numbers of the guide are the limits of the edge.
+func TestGuideTellsTheLimits(t *testing.T) {
+	t.Parallel()
+	guide := strings.Join(strings.Fields(read(t, "docs/guides/front-end.md")), " ")
+	l := edge.DefaultLimits()
+	for what, text := range map[string]string{
+		"documents": fmt.Sprintf("%d KiB, %d levels, %d,%03d fields and %d aliases", l.Signed.Bytes>>10, l.Signed.Depth, l.Signed.Nodes/1000, l.Signed.Nodes%1000, l.Signed.Aliases),
+		"frames":    fmt.Sprintf("longer than %d KiB", l.Frame>>10),
+		"uploads":   fmt.Sprintf("%d MB at most", media.MaxUpload>>20),
+	} {
+		if !strings.Contains(guide, text) {
+			t.Errorf("docs/guides/front-end.md does not say %q of %s", text, what)
 		}
 	}
 }
