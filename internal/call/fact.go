@@ -193,14 +193,20 @@ var kindRank = map[FactKind]int{
 }
 
 // canonical puts the facts into the one order in which they are folded, each once.
-func canonical(facts []Fact) []Fact {
-	all := slices.Clone(facts)
-	slices.SortFunc(all, func(a, b Fact) int {
-		if c := cmp.Or(a.At.Compare(b.At), cmp.Compare(rank(a.Data.Status), rank(b.Data.Status)), cmp.Compare(kindRank[a.Kind], kindRank[b.Kind]),
+func canonical(facts []Fact) []*Fact {
+	all := make([]*Fact, len(facts)) // facts are large: places are moved instead
+	for i := range facts {
+		all[i] = &facts[i]
+	}
+	slices.SortFunc(all, func(a, b *Fact) int {
+		if c := a.At.Compare(b.At); c != 0 {
+			return c
+		}
+		if c := cmp.Or(cmp.Compare(rank(a.Data.Status), rank(b.Data.Status)), cmp.Compare(kindRank[a.Kind], kindRank[b.Kind]),
 			cmp.Compare(value(a.Data.Sequence), value(b.Data.Sequence)), cmp.Compare(a.Key, b.Key)); c != 0 {
 			return c
 		}
-		if reflect.DeepEqual(a.Data, b.Data) {
+		if a == b || reflect.DeepEqual(a.Data, b.Data) {
 			return 0 // the same fact twice
 		}
 		// Told in two ways: settled by its text.
@@ -209,7 +215,7 @@ func canonical(facts []Fact) []Fact {
 		return cmp.Compare(string(x), string(y))
 	})
 	seen := make(map[string]bool, len(all))
-	return slices.DeleteFunc(all, func(f Fact) bool {
+	return slices.DeleteFunc(all, func(f *Fact) bool {
 		if seen[f.Key] {
 			return true
 		}

@@ -35,7 +35,7 @@ func (hooks) Callback(path string, _ url.Values) string {
 
 // stage is one organization with a number, a branch and two people.
 type stage struct {
-	t     *testing.T
+	t     testing.TB
 	db    *db.DB
 	clock *clock.Fake
 	calls *call.Service
@@ -56,7 +56,7 @@ const (
 	theirs = "+61400999888"
 )
 
-func newStage(t *testing.T) *stage {
+func newStage(t testing.TB) *stage {
 	t.Helper()
 	s := &stage{t: t, clock: clock.NewFake(start)}
 	s.db = testkit.DB(t, testkit.Clock(s.clock), testkit.MaxConns(8))
@@ -146,7 +146,7 @@ func (s *stage) incoming(n int, from string) call.Incoming {
 }
 
 // xml is a document as text.
-func xml(t *testing.T, doc twilio.Response) string {
+func xml(t testing.TB, doc twilio.Response) string {
 	t.Helper()
 	b, err := doc.Bytes()
 	if err != nil {

@@ -123,7 +123,7 @@ type view struct {
 	ended      *Fact // the first word that ends it
 }
 
-func (v *view) take(f Fact) {
+func (v *view) take(f *Fact) {
 	if v.sid == "" {
 		v.sid = f.Data.SID
 	}
@@ -143,7 +143,7 @@ func (v *view) take(f Fact) {
 		}
 	default:
 		if over(f.Data.Status) && v.ended == nil {
-			v.ended = &f
+			v.ended = f
 		}
 	}
 }
@@ -171,11 +171,11 @@ type tally struct {
 	legs      map[id.ID]*view
 	served    map[int]time.Time
 	dialled   map[int]*Fact
-	recorded  []Fact // results of <Record>
-	sounds    []Fact // states of recordings
+	recorded  []*Fact // results of <Record>
+	sounds    []*Fact // states of recordings
 	declined  map[id.ID]time.Time
 	hangUp    *Fact
-	changes   []Fact
+	changes   []*Fact
 	request   *Fact
 	answer    *Fact
 	asked     *Fact // the answer of Twilio that ends the call
@@ -198,8 +198,8 @@ func Fold(facts []Fact) State {
 	return st
 }
 
-func (t *tally) take(f Fact) {
-	d := f.Data
+func (t *tally) take(f *Fact) {
+	d := &f.Data
 	switch f.Kind {
 	case FactStarted:
 		if t.start == nil && d.Start != nil {
@@ -218,7 +218,7 @@ func (t *tally) take(f Fact) {
 		t.first.take(f)
 	case FactDialResult:
 		if t.dialled[d.Step] == nil {
-			t.dialled[d.Step] = &f
+			t.dialled[d.Step] = f
 		}
 	case FactRecordingStatus:
 		t.sounds = append(t.sounds, f)
@@ -228,21 +228,21 @@ func (t *tally) take(f Fact) {
 		t.command(f)
 	case FactRESTRequest:
 		if t.request == nil {
-			t.request = &f
+			t.request = f
 		}
 	case FactRESTAnswer:
 		// An attempt that did nothing is made again; what came of it counts.
 		if t.answer == nil && d.Status != wordRetry {
-			t.answer = &f
+			t.answer = f
 		}
 	case FactReconciled:
 		if t.asked == nil && over(d.Status) {
-			t.asked = &f
+			t.asked = f
 		}
 	}
 }
 
-func (t *tally) command(f Fact) {
+func (t *tally) command(f *Fact) {
 	switch f.Data.Command {
 	case CommandDecline:
 		if _, ok := t.declined[f.Data.Leg]; !ok {
@@ -250,7 +250,7 @@ func (t *tally) command(f Fact) {
 		}
 	case CommandHangUp:
 		if t.hangUp == nil {
-			t.hangUp = &f
+			t.hangUp = f
 		}
 	case CommandUpdate:
 		t.changes = append(t.changes, f)
