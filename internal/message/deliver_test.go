@@ -16,6 +16,7 @@ import (
 	"switchboard/internal/db"
 	"switchboard/internal/emulator"
 	"switchboard/internal/id"
+	"switchboard/internal/job"
 	"switchboard/internal/message"
 	"switchboard/internal/twilio"
 )
@@ -234,6 +235,27 @@ func TestAProcessThatDiesAfterItsClaimLosesAndDoublesNothing(t *testing.T) {
 				t.Errorf("it is %s, Twilio took %q", got.Status, s.sent())
 			}
 		})
+	}
+}
+
+// again is a job like the one that is running: jobs run at least once.
+type again struct {
+	Organization id.ID `json:"organization"`
+	Message      id.ID `json:"message"`
+}
+
+func (again) Kind() string { return "message.carry" }
+
+func TestASecondJobLeavesAMessageThatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, options{})
+	s.twilio.FailNext(emulator.Fault{Method: "POST", Path: "/Messages", Fate: emulator.LostHang})
+	m := s.send(s.admin, message.Send{To: mobile, Body: "slow"})
+	s.must(s.twilio.WaitFor(s.ctx, func() bool { return len(s.twilio.Messages()) == 1 }))
+	s.must(s.in(s.org, func(ctx context.Context, tx *db.Tx) error { return job.Insert(ctx, tx, again{s.org, m.ID}) }))
+	s.waitUntil(`SELECT count(*) AS n FROM system.river_job WHERE state = 'completed'`, 1)
+	if got := s.get(m); got.Status != message.Pending || got.Version != 1 || len(s.sent()) != 1 {
+		t.Errorf("it is %s in version %d, Twilio took %q", got.Status, got.Version, s.sent())
 	}
 }
 
