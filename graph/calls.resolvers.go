@@ -47,6 +47,9 @@ func (r *callResolver) AnsweredBy(ctx context.Context, obj *call.Call) (*user.Us
 }
 
 func (r *callResolver) Legs(ctx context.Context, obj *call.Call) ([]*call.Leg, error) {
+	if obj.LegsThen != nil {
+		return obj.LegsThen, nil
+	}
 	return loader.From(ctx).CallLegs.Load(ctx, obj.ID)
 }
 

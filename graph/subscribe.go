@@ -117,7 +117,7 @@ func (r *Resolver) callChanged(ctx context.Context, subject id.ID, after *string
 
 // changed is the call of an event as it is now; nil when the actor may not see it.
 func (r *Resolver) changed(ctx context.Context, e event.Event) (*model.LiveCallChanged, error) {
-	c, err := absent(r.d.Calls.Get(ctx, access.From(ctx), e.Subject))
+	c, err := absent(r.d.Calls.Whole(ctx, access.From(ctx), e.Subject))
 	if c == nil || err != nil {
 		return nil, err
 	}
@@ -148,15 +148,16 @@ func (r *Resolver) ringing(ctx context.Context, device *id.ID, after *string) (<
 		if err := json.Unmarshal(e.Data, &d); err != nil || d.UserID != who.UserID || device != nil && d.DeviceID != *device {
 			return nil, false, err
 		}
-		c, err := absent(r.d.Calls.Get(ctx, access.From(ctx), e.Subject))
+		c, err := absent(r.d.Calls.Whole(ctx, access.From(ctx), e.Subject))
 		if c == nil || err != nil {
 			return nil, false, err
 		}
-		legs, err := r.d.Calls.LegsByIDs(ctx, []id.ID{d.LegID})
-		if err != nil || legs[d.LegID] == nil {
-			return nil, false, err
+		for _, l := range c.LegsThen {
+			if l.ID == d.LegID {
+				return &model.RingChanged{Leg: l, Call: c, At: e.At, Cursor: r.d.Events.Cursor(e.OrganizationID, e.Seq)}, true, nil
+			}
 		}
-		return &model.RingChanged{Leg: legs[d.LegID], Call: c, At: e.At, Cursor: r.d.Events.Cursor(e.OrganizationID, e.Seq)}, true, nil
+		return nil, false, nil
 	})
 }
 

@@ -126,6 +126,10 @@ type Call struct {
 	Outcome            *string                   `bun:"outcome"`
 	Notes              *string                   `bun:"notes"`
 	CreatedAt          time.Time                 `bun:"created_at"`
+
+	// LegsThen are the legs as they were when the call was read; nil where they
+	// were not read with it.
+	LegsThen []*Leg `bun:"-"`
 }
 
 // IsNode marks the type as one with an id (GraphQL interface Node).

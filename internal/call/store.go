@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"switchboard/internal/access"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
@@ -184,7 +186,48 @@ func (s *Service) AllLive(ctx context.Context, who access.Actor) (rows []*Call, 
 	q.seenBy(who)
 	q.filter(Filter{Live: true})
 	q.page(db.Top, maxLive-1)
-	return rows, db.Select(in(ctx, who), s.DB.App(), &rows, q.sql.String(), q.args...)
+	return s.whole(ctx, who, q)
+}
+
+// Whole is one call with its legs, both of one moment: the same version is the
+// same call and the same legs. Codes are those of Get.
+func (s *Service) Whole(ctx context.Context, who access.Actor, call id.ID) (_ *Call, err error) {
+	defer errs.Wrap(&err, "call.Whole")
+	if !who.Known() {
+		return nil, who.Require(access.CallView)
+	}
+	rows, err := s.whole(ctx, who, one(who, call))
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, absent()
+	}
+	return rows[0], nil
+}
+
+// whole reads calls and their legs in one snapshot of the database.
+func (s *Service) whole(ctx context.Context, who access.Actor, q *query) (rows []*Call, err error) {
+	err = s.DB.InTx(in(ctx, who), func(ctx context.Context, tx *db.Tx) error {
+		if _, err := db.Exec(ctx, tx, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"); err != nil {
+			return err
+		}
+		if err := db.Select(ctx, tx, &rows, q.sql.String(), q.args...); err != nil || len(rows) == 0 {
+			return err
+		}
+		ids := make([]id.ID, len(rows))
+		for i, c := range rows {
+			ids[i] = c.ID
+		}
+		legs, err := legsByCalls(ctx, tx, ids)
+		for _, c := range rows {
+			if c.LegsThen = legs[c.ID]; c.LegsThen == nil {
+				c.LegsThen = []*Leg{}
+			}
+		}
+		return err
+	})
+	return rows, err
 }
 
 // Ringing is a page of the calls that ring the actor right now, on one device or
@@ -227,18 +270,24 @@ func (s *Service) Get(ctx context.Context, who access.Actor, call id.ID) (_ *Cal
 	if !who.Known() {
 		return nil, who.Require(access.CallView)
 	}
-	q := calls(callColumns, who)
-	q.and("call.id = " + q.arg(call))
-	if !who.Can(access.CallView) { // one's own calls remain: they ring or rang
-		who.Visibility = access.SeesOwn
-	}
-	q.seenBy(who)
+	q := one(who, call)
 	c := &Call{}
 	err = db.Select(in(ctx, who), s.DB.App(), c, q.sql.String(), q.args...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, absent()
 	}
 	return c, err
+}
+
+// one asks for one call, if the actor may see it.
+func one(who access.Actor, call id.ID) *query {
+	q := calls(callColumns, who)
+	q.and("call.id = " + q.arg(call))
+	if !who.Can(access.CallView) { // one's own calls remain: they ring or rang
+		who.Visibility = access.SeesOwn
+	}
+	q.seenBy(who)
+	return q
 }
 
 // Visible are those of the calls that the actor may see, in one statement.
@@ -277,8 +326,12 @@ func byID(ctx context.Context, s *Service, q *query) (map[id.ID]*Call, error) {
 // LegsByCalls are the legs of calls of the context's tenant, in the order in
 // which they were started, in one statement.
 func (s *Service) LegsByCalls(ctx context.Context, calls []id.ID) (map[id.ID][]*Leg, error) {
+	return legsByCalls(ctx, s.DB.App(), calls)
+}
+
+func legsByCalls(ctx context.Context, q bun.IDB, calls []id.ID) (map[id.ID][]*Leg, error) {
 	var rows []*Leg
-	err := db.Select(ctx, s.DB.App(), &rows, `
+	err := db.Select(ctx, q, &rows, `
 		SELECT `+legColumns+`
 		FROM call_leg leg
 		JOIN call ON call.organization_id = leg.organization_id AND call.id = leg.call_id
