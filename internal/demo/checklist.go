@@ -30,10 +30,10 @@ func Checklist(ctx context.Context, o Options, out io.Writer) error {
 	}
 	c := NewClient(o.GraphQLURL, "")
 	defer c.Close()
-	if err := c.signIn(ctx, o.email(), o.password()); err != nil {
+	if err := c.signIn(ctx, Email, Password); err != nil {
 		return err
 	}
-	k := &checklist{seeder: newSeeder(o, c), out: out}
+	k := &checklist{seeder: newSeeder(o, c), out: out, mark: o.Clock.Now().Format("15:04:05.000")}
 	if err := k.prepare(ctx); err != nil {
 		return fmt.Errorf("the checklist cannot begin: %w", err)
 	}
@@ -61,6 +61,7 @@ type step struct {
 type checklist struct {
 	*seeder
 	out     io.Writer
+	mark    string // tells this run's messages from earlier ones
 	watches []*ringWatch
 }
 
@@ -97,7 +98,7 @@ func (k *checklist) prepare(ctx context.Context) error {
 			continue
 		}
 		c := k.admin.As("")
-		if err := c.signIn(ctx, p.email, k.o.password()); err != nil {
+		if err := c.signIn(ctx, p.email, Password); err != nil {
 			return err
 		}
 		k.clients[p.email] = c

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // texts is step 4.
@@ -37,20 +39,19 @@ func (k *checklist) texts(ctx context.Context) error {
 			}
 		}
 	}
-	mark := k.o.Clock.Now().Format("15:04:05.000")
-	before := k.world.sent(checkCaller)
-	sent, err := office.Send(ctx, Vars{"to": checkCaller, "body": "Your technician is on the way (" + mark + ")."})
+	body := "Your technician is on the way (" + k.mark + ")."
+	sent, err := office.Send(ctx, Vars{"to": checkCaller, "body": body})
 	if err != nil {
 		return err
 	}
-	if _, err := k.world.reached(ctx, checkCaller, before); err != nil {
+	if _, err := k.world.reached(ctx, checkCaller, body); err != nil {
 		return err
 	}
 	if _, err := seen("the message was delivered", func(m Message) bool { return m.ID == sent.ID && m.Status == "DELIVERED" }); err != nil {
 		return err
 	}
 	k.say("Olive Chen writes to %s; the handset confirms: DELIVERED", checkCaller)
-	reply := "Thanks, see you soon (" + mark + ")."
+	reply := "Thanks, see you soon (" + k.mark + ")."
 	if err := k.world.text(ctx, checkCaller, SydneyNumber, reply); err != nil {
 		return err
 	}
@@ -92,60 +93,91 @@ func (k *checklist) texts(ctx context.Context) error {
 // senders is step 5: the example of R082 and every rung of D17.
 func (k *checklist) senders(ctx context.Context) error {
 	american := []string{AustinNumber, SalesNumber}
-	for _, x := range []struct {
-		who, to, country string
-		number           string // chosen by hand
-		want             []string
-		reason           string
-	}{
+	texts := []sending{
 		{officeEmail, checkCaller, "Australia", "", []string{SydneyNumber}, "BRANCH_AND_COUNTRY"},
 		{officeEmail, carlaPhone, "the United States", "", american, "COUNTRY"},
 		{fieldworkerEmail, carlaPhone, "the United States", "", american, "BRANCH_AND_COUNTRY"},
 		{officeEmail, checkBritish, "Great Britain", "", []string{SydneyNumber}, "BRANCH"},
 		{Email, checkBritish, "Great Britain", "", []string{SydneyNumber}, "DEFAULT"},
 		{officeEmail, checkCaller, "Australia", SalesNumber, []string{SalesNumber}, "EXPLICIT"},
-	} {
-		input := Vars{"to": x.to, "body": "Which number do you see?"}
-		if x.number != "" {
-			input["phoneNumberId"] = k.numbers[x.number]
-		}
-		before := k.world.sent(x.to)
-		m, err := k.clients[x.who].Send(ctx, input)
-		if err != nil {
-			return err
-		}
-		arrived, err := k.world.reached(ctx, x.to, before)
-		if err != nil {
-			return err
-		}
-		if err := shown("SMS", m.Sender, arrived.From, x.want, x.reason); err != nil {
-			return fmt.Errorf("%s to %s: %w", k.person(x.who).name, x.country, err)
-		}
-		k.say("SMS of %s to %s shows %s: %s", k.person(x.who).name, x.country, arrived.From, m.Sender.Reason)
 	}
-	for _, x := range []struct {
-		who, to, country string
-		want             []string
-		reason           string
-	}{
-		{officeEmail, checkCaller, "Australia", []string{SydneyNumber}, "BRANCH_AND_COUNTRY"},
-		{officeEmail, carlaPhone, "the United States", american, "COUNTRY"},
-		{fieldworkerEmail, checkCaller, "Australia", []string{SydneyNumber}, "COUNTRY"},
-	} {
-		l, err := k.world.dial(ctx, k.clients[x.who], k.device(x.who, 0), x.to, Vars{"to": x.to})
-		if err != nil {
-			return fmt.Errorf("%s calls %s: %w", k.person(x.who).name, x.country, err)
-		}
-		phone, _ := k.o.Emulator.Call(l.callee)
-		c, err := k.clients[x.who].Call(ctx, l.id)
-		if err == nil {
-			err = shown("call", c.CallerID, phone.From, x.want, x.reason)
-		}
-		if err = join(err, k.world.hangUp(ctx, l.callee)); err != nil {
-			return fmt.Errorf("%s calls %s: %w", k.person(x.who).name, x.country, err)
-		}
-		k.say("call of %s to %s shows %s: %s", k.person(x.who).name, x.country, phone.From, c.CallerID.Reason)
+	lines := make([]string, len(texts))
+	g, together := errgroup.WithContext(ctx)
+	if k.world.held() {
+		g.SetLimit(1) // one hand on the clock
 	}
+	for i, x := range texts {
+		g.Go(func() (err error) {
+			if lines[i], err = k.textOf(together, i, x); err != nil {
+				return fmt.Errorf("SMS of %s to %s: %w", k.person(x.who).name, x.country, err)
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	for _, l := range lines {
+		if l != "" {
+			k.say("%s", l)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, x := range []sending{
+		{officeEmail, checkCaller, "Australia", "", []string{SydneyNumber}, "BRANCH_AND_COUNTRY"},
+		{officeEmail, carlaPhone, "the United States", "", american, "COUNTRY"},
+		{fieldworkerEmail, checkCaller, "Australia", "", []string{SydneyNumber}, "COUNTRY"},
+	} {
+		if err := k.callOf(ctx, x); err != nil {
+			return fmt.Errorf("call of %s to %s: %w", k.person(x.who).name, x.country, err)
+		}
+	}
+	return nil
+}
+
+// sending is one message or call, and the number it has to show.
+type sending struct {
+	who, to, country string
+	number           string // chosen by hand; "" leaves it to D17
+	want             []string
+	reason           string
+}
+
+func (k *checklist) textOf(ctx context.Context, i int, x sending) (line string, err error) {
+	body := fmt.Sprintf("Which number do you see? (%s, %d)", k.mark, i+1)
+	input := Vars{"to": x.to, "body": body}
+	if x.number != "" {
+		input["phoneNumberId"] = k.numbers[x.number]
+	}
+	m, err := k.clients[x.who].Send(ctx, input)
+	if err != nil {
+		return "", err
+	}
+	arrived, err := k.world.reached(ctx, x.to, body)
+	if err != nil {
+		return "", err
+	}
+	if err := shown("SMS", m.Sender, arrived.From, x.want, x.reason); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("SMS of %s to %s shows %s: %s", k.person(x.who).name, x.country, arrived.From, m.Sender.Reason), nil
+}
+
+func (k *checklist) callOf(ctx context.Context, x sending) error {
+	c := k.clients[x.who]
+	l, err := k.world.dial(ctx, c, k.device(x.who, 0), x.to, Vars{"to": x.to}, func(context.Context) error { return nil })
+	if err != nil {
+		return err
+	}
+	phone, _ := k.o.Emulator.Call(l.callee)
+	made, err := c.Call(ctx, l.id)
+	if err == nil {
+		err = shown("call", made.CallerID, phone.From, x.want, x.reason)
+	}
+	if err = join(err, k.world.hangUp(ctx, l.callee)); err != nil {
+		return err
+	}
+	k.say("call of %s to %s shows %s: %s", k.person(x.who).name, x.country, phone.From, made.CallerID.Reason)
 	return nil
 }
 

@@ -62,7 +62,8 @@ func (c *Client) use(s Session) {
 	c.session = s
 }
 
-// Refresh trades the refresh token for a new pair.
+// Refresh trades the refresh token for a new pair. The access token stays out of it: it
+// may have expired, and an expired token is refused before anything is looked at.
 func (c *Client) Refresh(ctx context.Context) error {
 	c.mu.Lock()
 	token := c.session.RefreshToken
@@ -71,7 +72,7 @@ func (c *Client) Refresh(ctx context.Context) error {
 		return errors.New("this client has no refresh token; sign in")
 	}
 	var out struct{ SessionRefresh struct{ Session Session } }
-	err := c.Do(ctx, `mutation($input: SessionRefreshInput!) {
+	err := c.As("").Do(ctx, `mutation($input: SessionRefreshInput!) {
 		sessionRefresh(input: $input) { session { accessToken refreshToken expiresAt } userErrors { code field message } }
 	}`, Vars{"input": Vars{"refreshToken": token}}, &out)
 	if err != nil {

@@ -98,8 +98,9 @@ func (c *Client) CallBySID(ctx context.Context, sid string) (found Call, ok bool
 // legs are the SIDs of an outbound call's two legs at Twilio.
 type legs struct{ id, own, callee string }
 
-// dial starts a call from a device, answers there, and lets the callee answer.
-func (w outside) dial(ctx context.Context, c *Client, device, callee string, input Vars) (l legs, err error) {
+// dial starts a call from a device, answers there, and lets the callee answer. Ring
+// is called while either of them rings.
+func (w outside) dial(ctx context.Context, c *Client, device, callee string, input Vars, ring func(context.Context) error) (l legs, err error) {
 	input["deviceId"] = strings.TrimPrefix(device, "client:")
 	started, err := c.Start(ctx, input)
 	if err != nil {
@@ -109,10 +110,16 @@ func (w outside) dial(ctx context.Context, c *Client, device, callee string, inp
 	if err := w.await(ctx, "the own device rings", func() bool { l.own = w.leg("", device); return l.own != "" }); err != nil {
 		return l, err
 	}
+	if err := ring(ctx); err != nil {
+		return l, err
+	}
 	if _, err := w.e.Answer(l.own); err != nil {
 		return l, err
 	}
 	if err := w.until(ctx, "the callee rings", func() bool { l.callee = w.leg("", callee); return l.callee != "" }); err != nil {
+		return l, err
+	}
+	if err := ring(ctx); err != nil {
 		return l, err
 	}
 	if _, err := w.e.Answer(l.callee); err != nil {

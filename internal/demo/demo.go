@@ -11,7 +11,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"switchboard/internal/clock"
 	"switchboard/internal/emulator"
@@ -42,26 +44,13 @@ type Options struct {
 	Clock clock.Clock
 	// InvitationToken invites admin@demo.test; needed on an empty database only.
 	InvitationToken string
-	// Email and Password sign in; "" are the demo's.
-	Email, Password string
 	// EmulatorURL and PrivateURL are passed on in Info.
 	EmulatorURL, PrivateURL string
+	// Patience is the longest that anything is waited for, in the machine's time; 0 is
+	// half a minute.
+	Patience time.Duration
 	// Progress is told in a few words what is being done; nil is nobody.
 	Progress func(string)
-}
-
-func (o Options) email() string {
-	if o.Email != "" {
-		return o.Email
-	}
-	return Email
-}
-
-func (o Options) password() string {
-	if o.Password != "" {
-		return o.Password
-	}
-	return Password
 }
 
 func (o Options) progress(format string, args ...any) {
@@ -162,15 +151,23 @@ func (c *Client) describe(ctx context.Context) (Info, error) {
 	if info.AccountSID == AccountSID {
 		info.AuthToken = AuthToken
 	}
-	for i := len(out.PhoneNumbers.Nodes) - 1; i >= 0; i-- { // oldest first
-		n := out.PhoneNumbers.Nodes[i]
+	for _, n := range out.PhoneNumbers.Nodes {
 		x := Number{ID: n.ID, E164: n.E164}
 		if w := n.Webhooks; w != nil {
 			x.VoiceURL, x.MessageURL, x.StatusURL = w.VoiceURL, w.MessageURL, w.StatusURL
 		}
 		info.Numbers = append(info.Numbers, x)
 	}
+	slices.SortStableFunc(info.Numbers, func(a, b Number) int { return rank(a.E164) - rank(b.E164) })
 	return info, nil
+}
+
+// rank puts the demo's own numbers first, in their order.
+func rank(e164 string) int {
+	if i := slices.IndexFunc(lines, func(l line) bool { return l.e164 == e164 }); i >= 0 {
+		return i
+	}
+	return len(lines)
 }
 
 // errFolder is the advice when the demo cannot be mended from outside.

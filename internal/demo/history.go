@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"switchboard/internal/clock"
 )
 
 // History makes the demo's calls and messages in the time of the machine: a short
 // call that is answered, a missed one, a voicemail, an outbound call and a
 // conversation. It takes the time that such calls take.
 func History(ctx context.Context, o Options) error {
-	c, err := SignIn(ctx, o.GraphQLURL, o.email(), o.password())
+	c, err := SignIn(ctx, o.GraphQLURL, Email, Password)
 	if err != nil {
 		return err
 	}
@@ -20,7 +22,7 @@ func History(ctx context.Context, o Options) error {
 		return err
 	}
 	for _, email := range []string{dispatcherEmail, officeEmail} {
-		if s.clients[email], err = SignIn(ctx, o.GraphQLURL, email, o.password()); err != nil {
+		if s.clients[email], err = SignIn(ctx, o.GraphQLURL, email, Password); err != nil {
 			return err
 		}
 		defer s.clients[email].Close()
@@ -32,19 +34,30 @@ func History(ctx context.Context, o Options) error {
 // between are skipped; without one the calls follow each other and are short.
 func (s *seeder) history(ctx context.Context) error {
 	var list []error
-	if s.calls == 0 {
-		for _, scene := range []func(context.Context) error{s.answered, s.missed, s.voicemail, s.outbound} {
-			list = append(list, scene(ctx), s.gap(ctx, 90*time.Minute))
-		}
+	scenes := []func(context.Context) error{s.answered, s.missed, s.voicemail, s.outbound, s.conversation}
+	if s.calls > 0 {
+		scenes = scenes[4:]
 	}
-	if s.threads == 0 {
-		list = append(list, s.conversation(ctx))
+	if s.threads > 0 {
+		scenes = scenes[:len(scenes)-1]
+	}
+	for i, scene := range scenes {
+		list = append(list, s.gap(ctx, s.share(len(scenes)-i)), scene(ctx))
 	}
 	return join(list...)
 }
 
 func (s *seeder) device(email string, n int) string {
 	return "client:" + s.devices[email+"/"+s.person(email).devices[n].name]
+}
+
+// share is one of so many equal gaps that fill the time from the past to now.
+func (s *seeder) share(gaps int) time.Duration {
+	p, ok := s.o.Clock.(*Past)
+	if !ok {
+		return 90 * time.Minute
+	}
+	return clock.Real{}.Now().Add(-time.Hour).Sub(p.Now()) / time.Duration(gaps)
 }
 
 // gap is the time between two events of a day; nobody sits through it.
@@ -82,10 +95,15 @@ func (s *seeder) answered(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.world.answer(ctx, sid, desk); err != nil {
+	if err := s.talk(ctx, 6*time.Second); err != nil { // it rings
 		return err
 	}
-	return join(s.talk(ctx, 3*time.Minute+20*time.Second), s.world.hangUp(ctx, sid))
+	leg, err := s.world.answer(ctx, sid, desk)
+	if err != nil {
+		return err
+	}
+	return join(s.world.e.Speak(leg, 4*time.Second), s.talk(ctx, 4*time.Second), s.world.e.Speak(sid, 12*time.Second),
+		s.talk(ctx, 21*time.Second), s.world.hangUp(ctx, sid))
 }
 
 // missed: Bob calls Austin and gives up while it rings.
@@ -120,7 +138,7 @@ func (s *seeder) outbound(ctx context.Context) error {
 		return err
 	}
 	device := s.device(dispatcherEmail, 0)
-	legs, err := s.world.dial(ctx, c, device, carlaPhone, Vars{"contactId": s.contacts["Carla Diaz"]})
+	legs, err := s.world.dial(ctx, c, device, carlaPhone, Vars{"contactId": s.contacts["Carla Diaz"]}, func(ctx context.Context) error { return s.talk(ctx, 5*time.Second) })
 	if err != nil {
 		return err
 	}
@@ -139,12 +157,11 @@ func (s *seeder) conversation(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	before := s.world.sent(alicePhone)
-	_, err = c.Send(ctx, Vars{"contactId": s.contacts["Alice Wong"], "body": "Hello Alice, yes: she will be there at nine."})
-	if err != nil {
+	const answer = "Hello Alice, yes: she will be there at nine."
+	if _, err := c.Send(ctx, Vars{"contactId": s.contacts["Alice Wong"], "body": answer}); err != nil {
 		return err
 	}
-	if _, err := s.world.reached(ctx, alicePhone, before); err != nil {
+	if _, err := s.world.reached(ctx, alicePhone, answer); err != nil {
 		return err
 	}
 	return join(s.gap(ctx, 2*time.Minute), s.world.text(ctx, alicePhone, SydneyNumber, "Perfect, thank you!"), s.gap(ctx, 30*time.Minute))

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,17 +12,18 @@ import (
 	"switchboard/internal/emulator"
 )
 
-// patience is the longest that anything is waited for, in the machine's time.
+// patience is how long anything is waited for unless Options say.
 const patience = 30 * time.Second
 
 // outside is the world at the other end of the lines: phones, devices and time.
 type outside struct {
-	e   *emulator.Emulator
-	clk clock.Clock
+	e        *emulator.Emulator
+	clk      clock.Clock
+	patience time.Duration
 }
 
 func (o Options) outside() outside {
-	w := outside{e: o.Emulator, clk: o.Clock}
+	w := outside{e: o.Emulator, clk: o.Clock, patience: cmp.Or(o.Patience, patience)}
 	if w.clk == nil {
 		w.clk = clock.Real{}
 	}
@@ -55,7 +57,7 @@ func (w outside) pass(ctx context.Context, d time.Duration) error {
 // until waits for something that the emulator does when time passes: prompts end,
 // rings run out. A held clock is moved from one timer to the next until it has come.
 func (w outside) until(ctx context.Context, what string, done func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, w.patience)
 	defer cancel()
 	if !w.held() {
 		return w.told(w.e.WaitFor(ctx, done), what)
@@ -83,14 +85,14 @@ func (w outside) until(ctx context.Context, what string, done func() bool) error
 
 // await waits for something that the server does to the emulator; time stands meanwhile.
 func (w outside) await(ctx context.Context, what string, done func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, w.patience)
 	defer cancel()
 	return w.told(w.e.WaitFor(ctx, done), what)
 }
 
 // settle waits until every webhook has been answered.
 func (w outside) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, w.patience)
 	defer cancel()
 	return w.told(w.e.WaitIdle(ctx), "all webhooks are answered")
 }
@@ -221,17 +223,17 @@ func (w outside) text(ctx context.Context, from, to, body string) error {
 	return w.settle(ctx)
 }
 
-// reached waits until a message that the server sends has arrived at an outside phone.
-// The count tells it from the ones before.
-func (w outside) reached(ctx context.Context, to string, count int) (m emulator.Message, err error) {
+// reached waits until a message of the server, known by its words, has arrived at an
+// outside phone.
+func (w outside) reached(ctx context.Context, to, body string) (m emulator.Message, err error) {
 	arrived := func() bool {
-		n := 0
 		for _, x := range w.e.Messages() {
-			if x.To == to && x.Direction != "inbound" {
-				n, m = n+1, x
+			if x.To == to && x.Body == body && x.Direction != "inbound" {
+				m = x
+				return true
 			}
 		}
-		return n > count
+		return false
 	}
 	if err := w.await(ctx, "the message is handed to Twilio", arrived); err != nil {
 		return m, err
@@ -240,14 +242,4 @@ func (w outside) reached(ctx context.Context, to string, count int) (m emulator.
 		return arrived() && (m.Status == "delivered" || m.Status == "undelivered" || m.Status == "failed")
 	})
 	return m, join(err, w.settle(ctx))
-}
-
-// sent counts the messages that the server has sent to an outside phone.
-func (w outside) sent(to string) (n int) {
-	for _, m := range w.e.Messages() {
-		if m.To == to && m.Direction != "inbound" {
-			n++
-		}
-	}
-	return n
 }

@@ -67,7 +67,7 @@ func Resume(ctx context.Context, o Options) (Info, error) {
 	defer cancel()
 	c := NewClient(o.GraphQLURL, "")
 	defer c.Close()
-	if err := c.signIn(ctx, o.email(), o.password()); err != nil {
+	if err := c.signIn(ctx, Email, Password); err != nil {
 		return Info{}, errFolder("its administrator cannot sign in with the demo's password", err)
 	}
 	s := newSeeder(o, c)
@@ -87,7 +87,7 @@ func Resume(ctx context.Context, o Options) (Info, error) {
 // enter signs the administrator in, by the invitation or by the password.
 func (c *Client) enter(ctx context.Context, o Options) error {
 	if o.InvitationToken != "" {
-		s, err := c.accept(ctx, o.InvitationToken, o.password())
+		s, err := c.accept(ctx, o.InvitationToken, Password)
 		if err == nil {
 			c.use(s)
 			return nil
@@ -96,7 +96,7 @@ func (c *Client) enter(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	if err := c.signIn(ctx, o.email(), o.password()); err != nil {
+	if err := c.signIn(ctx, Email, Password); err != nil {
 		return errFolder("its administrator can neither accept the invitation nor sign in", err)
 	}
 	return nil
@@ -114,7 +114,7 @@ func newSeeder(o Options, admin *Client) *seeder {
 	if o.Clock == nil {
 		o.Clock = clock.Real{}
 	}
-	return &seeder{o: o, world: o.outside(), admin: admin, clients: map[string]*Client{o.email(): admin}}
+	return &seeder{o: o, world: o.outside(), admin: admin, clients: map[string]*Client{Email: admin}}
 }
 
 // look reads what is there already.
@@ -249,7 +249,7 @@ func (s *seeder) info(ctx context.Context) (Info, error) {
 		return Info{}, err
 	}
 	info, err := s.admin.describe(ctx)
-	info.Password, info.EmulatorURL, info.PrivateURL = s.o.password(), s.o.EmulatorURL, s.o.PrivateURL
+	info.Password, info.EmulatorURL, info.PrivateURL = Password, s.o.EmulatorURL, s.o.PrivateURL
 	return info, err
 }
 

@@ -1,0 +1,316 @@
+package demo_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"switchboard/internal/app"
+	"switchboard/internal/config"
+	"switchboard/internal/demo"
+	"switchboard/internal/emulator"
+	"switchboard/internal/tenant"
+	"switchboard/internal/testkit"
+)
+
+// seeded is a stage with the demo organization beside its own.
+func seeded(t *testing.T) (*testkit.Stage, demo.Options, demo.Info) {
+	t.Helper()
+	s := testkit.NewStage(t)
+	_, first, err := s.App.Tenants.Create(t.Context(), tenant.Founding{Name: "Demo", AdminEmail: demo.Email, AdminName: "Ada"})
+	s.Must(err)
+	o := demo.Options{GraphQLURL: s.GraphQL(), Emulator: s.Emulator, Clock: s.Clock, InvitationToken: first.Token}
+	info, err := demo.Seed(t.Context(), o)
+	s.Must(err)
+	return s, o, info
+}
+
+// count is how many of everything the demo has.
+func count(t *testing.T, c *demo.Client) map[string]int {
+	t.Helper()
+	var out struct {
+		Users, PhoneNumbers, Contacts, Calls struct{ TotalCount int }
+		Branches, Devices, Campaigns, Records, TwilioConnections,
+		SmsThreads, Voicemails struct{ Nodes []struct{ ID string } }
+	}
+	err := c.Do(t.Context(), `{
+		users(first: 1) { totalCount } phoneNumbers(first: 1) { totalCount } contacts(first: 1) { totalCount } calls(first: 1) { totalCount }
+		branches(first: 50) { nodes { id } } devices(first: 50) { nodes { id } } campaigns(first: 50) { nodes { id } } records(first: 50) { nodes { id } }
+		twilioConnections(first: 10) { nodes { id } } smsThreads(first: 50) { nodes { id } } voicemails(first: 50) { nodes { id } }
+	}`, nil, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]int{
+		"users": out.Users.TotalCount, "phoneNumbers": out.PhoneNumbers.TotalCount, "contacts": out.Contacts.TotalCount, "calls": out.Calls.TotalCount,
+		"branches": len(out.Branches.Nodes), "devices": len(out.Devices.Nodes), "campaigns": len(out.Campaigns.Nodes), "records": len(out.Records.Nodes),
+		"connections": len(out.TwilioConnections.Nodes), "smsThreads": len(out.SmsThreads.Nodes), "voicemails": len(out.Voicemails.Nodes),
+	}
+}
+
+var whole = map[string]int{
+	"users": 5, "branches": 2, "devices": 5, "connections": 1, "phoneNumbers": 3, "contacts": 7, "campaigns": 1, "records": 4,
+	"calls": 4, "smsThreads": 1, "voicemails": 1,
+}
+
+func TestSeedFurnishesTheDemoOnce(t *testing.T) {
+	t.Parallel()
+	s, o, info := seeded(t)
+	c := demo.NewClient(info.GraphQLURL, info.AccessToken)
+	t.Cleanup(c.Close)
+	if diff := cmp.Diff(whole, count(t, c)); diff != "" {
+		t.Errorf("the demo (-want +got):\n%s", diff)
+	}
+	if info.AccountSID != demo.AccountSID || info.AuthToken != demo.AuthToken || info.Password != demo.Password || info.Email != demo.Email ||
+		info.OrganizationID == "" || len(info.Numbers) != 3 {
+		t.Errorf("the info is %+v", info)
+	}
+	for _, n := range info.Numbers {
+		at, _ := s.Emulator.Number(n.E164)
+		if n.VoiceURL == "" || at.VoiceURL != n.VoiceURL || at.SMSURL != n.MessageURL || at.StatusCallback != n.StatusURL {
+			t.Errorf("number %s: Twilio is told to call %q, %q, %q; the server says %+v", n.E164, at.VoiceURL, at.SMSURL, at.StatusCallback, n)
+		}
+	}
+	if n := len(s.Emulator.Clients(demo.AccountSID)); n != 5 {
+		t.Errorf("%d devices are registered at the emulator, want 5", n)
+	}
+	for _, a := range s.Emulator.Debugger() {
+		t.Errorf("the emulator complained: %d %s", a.Code, a.Text)
+	}
+
+	// The invitation is used up now; whoever seeds again signs in and finds everything there.
+	if _, err := demo.Seed(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(whole, count(t, c)); diff != "" {
+		t.Errorf("after a second run (-want +got):\n%s", diff)
+	}
+}
+
+func TestHistoryHasOneOfEachKindOfCall(t *testing.T) {
+	t.Parallel()
+	_, _, info := seeded(t)
+	c := demo.NewClient(info.GraphQLURL, info.AccessToken)
+	t.Cleanup(c.Close)
+	var out struct {
+		Calls struct {
+			Nodes []struct {
+				Direction, Status string
+				TalkSeconds       *int
+				Contact           *struct{ Name string }
+				AnsweredBy        *struct{ Name string }
+			}
+		}
+		SmsThreads struct {
+			Nodes []struct {
+				Contact  *struct{ Name string }
+				Messages struct {
+					Nodes []struct{ Direction, Status string }
+				}
+			}
+		}
+	}
+	err := c.Do(t.Context(), `{ calls(first: 10) { nodes { direction status talkSeconds contact { name } answeredBy { name } } }
+		smsThreads(first: 10) { nodes { contact { name } messages(first: 10) { nodes { direction status } } } } }`, nil, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{}
+	for _, x := range out.Calls.Nodes {
+		line := x.Direction + " " + x.Status
+		if x.Contact != nil {
+			line += " with " + x.Contact.Name
+		}
+		if x.AnsweredBy != nil {
+			line += " by " + x.AnsweredBy.Name
+		}
+		if x.TalkSeconds != nil {
+			line += fmt.Sprintf(" %d s", *x.TalkSeconds)
+		}
+		got = append(got, line)
+	}
+	want := []string{
+		"OUTBOUND COMPLETED with Carla Diaz 95 s",
+		"INBOUND VOICEMAIL",
+		"INBOUND MISSED with Bob Tran",
+		"INBOUND COMPLETED with Alice Wong by Olive Chen 25 s",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("calls, newest first (-want +got):\n%s", diff)
+	}
+	var talk []string
+	for _, x := range out.SmsThreads.Nodes {
+		for _, m := range x.Messages.Nodes {
+			talk = append(talk, x.Contact.Name+" "+m.Direction+" "+m.Status)
+		}
+	}
+	if diff := cmp.Diff([]string{"Alice Wong INBOUND RECEIVED", "Alice Wong OUTBOUND DELIVERED", "Alice Wong INBOUND RECEIVED"}, talk); diff != "" {
+		t.Errorf("messages, newest first (-want +got):\n%s", diff)
+	}
+}
+
+// R263, R264, R265, R266, R267.
+func TestTheChecklistPasses(t *testing.T) {
+	t.Parallel()
+	_, o, _ := seeded(t)
+	var out bytes.Buffer
+	if err := demo.Checklist(t.Context(), o, &out); err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	for _, line := range []string{
+		"rings: Dan's browser (web) of Dan Silva", "rings: Dan's iPhone (ios) of Dan Silva", // R263
+		"Dan's iPhone stopped and sees: answered by Olive Chen",  // R264
+		"Olive Chen is told by an event",                         // R265
+		"inbox: the thread is first",                             // R266
+		"call of Olive Chen to the United States shows +1512555", // R267
+		"5 of 5 steps passed",
+	} {
+		if !strings.Contains(out.String(), line) {
+			t.Errorf("the output lacks %q:\n%s", line, &out)
+		}
+	}
+	// It may be run again, and leaves the number as it was.
+	if err := demo.Checklist(t.Context(), o, &out); err != nil {
+		t.Fatalf("the second run: %v\n%s", err, &out)
+	}
+	c, err := demo.SignIn(t.Context(), o.GraphQLURL, demo.Email, demo.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	var n struct {
+		PhoneNumbers struct {
+			Nodes []struct {
+				E164    string
+				Routing struct{ RingTimeoutSeconds int }
+			}
+		}
+	}
+	if err := c.Do(t.Context(), `{ phoneNumbers(first: 10) { nodes { e164 routing { ringTimeoutSeconds } } } }`, nil, &n); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range n.PhoneNumbers.Nodes {
+		if x.Routing.RingTimeoutSeconds != 20 {
+			t.Errorf("%s rings %d s after the checklist, 20 s before", x.E164, x.Routing.RingTimeoutSeconds)
+		}
+	}
+}
+
+// A checklist that cannot fail proves nothing.
+func TestTheChecklistSeesWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		why   string
+		spoil func(t *testing.T, s *testkit.Stage, c *demo.Client, info demo.Info)
+		step  string
+	}{
+		"a device that cannot be reached": {
+			why: "it does not ring, so not all eligible devices ring",
+			spoil: func(t *testing.T, s *testkit.Stage, c *demo.Client, info demo.Info) {
+				s.Emulator.Behave("client:"+deviceOf(t, c, "Front desk"), emulator.PhoneBehaviour{Do: emulator.IsBusy})
+			},
+			step: "step 1",
+		},
+		"a sender that may not send": {
+			why: "the American example of R082 has no American number left",
+			spoil: func(t *testing.T, s *testkit.Stage, c *demo.Client, info demo.Info) {
+				for _, n := range info.Numbers {
+					if n.E164 == demo.SydneyNumber {
+						continue
+					}
+					err := c.Do(t.Context(), `mutation($id: ID!) { phoneNumberUpdate(id: $id, input: {usage: {messages: false, callerId: false}}) { userErrors { code field message } } }`, demo.Vars{"id": n.ID}, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+			},
+			step: "step 5",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, o, info := seeded(t)
+			c := demo.NewClient(info.GraphQLURL, info.AccessToken)
+			t.Cleanup(c.Close)
+			tc.spoil(t, s, c, info)
+			o.Patience = time.Second
+			var out bytes.Buffer
+			err := demo.Checklist(t.Context(), o, &out)
+			if err == nil || !strings.Contains(err.Error(), tc.step) || !strings.Contains(out.String(), "FAILED") {
+				t.Errorf("%s, but the checklist says %v\n%s", tc.why, err, &out)
+			}
+		})
+	}
+}
+
+func deviceOf(t *testing.T, c *demo.Client, name string) string {
+	t.Helper()
+	var out struct {
+		Devices struct{ Nodes []struct{ ID, Name string } }
+	}
+	if err := c.Do(t.Context(), `{ devices(first: 50) { nodes { id name } } }`, nil, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range out.Devices.Nodes {
+		if d.Name == name {
+			return d.ID
+		}
+	}
+	t.Fatalf("there is no device %s", name)
+	return ""
+}
+
+func TestALaptopIsSeededOnceAndResumed(t *testing.T) {
+	t.Parallel()
+	c := config.Config{
+		DataDir: t.TempDir(), DatabaseURL: testkit.URL(t), Host: "127.0.0.1", PrivateAddr: "127.0.0.1:0", DatabaseMax: 8,
+		EventRetention: 72 * time.Hour, PostRetention: 720 * time.Hour, ShutdownTimeout: 10 * time.Second,
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	start := func() (*app.Laptop, *demo.Client) {
+		t.Helper()
+		l, err := app.StartLaptop(ctx, c, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l, demo.NewClient(l.Info.GraphQLURL, l.Info.AccessToken)
+	}
+	l, client := start()
+	first := l.Info
+	if diff := cmp.Diff(whole, count(t, client)); diff != "" {
+		t.Errorf("the demo (-want +got):\n%s", diff)
+	}
+	client.Close()
+	l.Stop()
+
+	l, client = start() // on another port
+	defer l.Stop()
+	defer client.Close()
+	if diff := cmp.Diff(whole, count(t, client)); diff != "" {
+		t.Errorf("after a second start (-want +got):\n%s", diff)
+	}
+	again := l.Info
+	if again.OrganizationID != first.OrganizationID || len(again.Numbers) != 3 || again.Numbers[0].ID != first.Numbers[0].ID ||
+		again.Password != demo.Password || again.AuthToken != demo.AuthToken {
+		t.Errorf("the second start says otherwise (-first +second):\n%s", cmp.Diff(first, again))
+	}
+	if n := len(l.Emulator.Clients(demo.AccountSID)); n != 5 {
+		t.Errorf("%d devices are registered after the second start, want 5", n)
+	}
+	for _, n := range again.Numbers {
+		if at, _ := l.Emulator.Number(n.E164); at.VoiceURL != n.VoiceURL || !strings.HasPrefix(at.VoiceURL, strings.TrimSuffix(again.GraphQLURL, "/graphql")) {
+			t.Errorf("number %s: Twilio is told to call %s", n.E164, at.VoiceURL)
+		}
+	}
+	o := demo.Options{GraphQLURL: again.GraphQLURL, Emulator: l.Emulator, Clock: l.App.Clock}
+	if _, err := demo.Resume(ctx, o); err != nil {
+		t.Errorf("resuming a running demo: %v", err)
+	}
+}

@@ -1,0 +1,9 @@
+package demo_test
+
+import (
+	"testing"
+
+	"switchboard/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
