@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -116,15 +117,9 @@ func (l *Laptop) settle(ctx context.Context, c config.Config, past *demo.Past) e
 		if past != nil {
 			past.Release()
 		}
-		client, err := demo.SignIn(ctx, o.GraphQLURL, demo.Email, demo.Password)
-		if err != nil {
-			return fmt.Errorf("the data folder %s has no demo to sign in to (%w); delete it or choose another DATA_DIR", c.DataDir, err)
+		if l.Info, err = demo.Resume(ctx, o); err != nil {
+			return fmt.Errorf("the data folder %s has no demo to go on with: %w; or choose another DATA_DIR", c.DataDir, err)
 		}
-		defer client.Close()
-		if l.Info, err = demo.Describe(ctx, o.GraphQLURL, client.Token()); err != nil {
-			return err
-		}
-		l.Info.EmulatorURL, l.Info.PrivateURL = o.EmulatorURL, o.PrivateURL
 		return os.WriteFile(demoMark(c), []byte("This folder holds the demo.\n"), 0o600)
 	}
 	_, first, err := l.App.Tenants.Create(ctx, tenant.Founding{Name: "Demo", AdminEmail: demo.Email, AdminName: "Ada Admin"})
@@ -136,6 +131,7 @@ func (l *Laptop) settle(ctx context.Context, c config.Config, past *demo.Past) e
 		return err
 	}
 	past.Release()
+	debug.FreeOSMemory() // seeding needs far more than what follows
 	return os.WriteFile(demoMark(c), []byte("This folder holds the demo.\n"), 0o600)
 }
 
