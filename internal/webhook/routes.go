@@ -38,8 +38,8 @@ func (h *Handler) table() []route {
 			return h.o.Calls.Inbound(ctx, tx, call.Incoming{Connection: p.Connection, Form: f, Hooks: hooks})
 		}),
 		// The same after our first answer failed, with ErrorCode and ErrorUrl: the caller gets the safe answer.
-		ask(h, "fallback", "voice/fallback", twilio.ParseCall, func(ctx context.Context, _ *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
-			return h.o.Calls.Fallback(ctx, call.Incoming{Connection: p.Connection, Form: f, Hooks: hooks}, id.ID{}), nil
+		ask(h, "fallback", "voice/fallback", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.Rescue(ctx, tx, call.Incoming{Connection: p.Connection, Form: f, Hooks: hooks})
 		}),
 		// A Voice SDK device dials. Calls are started by callStart, which rings the device.
 		ask(h, "app", "app", twilio.ParseCall, func(context.Context, *db.Tx, post, twilio.CallForm, call.Hooks) (twilio.Response, error) {
