@@ -17,12 +17,13 @@ import (
 	"switchboard/internal/emulator"
 	"switchboard/internal/tenant"
 	"switchboard/internal/testkit"
+	"switchboard/internal/testkit/stage"
 )
 
 // seeded is a stage with the demo organization beside its own.
-func seeded(t *testing.T) (*testkit.Stage, demo.Options, demo.Info) {
+func seeded(t *testing.T) (*stage.Stage, demo.Options, demo.Info) {
 	t.Helper()
-	s := testkit.NewStage(t)
+	s := stage.New(t)
 	_, first, err := s.App.Tenants.Create(t.Context(), tenant.Founding{Name: "Demo", AdminEmail: demo.Email, AdminName: "Ada"})
 	s.Must(err)
 	o := demo.Options{GraphQLURL: s.GraphQL(), Emulator: s.Emulator, Clock: s.Clock, InvitationToken: first.Token}
@@ -90,6 +91,44 @@ func TestSeedFurnishesTheDemoOnce(t *testing.T) {
 	}
 	if diff := cmp.Diff(whole, count(t, c)); diff != "" {
 		t.Errorf("after a second run (-want +got):\n%s", diff)
+	}
+}
+
+func TestASeedingThatWasCutShortIsCompleted(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		why   string
+		fault emulator.Fault
+	}{
+		"while the account is connected": {
+			why:   "the connection exists without its application",
+			fault: emulator.Fault{Method: "POST", Path: "/Applications.json", Fate: emulator.Fate500},
+		},
+		"while a number is set up": {
+			why:   "people, devices and two numbers are there",
+			fault: emulator.Fault{Method: "POST", Path: "300002.json", Fate: emulator.FateRefuse, Code: 21402},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := stage.New(t)
+			_, first, err := s.App.Tenants.Create(t.Context(), tenant.Founding{Name: "Demo", AdminEmail: demo.Email, AdminName: "Ada"})
+			s.Must(err)
+			o := demo.Options{GraphQLURL: s.GraphQL(), Emulator: s.Emulator, Clock: s.Clock, InvitationToken: first.Token}
+			s.Emulator.FailNext(tc.fault)
+			if _, err := demo.Seed(t.Context(), o); err == nil {
+				t.Fatal("the fault did not show")
+			}
+			info, err := demo.Resume(t.Context(), o)
+			if err != nil {
+				t.Fatalf("%s, but the next run says: %v", tc.why, err)
+			}
+			c := demo.NewClient(info.GraphQLURL, info.AccessToken)
+			t.Cleanup(c.Close)
+			if diff := cmp.Diff(whole, count(t, c)); diff != "" {
+				t.Errorf("the completed demo (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -207,19 +246,19 @@ func TestTheChecklistSeesWhatIsBroken(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		why   string
-		spoil func(t *testing.T, s *testkit.Stage, c *demo.Client, info demo.Info)
+		spoil func(t *testing.T, s *stage.Stage, c *demo.Client, info demo.Info)
 		step  string
 	}{
 		"a device that cannot be reached": {
 			why: "it does not ring, so not all eligible devices ring",
-			spoil: func(t *testing.T, s *testkit.Stage, c *demo.Client, info demo.Info) {
+			spoil: func(t *testing.T, s *stage.Stage, c *demo.Client, info demo.Info) {
 				s.Emulator.Behave("client:"+deviceOf(t, c, "Front desk"), emulator.PhoneBehaviour{Do: emulator.IsBusy})
 			},
 			step: "step 1",
 		},
 		"a sender that may not send": {
 			why: "the American example of R082 has no American number left",
-			spoil: func(t *testing.T, s *testkit.Stage, c *demo.Client, info demo.Info) {
+			spoil: func(t *testing.T, s *stage.Stage, c *demo.Client, info demo.Info) {
 				for _, n := range info.Numbers {
 					if n.E164 == demo.SydneyNumber {
 						continue

@@ -1,4 +1,6 @@
-package testkit
+// Package stage is the whole server on a database and a clock of its own, with the
+// emulator as its Twilio, for tests that speak to it as users and Twilio do.
+package stage
 
 import (
 	"context"
@@ -17,6 +19,7 @@ import (
 	"switchboard/internal/emulator"
 	"switchboard/internal/secret"
 	"switchboard/internal/tenant"
+	"switchboard/internal/testkit"
 )
 
 // The Twilio account of a stage.
@@ -39,40 +42,40 @@ type Stage struct {
 	ConnectionID   string
 }
 
-// StageOption changes how a stage is set.
-type StageOption func(*stageOptions)
+// Option changes how a stage is set.
+type Option func(*settings)
 
-type stageOptions struct {
+type settings struct {
 	emulator emulator.Options
 	config   func(*config.Config)
-	db       []Option
+	db       []testkit.Option
 	start    time.Time
 }
 
 // WithEmulator changes the emulator's options.
-func WithEmulator(change func(*emulator.Options)) StageOption {
-	return func(o *stageOptions) { change(&o.emulator) }
+func WithEmulator(change func(*emulator.Options)) Option {
+	return func(o *settings) { change(&o.emulator) }
 }
 
 // WithConfig changes the server's configuration.
-func WithConfig(change func(*config.Config)) StageOption {
-	return func(o *stageOptions) { o.config = change }
+func WithConfig(change func(*config.Config)) Option {
+	return func(o *settings) { o.config = change }
 }
 
-// StageStart is where a stage's clock stands at first.
-var StageStart = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+// Start is where a stage's clock stands at first.
+var Start = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 
-// NewStage starts a stage with an organization and its administrator signed in as
+// New starts a stage with an organization and its administrator signed in as
 // admin@stage.test. The stage is torn down with the test.
-func NewStage(t testing.TB, options ...StageOption) *Stage {
+func New(t testing.TB, options ...Option) *Stage {
 	t.Helper()
-	o := stageOptions{start: StageStart, emulator: emulator.Options{RecordingDelay: -1, MessageDelay: -1, Seed: 1}}
+	o := settings{start: Start, emulator: emulator.Options{RecordingDelay: -1, MessageDelay: -1, Seed: 1}}
 	for _, option := range options {
 		option(&o)
 	}
 	clk := clock.NewFake(o.start)
 	log := slog.New(testLog(t))
-	d := DB(t, append(o.db, Clock(clk))...)
+	d := testkit.DB(t, append(o.db, testkit.Clock(clk))...)
 
 	at, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -131,6 +134,15 @@ func (s *Stage) Accept(invitation string) *demo.Client {
 	return c.As(out.InvitationAccept.Session.AccessToken)
 }
 
+// SignIn signs a user of the stage in anew; the name is the one given to User.
+func (s *Stage) SignIn(name string) *demo.Client {
+	s.T.Helper()
+	c, err := demo.SignIn(s.T.Context(), s.GraphQL(), name+"@stage.test", Password)
+	must(s.T, err)
+	s.T.Cleanup(c.Close)
+	return c
+}
+
 // Must fails the test on an error.
 func (s *Stage) Must(err error) {
 	s.T.Helper()
@@ -186,13 +198,22 @@ func (s *Stage) User(name, role, phone string, branches ...string) Person {
 // Branch makes a branch.
 func (s *Stage) Branch(name string) string {
 	s.T.Helper()
-	var out struct{ BranchCreate struct{ Branch struct{ ID string } } }
+	var out struct {
+		BranchCreate struct{ Branch struct{ ID string } }
+	}
 	s.Do(`mutation($n: String!) { branchCreate(input: {name: $n}) { branch { id } userErrors { code field message } } }`, demo.Vars{"n": name}, &out)
 	return out.BranchCreate.Branch.ID
 }
 
-// Device registers a web device of a person, here and at the emulator, and gives its id.
+// Device registers a web device of a person, here and at the emulator, and gives its
+// id. The account must be connected: put a Number on the stage before.
 func (s *Stage) Device(p Person, name string) string {
+	s.T.Helper()
+	return s.DeviceOn(p, name, "WEB")
+}
+
+// DeviceOn is Device on a platform: WEB, IOS or ANDROID.
+func (s *Stage) DeviceOn(p Person, name, platform string) string {
 	s.T.Helper()
 	var out struct {
 		DeviceRegister struct {
@@ -200,8 +221,8 @@ func (s *Stage) Device(p Person, name string) string {
 			VoiceToken struct{ Token, Identity string }
 		}
 	}
-	must(s.T, p.Client.Do(s.T.Context(), `mutation($n: String!) { deviceRegister(input: {name: $n, platform: WEB}) {
-		device { id } voiceToken { token identity } userErrors { code field message } } }`, demo.Vars{"n": name}, &out))
+	must(s.T, p.Client.Do(s.T.Context(), `mutation($n: String!, $p: DevicePlatform!) { deviceRegister(input: {name: $n, platform: $p}) {
+		device { id } voiceToken { token identity } userErrors { code field message } } }`, demo.Vars{"n": name, "p": platform}, &out))
 	_, err := s.Emulator.RegisterToken(out.DeviceRegister.VoiceToken.Token)
 	must(s.T, err)
 	return out.DeviceRegister.Device.ID
@@ -216,6 +237,7 @@ func (s *Stage) Number(e164 string, settings demo.Vars) string {
 	if s.ConnectionID == "" {
 		must(s.T, s.Emulator.AddAccount(AccountSID, AuthToken, "Full"))
 	}
+	must(s.T, s.App.Jobs.Drain(ctx)) // an import that runs already would not see the number
 	sid, err := s.Emulator.AddNumber(AccountSID, emulator.NumberSpec{E164: e164})
 	must(s.T, err)
 	if s.ConnectionID == "" {
@@ -263,12 +285,21 @@ func (s *Stage) Settle() {
 	}
 }
 
-// Pass moves the clock in small steps, so that everything happens at its time.
+// Pass moves the clock from one timer of the emulator to the next, so that
+// everything happens at its time.
 func (s *Stage) Pass(d time.Duration) {
 	s.T.Helper()
-	for ; d > 0; d -= time.Second {
-		s.Clock.Advance(min(d, time.Second))
-		must(s.T, s.Emulator.WaitIdle(s.T.Context()))
+	ctx, cancel := context.WithTimeout(s.T.Context(), 20*time.Second)
+	defer cancel()
+	must(s.T, s.Emulator.Advance(ctx, d))
+}
+
+// PassSettling is Pass in steps, with every job and sweep that is due after each.
+func (s *Stage) PassSettling(d, step time.Duration) {
+	s.T.Helper()
+	for ; d > 0; d -= step {
+		s.Pass(min(d, step))
+		s.Settle()
 	}
 }
 
@@ -302,4 +333,3 @@ func (w logWriter) Write(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
-
