@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,7 +55,7 @@ func (s *seeder) places(ctx context.Context) error {
 func (s *seeder) staff(ctx context.Context) error {
 	ids := make([]string, len(people))
 	clients := make([]*Client, len(people))
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	for i, p := range people {
 		g.Go(func() (err error) {
 			ids[i], clients[i], err = s.hire(ctx, p)
@@ -108,14 +109,22 @@ func (s *seeder) hire(ctx context.Context, p person) (id string, c *Client, err 
 
 // connect connects the emulated account and waits until its numbers are imported.
 func (s *seeder) connect(ctx context.Context) error {
-	if s.connection == "" {
+	if slices.ContainsFunc(lines, func(l line) bool { return s.numbers[l.e164] == "" }) {
+		// A connection whose beginning was cut short is brought to its end by the same call.
 		id, err := s.admin.create(ctx, "twilioConnectionCreate", "twilioConnection", "TwilioConnectionCreateInput", Vars{
 			"name": "Demo Twilio", "accountSid": AccountSID, "authToken": AuthToken, "phoneNumber": lines[0].e164, "phoneNumberSid": lines[0].sid, "defaultCountry": "AU",
 		})
-		if err != nil {
+		switch {
+		case err == nil:
+			s.connection = id
+		case !HasCode(err, "TAKEN") || s.connection == "":
 			return err
+		default:
+			err := s.admin.Do(ctx, `mutation($id: ID!) { twilioConnectionImport(id: $id) { twilioConnection { id } userErrors { code field message } } }`, Vars{"id": s.connection}, nil)
+			if err != nil {
+				return err
+			}
 		}
-		s.connection = id
 	}
 	return s.admin.Until(ctx, "the numbers are imported", func(ctx context.Context) (bool, error) {
 		var out struct {
@@ -187,7 +196,7 @@ func (s *seeder) gadgets(ctx context.Context) error {
 		}
 	}
 	ids := make([]string, len(all))
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	for i, x := range all {
 		g.Go(func() (err error) {
 			ids[i], err = s.clients[x.p.email].Device(ctx, s.o.Emulator, x.d.name, x.d.platform, s.devices[x.p.email+"/"+x.d.name])
@@ -237,7 +246,7 @@ func (c *Client) Device(ctx context.Context, e *emulator.Emulator, name, platfor
 
 func (s *seeder) outsiders(ctx context.Context) error {
 	ids := make([]string, len(outsiders))
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	for i, x := range outsiders {
 		if ids[i] = s.contacts[x.name]; ids[i] != "" {
 			continue
@@ -267,7 +276,7 @@ func (s *seeder) outsiders(ctx context.Context) error {
 }
 
 func (s *seeder) jobs(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	for _, x := range jobs {
 		if s.records[x.title] != "" {
 			continue

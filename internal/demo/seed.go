@@ -215,20 +215,21 @@ func (s *seeder) furnish(ctx context.Context) error {
 	if err := s.account(); err != nil {
 		return err
 	}
-	g, first := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.organization(first) })
-	g.Go(func() error { return join(s.places(first), s.staff(first)) })
-	g.Go(func() error { return s.connect(first) })
-	if err := g.Wait(); err != nil {
+	// A failure does not stop the others: an invitation that was given and not
+	// accepted could not be accepted by a later run.
+	var first, second errgroup.Group
+	first.Go(func() error { return s.organization(ctx) })
+	first.Go(func() error { return inOrder(ctx, s.places, s.staff) })
+	first.Go(func() error { return s.connect(ctx) })
+	if err := first.Wait(); err != nil {
 		return err
 	}
-	g, second := errgroup.WithContext(ctx)
 	for _, l := range lines {
-		g.Go(func() error { return s.line(second, l) })
+		second.Go(func() error { return s.line(ctx, l) })
 	}
-	g.Go(func() error { return s.gadgets(second) })
-	g.Go(func() error { return join(s.outsiders(second), s.jobs(second)) })
-	if err := g.Wait(); err != nil {
+	second.Go(func() error { return s.gadgets(ctx) })
+	second.Go(func() error { return inOrder(ctx, s.outsiders, s.jobs) })
+	if err := second.Wait(); err != nil {
 		return err
 	}
 	if s.world.held() {
@@ -238,6 +239,16 @@ func (s *seeder) furnish(ctx context.Context) error {
 		}
 	}
 	return s.campaign(ctx) // the last: a demo that has it is complete
+}
+
+// inOrder does one after the other, as far as it goes.
+func inOrder(ctx context.Context, list ...func(context.Context) error) error {
+	for _, do := range list {
+		if err := do(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // info describes the demo with fresh tokens.
