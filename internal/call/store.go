@@ -208,10 +208,7 @@ func (s *Service) Whole(ctx context.Context, who access.Actor, call id.ID) (_ *C
 
 // whole reads calls and their legs in one snapshot of the database.
 func (s *Service) whole(ctx context.Context, who access.Actor, q *query) (rows []*Call, err error) {
-	err = s.DB.InTx(in(ctx, who), func(ctx context.Context, tx *db.Tx) error {
-		if _, err := db.Exec(ctx, tx, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"); err != nil {
-			return err
-		}
+	err = s.DB.InSnapshot(in(ctx, who), func(ctx context.Context, tx *db.Tx) error {
 		if err := db.Select(ctx, tx, &rows, q.sql.String(), q.args...); err != nil || len(rows) == 0 {
 			return err
 		}

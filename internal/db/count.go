@@ -54,7 +54,7 @@ func count(ctx context.Context, sql string) {
 	}
 	word, _, _ := strings.Cut(strings.ToLower(sql), " ")
 	switch word {
-	case "begin", "commit", "rollback", "savepoint", "release", "--", ";", "":
+	case "begin", "begin;", "commit", "rollback", "savepoint", "release", "--", ";", "":
 		return
 	}
 	c.add(sql)

@@ -27,7 +27,7 @@ func plain(q bun.IDB) (queryer, error) {
 	case *bun.DB:
 		return q.DB, nil
 	case *Tx:
-		return q.Tx.Tx, nil
+		return q.Conn.Conn, nil
 	case bun.Tx:
 		return q.Tx, nil
 	case *bun.Tx:

@@ -6,13 +6,17 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
+
+	"switchboard/internal/errs"
 )
 
-// Tx is one transaction: bun's, with the time that all its rows share.
+// Tx is one transaction on one connection, with the time that all its rows
+// share. It is a bun.IDB; only InTx ends it.
 type Tx struct {
-	bun.Tx
+	bun.Conn
 	// Now is one instant for all rows of the transaction, from the DB's clock.
 	Now time.Time
 
@@ -26,12 +30,17 @@ type Tx struct {
 // services. Do not open a second transaction inside fn: it would be another
 // connection.
 func (d *DB) InTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	return Translate(d.run(ctx, d.app, fn))
+	return Translate(d.run(ctx, d.app, "BEGIN", true, fn))
+}
+
+// InSnapshot is InTx for several reads that must be of one moment; it cannot write.
+func (d *DB) InSnapshot(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	return Translate(d.run(ctx, d.app, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", true, fn))
 }
 
 // InWorkerTx is InTx as the worker role, which sees every tenant.
 func (d *DB) InWorkerTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	return Translate(d.run(ctx, d.worker, fn))
+	return Translate(d.run(ctx, d.worker, "BEGIN", false, fn))
 }
 
 // InTxAgain is InTx for a function that may run more than once: when another
@@ -39,7 +48,7 @@ func (d *DB) InWorkerTx(ctx context.Context, fn func(ctx context.Context, tx *Tx
 // times. fn must not touch anything outside the transaction.
 func (d *DB) InTxAgain(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (err error) {
 	for attempt := 1; ; attempt++ {
-		err = d.run(ctx, d.app, fn)
+		err = d.run(ctx, d.app, "BEGIN", true, fn)
 		if attempt == 3 || !inTheWay(err) {
 			return Translate(err)
 		}
@@ -50,10 +59,10 @@ func (d *DB) InTxAgain(ctx context.Context, fn func(ctx context.Context, tx *Tx)
 	}
 }
 
-func (d *DB) run(ctx context.Context, b *bun.DB, fn func(ctx context.Context, tx *Tx) error) error {
+func (d *DB) run(ctx context.Context, b *bun.DB, begin string, bound bool, fn func(ctx context.Context, tx *Tx) error) error {
 	tx := &Tx{Now: d.clock.Now().UTC().Truncate(time.Microsecond)} // what timestamptz keeps
 	// The connection goes back before the hooks run, so that a hook may use the pool.
-	if err := tx.run(ctx, b, fn); err != nil {
+	if err := tx.run(ctx, b, begin, bound, fn); err != nil {
 		return err
 	}
 	for _, hook := range tx.after {
@@ -62,30 +71,55 @@ func (d *DB) run(ctx context.Context, b *bun.DB, fn func(ctx context.Context, tx
 	return nil
 }
 
-func (t *Tx) run(ctx context.Context, b *bun.DB, fn func(ctx context.Context, tx *Tx) error) error {
-	conn, err := b.Conn(ctx)
-	if err != nil {
+// run begins, binds the tenant in the same round trip when the role is bound to
+// one, and ends the transaction. database/sql is told nothing of it: when a
+// context ends, it would roll back from a goroutine of its own, while Pgx() may be
+// in the middle of a statement on the same connection.
+func (t *Tx) run(ctx context.Context, b *bun.DB, begin string, bound bool, fn func(ctx context.Context, tx *Tx) error) (err error) {
+	checkout := ctx
+	if bound {
+		begin += "; SELECT set_config('app.organization_id', '" + tenantText(TenantFrom(ctx)) + "', true)"
+		checkout = context.WithValue(ctx, carriesTenant{}, true)
+	}
+	if t.Conn, err = b.Conn(checkout); err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }() // whether the transaction held is told by COMMIT
-	err = conn.Raw(func(driver any) error {
-		t.conn = driver.(*stdlib.Conn).Conn()
-		return nil
-	})
-	if err != nil {
+	// What was not ended here goes to the pool in the middle of a transaction, and
+	// the pool throws it away.
+	defer func() { _ = t.Conn.Close() }()
+	if _, err := t.exec(ctx, begin); err != nil {
 		return err
 	}
-	// When its context ends, database/sql rolls back from a goroutine of its own,
-	// while Pgx() may be in the middle of a statement on the same connection. The
-	// transaction therefore has no end of its own: its statements have, and what
-	// was cancelled is not committed.
-	return conn.RunInTx(context.WithoutCancel(ctx), nil, func(_ context.Context, inner bun.Tx) error {
-		t.Tx = inner
-		if err := fn(ctx, t); err != nil {
-			return err
+	ended := false
+	defer func() {
+		if !ended { // fn failed or panicked
+			_, _ = t.exec(context.WithoutCancel(ctx), "ROLLBACK")
 		}
-		return ctx.Err()
+	}()
+	err = fn(ctx, t)
+	if gone := ctx.Err(); gone != nil && (err == nil || errs.IsCode(err, errs.Unavailable) || lostConnection(err)) {
+		return gone // what was cancelled is not committed, and not the database's fault
+	}
+	if err != nil {
+		return err
+	}
+	ended = true
+	tag, err := t.exec(context.WithoutCancel(ctx), "COMMIT")
+	if err == nil && tag.String() == "ROLLBACK" {
+		return pgx.ErrTxCommitRollback
+	}
+	return err
+}
+
+// exec runs one text while database/sql still holds the connection: one that it
+// gave up as broken may be somebody else's by now.
+func (t *Tx) exec(ctx context.Context, text string) (tag pgconn.CommandTag, err error) {
+	err = t.Conn.Raw(func(driver any) (err error) {
+		t.conn = driver.(*stdlib.Conn).Conn()
+		tag, err = t.conn.Exec(ctx, text)
+		return err
 	})
+	return tag, err
 }
 
 // AfterCommit has fn called after a successful commit, in the order of the
