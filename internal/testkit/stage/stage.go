@@ -4,10 +4,13 @@ package stage
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -40,6 +43,9 @@ type Stage struct {
 
 	OrganizationID string
 	ConnectionID   string
+	// AccountSID is the organization's account at the emulator, once a number is there.
+	AccountSID string
+	domain     string // of its people's e-mail
 }
 
 // Option changes how a stage is set.
@@ -106,11 +112,30 @@ func New(t testing.TB, options ...Option) *Stage {
 		front.Close()
 	})
 
-	org, first, err := s.App.Tenants.Create(t.Context(), tenant.Founding{Name: "Stage", DefaultCountry: "US", AdminEmail: "admin@stage.test", AdminName: "Ada"})
-	must(t, err)
+	s.AccountSID = AccountSID
+	s.found("Stage")
+	return s
+}
+
+// found makes the stage's organization and signs its administrator in.
+func (s *Stage) found(name string) {
+	s.T.Helper()
+	s.domain = strings.ToLower(name) + ".test"
+	org, first, err := s.App.Tenants.Create(s.T.Context(), tenant.Founding{Name: name, DefaultCountry: "US", AdminEmail: "admin@" + s.domain, AdminName: "Ada"})
+	must(s.T, err)
 	s.OrganizationID = org.ID.String()
 	s.Admin = s.Accept(first.Token)
-	return s
+}
+
+// Another is another organization on the same server, with an account of its own at
+// the emulator and its administrator signed in as admin@<name>.test.
+func (s *Stage) Another(name string) *Stage {
+	s.T.Helper()
+	sum := sha256.Sum256([]byte(name))
+	o := *s
+	o.ConnectionID, o.AccountSID = "", "AC"+hex.EncodeToString(sum[:16])
+	o.found(name)
+	return &o
 }
 
 // GraphQL is the address of /graphql.
@@ -137,7 +162,7 @@ func (s *Stage) Accept(invitation string) *demo.Client {
 // SignIn signs a user of the stage in anew; the name is the one given to User.
 func (s *Stage) SignIn(name string) *demo.Client {
 	s.T.Helper()
-	c, err := demo.SignIn(s.T.Context(), s.GraphQL(), name+"@stage.test", Password)
+	c, err := demo.SignIn(s.T.Context(), s.GraphQL(), name+"@"+s.domain, Password)
 	must(s.T, err)
 	s.T.Cleanup(c.Close)
 	return c
@@ -180,7 +205,7 @@ type Person struct {
 // User makes a user with a built-in role, signed in. The phone may be "".
 func (s *Stage) User(name, role, phone string, branches ...string) Person {
 	s.T.Helper()
-	input := demo.Vars{"email": name + "@stage.test", "name": name, "roleId": s.Role(role), "branchIds": branches}
+	input := demo.Vars{"email": name + "@" + s.domain, "name": name, "roleId": s.Role(role), "branchIds": branches}
 	if phone != "" {
 		input["phones"] = []demo.Vars{{"number": phone, "isPrimary": true}}
 	}
@@ -235,10 +260,10 @@ func (s *Stage) Number(e164 string, settings demo.Vars) string {
 	ctx := s.T.Context()
 	var id string
 	if s.ConnectionID == "" {
-		must(s.T, s.Emulator.AddAccount(AccountSID, AuthToken, "Full"))
+		must(s.T, s.Emulator.AddAccount(s.AccountSID, AuthToken, "Full"))
 	}
 	must(s.T, s.App.Jobs.Drain(ctx)) // an import that runs already would not see the number
-	sid, err := s.Emulator.AddNumber(AccountSID, emulator.NumberSpec{E164: e164})
+	sid, err := s.Emulator.AddNumber(s.AccountSID, emulator.NumberSpec{E164: e164})
 	must(s.T, err)
 	if s.ConnectionID == "" {
 		var out struct {
@@ -248,7 +273,7 @@ func (s *Stage) Number(e164 string, settings demo.Vars) string {
 		}
 		must(s.T, s.Admin.Do(ctx, `mutation($i: TwilioConnectionCreateInput!) { twilioConnectionCreate(input: $i) {
 			twilioConnection { id } phoneNumber { id } userErrors { code field message } } }`, demo.Vars{"i": demo.Vars{
-			"name": "Stage", "accountSid": AccountSID, "authToken": AuthToken, "phoneNumber": e164, "phoneNumberSid": sid}}, &out))
+			"name": "Stage", "accountSid": s.AccountSID, "authToken": AuthToken, "phoneNumber": e164, "phoneNumberSid": sid}}, &out))
 		s.ConnectionID, id = out.TwilioConnectionCreate.TwilioConnection.ID, out.TwilioConnectionCreate.PhoneNumber.ID
 	} else {
 		s.Do(`mutation($c: ID!) { twilioConnectionImport(id: $c) { userErrors { code field message } } }`, demo.Vars{"c": s.ConnectionID}, nil)
