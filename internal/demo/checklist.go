@@ -37,11 +37,6 @@ func Checklist(ctx context.Context, o Options, out io.Writer) error {
 	if err := k.prepare(ctx); err != nil {
 		return fmt.Errorf("the checklist cannot begin: %w", err)
 	}
-	restore, err := k.hurry(ctx)
-	if err != nil {
-		return fmt.Errorf("the checklist cannot begin: %w", err)
-	}
-	defer restore()
 	var sid string
 	return k.run(
 		step{"An inbound call rings all eligible users, on web and mobile (R263)", func() (err error) { sid, err = k.rings(ctx); return err }},

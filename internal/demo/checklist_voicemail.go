@@ -32,6 +32,11 @@ func (k *checklist) leaveVoicemail(ctx context.Context) error {
 		return err
 	}
 	vm := settings.PhoneNumber.Voicemail
+	restore, err := k.hurry(ctx)
+	if err != nil {
+		return err
+	}
+	defer restore()
 	after, err := k.admin.Cursor(ctx)
 	if err != nil {
 		return err
