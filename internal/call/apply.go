@@ -106,8 +106,11 @@ func (s *Service) begin(ctx context.Context, tx *db.Tx, in Incoming, sc scene, d
 	}
 	// Twilio asks again, as it does when an answer was lost: the first decision stands.
 	w.state = st
-	if st.Call.EndedAt != nil && st.Call.Status != Rejected {
+	switch {
+	case st.Call.EndedAt != nil && st.Call.Status != Rejected:
 		return twilio.Response{}, nil
+	case st.Call.AnsweredAt != nil:
+		return w.bye(), nil // what was asked after the conversation got no answer: nobody is rung again
 	}
 	doc, _ = w.from(max(1, first(st)))
 	return doc, nil
@@ -289,9 +292,10 @@ func (s *Service) Rescue(ctx context.Context, tx *db.Tx, in Incoming) (_ twilio.
 	defer errs.Wrap(&err, "call.Rescue")
 	sc := scene{Snapshot: route.Snapshot{At: tx.Now, From: in.Form.From}}
 	n := &sc.Number
-	err = tx.Pgx().QueryRow(ctx, `SELECT n.id, n.e164, n.branch_id, n.is_enabled, n.use_for_inbound_calls, n.forwarding_numbers,
+	err = tx.Pgx().QueryRow(ctx, `SELECT n.id, n.e164, n.branch_id, n.is_enabled AND c.is_enabled, n.use_for_inbound_calls, n.forwarding_numbers,
 			n.voicemail_enabled, n.voicemail_max_seconds, n.voicemail_owner_id, coalesce(n.voicemail_greeting_text, ''), n.voice, n.language, n.ring_timeout_seconds
-		FROM phone_number n WHERE n.organization_id = $1 AND n.e164 = $2 AND n.disconnected_at IS NULL`, db.TenantFrom(ctx), in.Form.To).
+		FROM phone_number n JOIN twilio_connection c ON c.organization_id = n.organization_id AND c.id = n.connection_id
+		WHERE n.organization_id = $1 AND n.e164 = $2 AND n.disconnected_at IS NULL`, db.TenantFrom(ctx), in.Form.To).
 		Scan(&n.ID, &n.E164, &n.BranchID, &n.Enabled, &n.ForInbound, &n.ForwardingNumbers,
 			&n.Voicemail, &sc.plan.VoicemailMax, &sc.plan.VoicemailOwner, &sc.plan.Greeting.Text, &sc.plan.Voice, &sc.plan.Language, &n.RingTimeout)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {

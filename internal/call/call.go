@@ -173,7 +173,12 @@ type Leg struct {
 	AnsweredAt      *time.Time  `bun:"answered_at"`
 	EndedAt         *time.Time  `bun:"ended_at"`
 	DurationSeconds *int        `bun:"duration_seconds"`
+
+	// Masked hides the other end from whoever reads it.
+	Masked bool `bun:"-"`
 }
 
 // To is the other end of the leg.
-func (l *Leg) To() Party { return route.Target{Kind: l.Kind, Address: l.ToAddress}.To() }
+func (l *Leg) To() Party {
+	return route.Target{Kind: l.Kind, Address: l.ToAddress, Masked: l.Masked}.To()
+}

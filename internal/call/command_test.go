@@ -201,9 +201,9 @@ func TestStartingRefusesWhatCannotBeDone(t *testing.T) {
 	nobody, device := s.person("Zoe")
 	s.exec(`UPDATE device SET removed_at = last_seen_at WHERE id = $1`, device)
 	contact := id.New(id.Contact)
-	s.exec(`INSERT INTO contact (organization_id, id, kind, name, updated_at) VALUES ($1, $2, 'CUSTOMER', 'No phone', $3)`, s.org, contact, s.clock.Now())
+	s.exec(`INSERT INTO contact (organization_id, id, kind, name, assigned_user_id, updated_at) VALUES ($1, $2, 'CUSTOMER', 'No phone', $3, $4)`, s.org, contact, s.ann, s.clock.Now())
 	may := func(user id.ID) access.Actor {
-		return access.Actor{OrganizationID: s.org, UserID: user, Permissions: access.SetOf(access.CallMake), Visibility: access.SeesOwn}
+		return access.Actor{OrganizationID: s.org, UserID: user, Permissions: access.SetOf(access.CallMake, access.ContactView), Visibility: access.SeesOwn}
 	}
 	for name, x := range map[string]struct {
 		who  access.Actor

@@ -68,6 +68,7 @@ func (s *Service) Explain(ctx context.Context, who access.Actor, in ExplainInput
 	if err != nil {
 		return nil, err
 	}
+	mask(who, &d)
 	return &d, nil
 }
 
@@ -143,6 +144,9 @@ func (s *Service) prepare(ctx context.Context, tx *db.Tx, who access.Actor, in S
 		Organization: who.OrganizationID, Call: id.New(id.Call), Direction: Outbound, User: who.UserID,
 		Contact: in.ContactID, Record: in.RecordID, Campaign: in.CampaignID, Plan: Plan{RingSeconds: agentRings},
 	}
+	if err := mayLink(ctx, tx, who, in.ContactID, in.RecordID); err != nil {
+		return nil, err
+	}
 	to, country, err := s.destination(ctx, tx, in, start)
 	if err != nil {
 		return nil, err
@@ -162,6 +166,26 @@ func (s *Service) prepare(ctx context.Context, tx *db.Tx, who access.Actor, in S
 
 // agentRings is how long the actor's own device rings, in seconds.
 const agentRings = 45
+
+// mayLink refuses contacts and records that the actor does not see, as if they
+// did not exist: a call of one's own would open any whose id is known.
+func mayLink(ctx context.Context, tx *db.Tx, who access.Actor, c, record id.ID) error {
+	if !c.IsZero() {
+		if ok, err := contact.Sees(ctx, tx, who, c); err != nil {
+			return err
+		} else if !ok {
+			return errs.New(errs.NotFound, "there is no such contact").At("contactId")
+		}
+	}
+	if !record.IsZero() {
+		if ok, err := contact.SeesRecord(ctx, tx, who, record); err != nil {
+			return err
+		} else if !ok {
+			return errs.New(errs.NotFound, "there is no such record").At("recordId")
+		}
+	}
+	return nil
+}
 
 // destination is whom to call, and the contact's country.
 func (s *Service) destination(ctx context.Context, tx *db.Tx, in StartInput, start *Start) (to phone.E164, country string, err error) {
@@ -337,7 +361,7 @@ func (s *Service) HangUp(ctx context.Context, who access.Actor, call id.ID) (_ *
 		return nil, err
 	}
 	ctx = db.WithTenant(ctx, who.OrganizationID)
-	if c.UserID != who.UserID && c.AnsweredByID != who.UserID || who.UserID.IsZero() {
+	if !c.tookPart(who) {
 		if err := who.Require(access.CallControl); err != nil {
 			return nil, err
 		}
@@ -358,6 +382,11 @@ func (s *Service) HangUp(ctx context.Context, who access.Actor, call id.ID) (_ *
 	return s.own(ctx, who, call)
 }
 
+// tookPart reports whether the actor started or answered the call.
+func (c *Call) tookPart(who access.Actor) bool {
+	return !who.UserID.IsZero() && (c.UserID == who.UserID || c.AnsweredByID == who.UserID)
+}
+
 // UpdateInput is what people write about a call.
 type UpdateInput struct {
 	Outcome   patch.Field[string]
@@ -366,13 +395,23 @@ type UpdateInput struct {
 	RecordID  patch.Field[id.ID]
 }
 
+// maxUpdates is how often a call can be written on: what was written stays among its facts.
+const maxUpdates = 500
+
 // Update notes the outcome, writes notes and corrects the links (R186, R194,
-// R195). Codes: errs.NotFound, errs.Invalid by field.
+// R195). Whoever took part may, and whoever sees a call that nobody took; the
+// calls of others need CALL_CONTROL. Codes: errs.NotFound, errs.Forbidden,
+// errs.Invalid by field, errs.LimitReached.
 func (s *Service) Update(ctx context.Context, who access.Actor, call id.ID, in UpdateInput) (_ *Call, err error) {
 	defer errs.Wrap(&err, "call.Update")
 	c, err := s.Get(ctx, who, call)
 	if err != nil {
 		return nil, err
+	}
+	if taken := !c.UserID.IsZero() || !c.AnsweredByID.IsZero(); taken && !c.tookPart(who) {
+		if err := who.Require(access.CallControl); err != nil {
+			return nil, err
+		}
 	}
 	change := &Change{}
 	text := func(dst **string, f patch.Field[string], name string, limit int) error {
@@ -402,6 +441,17 @@ func (s *Service) Update(ctx context.Context, who access.Actor, call id.ID, in U
 	}
 	ctx = db.WithTenant(ctx, who.OrganizationID)
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if err := mayLink(ctx, tx, who, in.ContactID.Value, in.RecordID.Value); err != nil {
+			return err
+		}
+		var written int
+		if err := tx.Pgx().QueryRow(ctx, `SELECT count(*) FROM call_fact WHERE organization_id = $1 AND call_id = $2 AND kind = $3`,
+			who.OrganizationID, call, string(FactCommand)).Scan(&written); err != nil {
+			return db.Translate(err)
+		}
+		if written >= maxUpdates {
+			return errs.New(errs.LimitReached, "this call was changed %d times, which is the most", written)
+		}
 		_, _, err := s.take(ctx, tx, call, who.UserID, Fact{Key: "update/" + id.New(id.Fact).String(), Kind: FactCommand, At: tx.Now,
 			Data: FactData{Command: CommandUpdate, By: who.UserID, Change: change}})
 		return err

@@ -28,21 +28,22 @@ const (
 	selectFacts = `SELECT key, kind, at, data FROM call_fact WHERE organization_id = $1 AND call_id = $2`
 
 	insertCall = `
-		INSERT INTO call (organization_id, id, version, provider, direction, status, end_reason, connection_id, phone_number_id, branch_id,
+		INSERT INTO call (organization_id, id, version, provider, direction, status, end_reason, connection_id, phone_number_id,
 			contact_id, record_id, campaign_id, user_id, answered_by_user_id, answered_by_leg_id, from_number, to_number, twilio_sid,
 			caller_id, caller_id_reason, is_recorded, started_at, answered_at, ended_at, ring_seconds, talk_seconds, duration_seconds,
-			outcome, notes, due_at, updated_at, route)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32,
-			$33::text::jsonb)
+			outcome, notes, due_at, updated_at, branch_id, route)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31,
+			$32, $33::text::jsonb)
 		ON CONFLICT (organization_id, twilio_sid) WHERE twilio_sid IS NOT NULL DO NOTHING
 		RETURNING true`
 
+	// The branch stays as it is: a call outlives its branch, of which its facts go on telling.
 	updateCall = `
 		UPDATE call SET version = $3, provider = $4, direction = $5, status = $6, end_reason = $7, connection_id = $8, phone_number_id = $9,
-			branch_id = $10, contact_id = $11, record_id = $12, campaign_id = $13, user_id = $14, answered_by_user_id = $15, answered_by_leg_id = $16,
-			from_number = $17, to_number = $18, twilio_sid = $19, caller_id = $20, caller_id_reason = $21, is_recorded = $22, started_at = $23,
-			answered_at = $24, ended_at = $25, ring_seconds = $26, talk_seconds = $27, duration_seconds = $28, outcome = $29, notes = $30,
-			due_at = $31, updated_at = $32
+			contact_id = $10, record_id = $11, campaign_id = $12, user_id = $13, answered_by_user_id = $14, answered_by_leg_id = $15,
+			from_number = $16, to_number = $17, twilio_sid = $18, caller_id = $19, caller_id_reason = $20, is_recorded = $21, started_at = $22,
+			answered_at = $23, ended_at = $24, ring_seconds = $25, talk_seconds = $26, duration_seconds = $27, outcome = $28, notes = $29,
+			due_at = $30, updated_at = $31
 		WHERE organization_id = $1 AND id = $2`
 
 	// Legs are few and change together: one statement for all.
@@ -168,7 +169,7 @@ func addFacts(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) ([]Fact,
 func (st *State) callArgs(now time.Time) []any {
 	c := &st.Call
 	return []any{
-		c.OrganizationID, c.ID, c.Version, string(c.Provider), string(c.Direction), string(c.Status), c.EndReason, c.ConnectionID, c.PhoneNumberID, c.BranchID,
+		c.OrganizationID, c.ID, c.Version, string(c.Provider), string(c.Direction), string(c.Status), c.EndReason, c.ConnectionID, c.PhoneNumberID,
 		c.ContactID, c.RecordID, c.CampaignID, c.UserID, c.AnsweredByID, c.AnsweredByLegID, c.FromNumber, c.ToNumber, c.TwilioSID,
 		c.CallerNumber, c.CallerNumberReason, c.IsRecorded, c.StartedAt, c.AnsweredAt, c.EndedAt, c.RingSeconds, c.TalkSeconds, c.DurationSeconds,
 		c.Outcome, c.Notes, st.DueAt, now,
@@ -215,7 +216,7 @@ func (s *Service) create(ctx context.Context, tx *db.Tx, facts []Fact, actor id.
 		return st, false, err
 	}
 	b := &pgx.Batch{}
-	b.Queue(insertCall, append(st.callArgs(tx.Now), decision)...).QueryRow(func(row pgx.Row) error {
+	b.Queue(insertCall, append(st.callArgs(tx.Now), st.Call.BranchID, decision)...).QueryRow(func(row pgx.Row) error {
 		err := row.Scan(&made)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil

@@ -16,6 +16,7 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/route"
+	"switchboard/internal/user"
 )
 
 // callColumns are what every reader of calls gets; the route is read apart, by
@@ -216,7 +217,7 @@ func (s *Service) whole(ctx context.Context, who access.Actor, q *query) (rows [
 		for i, c := range rows {
 			ids[i] = c.ID
 		}
-		legs, err := legsByCalls(ctx, tx, ids)
+		legs, err := legsByCalls(ctx, tx, who, ids)
 		for _, c := range rows {
 			if c.LegsThen = legs[c.ID]; c.LegsThen == nil {
 				c.LegsThen = []*Leg{}
@@ -320,13 +321,29 @@ func byID(ctx context.Context, s *Service, q *query) (map[id.ID]*Call, error) {
 	return out, err
 }
 
-// LegsByCalls are the legs of calls of the context's tenant, in the order in
-// which they were started, in one statement.
-func (s *Service) LegsByCalls(ctx context.Context, calls []id.ID) (map[id.ID][]*Leg, error) {
-	return legsByCalls(ctx, s.DB.App(), calls)
+// private reports whether the other end of a leg is a phone that the actor may not read.
+func private(who access.Actor, kind LegKind, owner id.ID) bool {
+	return kind == route.UserPhone && !who.System && !user.MayReadPrivate(who, owner)
 }
 
-func legsByCalls(ctx context.Context, q bun.IDB, calls []id.ID) (map[id.ID][]*Leg, error) {
+// mask hides the phones in a decision that the actor may not read.
+func mask(who access.Actor, d *route.Decision) {
+	for _, step := range d.Steps {
+		for i := range step.Targets {
+			t := &step.Targets[i]
+			t.Masked = private(who, t.Kind, t.UserID)
+		}
+	}
+}
+
+// LegsByCalls are the legs of calls of the context's tenant, in the order in
+// which they were started, in one statement. Phones of colleagues are masked for
+// those who may not read them.
+func (s *Service) LegsByCalls(ctx context.Context, calls []id.ID) (map[id.ID][]*Leg, error) {
+	return legsByCalls(ctx, s.DB.App(), access.From(ctx), calls)
+}
+
+func legsByCalls(ctx context.Context, q bun.IDB, who access.Actor, calls []id.ID) (map[id.ID][]*Leg, error) {
 	var rows []*Leg
 	err := db.Select(ctx, q, &rows, `
 		SELECT `+legColumns+`
@@ -336,6 +353,7 @@ func legsByCalls(ctx context.Context, q bun.IDB, calls []id.ID) (map[id.ID][]*Le
 		ORDER BY leg.call_id, leg.step, leg.id`, db.TenantFrom(ctx), calls)
 	out := make(map[id.ID][]*Leg, len(calls))
 	for _, l := range rows {
+		l.Masked = private(who, l.Kind, l.UserID)
 		out[l.CallID] = append(out[l.CallID], l)
 	}
 	return out, err
@@ -351,6 +369,7 @@ func (s *Service) LegsByIDs(ctx context.Context, ids []id.ID) (map[id.ID]*Leg, e
 		WHERE leg.organization_id = $1 AND leg.id = ANY ($2::uuid[])`, db.TenantFrom(ctx), ids)
 	out := make(map[id.ID]*Leg, len(rows))
 	for _, l := range rows {
+		l.Masked = private(access.From(ctx), l.Kind, l.UserID)
 		out[l.ID] = l
 	}
 	return out, err
@@ -374,6 +393,7 @@ func (s *Service) DecisionsByCalls(ctx context.Context, who access.Actor, calls 
 		if err := json.Unmarshal(r.Route, d); err != nil {
 			return out, err
 		}
+		mask(who, d)
 		out[r.ID] = d
 	}
 	return out, err

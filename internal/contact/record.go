@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"switchboard/internal/access"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
@@ -145,6 +147,16 @@ func (s *Service) Record(ctx context.Context, who access.Actor, record id.ID) (*
 		return nil, errNoRecord
 	}
 	return r, nil
+}
+
+// SeesRecord reports whether the actor sees a record, for the nouns that link to one.
+func SeesRecord(ctx context.Context, q bun.IDB, who access.Actor, record id.ID) (yes bool, err error) {
+	if !who.Can(access.ContactView) {
+		return false, nil
+	}
+	err = db.Select(ctx, q, &yes, `SELECT EXISTS (SELECT FROM record r WHERE r.organization_id = $1 AND r.id = $2
+		AND (NOT $3::boolean OR r.assigned_user_id = $4))`, who.OrganizationID, record, seesOwnOnly(who), who.UserID)
+	return yes, err
 }
 
 // RecordsByIDs are records of the context's tenant by id, in one statement.

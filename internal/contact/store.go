@@ -227,6 +227,18 @@ func (s *Service) Get(ctx context.Context, who access.Actor, contact id.ID) (*Co
 	return one(db.WithTenant(ctx, who.OrganizationID), s.db.App(), who, contact, "")
 }
 
+// Sees reports whether the actor sees a contact, for the nouns that link to one.
+func Sees(ctx context.Context, q bun.IDB, who access.Actor, contact id.ID) (bool, error) {
+	if !who.Can(access.ContactView) {
+		return false, nil
+	}
+	_, err := one(ctx, q, who, contact, "")
+	if errors.Is(err, errNoContact) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // ByIDs are contacts of the context's tenant by id, in one statement; what does not exist is missing.
 func (s *Service) ByIDs(ctx context.Context, ids []id.ID) (map[id.ID]*Contact, error) {
 	var rows []*Contact

@@ -120,12 +120,16 @@ type Target struct {
 	UserID   id.ID   `json:"user,omitzero"`
 	DeviceID id.ID   `json:"device,omitzero"`
 	Address  string  `json:"address"`
+	Masked   bool    `json:"-"` // whoever reads it may not see the number
 }
 
 // To is the other end.
 func (t Target) To() Party {
 	if t.Kind == Device {
 		return Party{Display: "Device"}
+	}
+	if t.Masked {
+		return Party{Display: phone.Mask(phone.E164(t.Address))}
 	}
 	return PartyOf(t.Address)
 }

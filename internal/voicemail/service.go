@@ -47,13 +47,14 @@ func (s *Service) Apply(ctx context.Context, tx *db.Tx, st call.State) (err erro
 	)
 	err = tx.Pgx().QueryRow(ctx, `
 		INSERT INTO voicemail (organization_id, id, call_id, recording_id, phone_number_id, branch_id, contact_id, from_number, duration_seconds, owner_user_id, received_at, updated_at)
-		SELECT $1, $2, $3, r.id, $4, $5, $6, $7, $8, $9, $10, $11
-		FROM recording r WHERE r.organization_id = $1 AND r.call_id = $3 AND r.twilio_sid = $12
+		SELECT $1, $2, $3, r.id, $4, call.branch_id, $5, $6, $7, $8, $9, $10
+		FROM recording r JOIN call ON call.organization_id = r.organization_id AND call.id = r.call_id
+		WHERE r.organization_id = $1 AND r.call_id = $3 AND r.twilio_sid = $11
 		ON CONFLICT ON CONSTRAINT voicemail_recording_once DO UPDATE SET contact_id = excluded.contact_id, duration_seconds = excluded.duration_seconds,
 			received_at = excluded.received_at, updated_at = excluded.updated_at, version = voicemail.version + 1
 		WHERE (voicemail.contact_id, voicemail.duration_seconds, voicemail.received_at) IS DISTINCT FROM (excluded.contact_id, excluded.duration_seconds, excluded.received_at)
 		RETURNING id, xmax = 0`,
-		c.OrganizationID, id.New(id.Voicemail), c.ID, c.PhoneNumberID, c.BranchID, c.ContactID, c.FromNumber, v.DurationSeconds, v.OwnerID, v.ReceivedAt, tx.Now, v.RecordingSID).
+		c.OrganizationID, id.New(id.Voicemail), c.ID, c.PhoneNumberID, c.ContactID, c.FromNumber, v.DurationSeconds, v.OwnerID, v.ReceivedAt, tx.Now, v.RecordingSID).
 		Scan(&voicemail, &made)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil // nothing new
