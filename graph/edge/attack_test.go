@@ -55,7 +55,7 @@ func attacks() map[string]struct{ query, code string } {
 		"1 000 variables":                     {"query q(" + numbered("$v%d: Int ", 1000) + ") { ping }", limit},
 		"a page of ten million":               {"{ calls(first: 10000000) { nodes { id } } }", limit},
 		"pages in lists":                      {"{ viewer { friends { friends { calls(first: 1000) { nodes { id legs { id } } } } } } }", limit},
-		"a page without a size":               {"{ viewer { friends { calls { nodes { legs { id } } } friends { calls { nodes { legs { id } } } } } } }", limit},
+		"a page without a size":               {"{ viewer { friends { friends { calls { nodes { legs { id } } } friends { calls { nodes { legs { id } } } } } } } }", limit},
 		"introspection in circles":            {"{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }", valid},
 		"@defer":                              {"{ ... @defer { ping } }", "UNSUPPORTED"},
 		"no operation":                        {"fragment A on Query { ping }", valid},

@@ -25,7 +25,7 @@ type Field struct {
 
 const (
 	listFactor  = 10  // a list without first: bounded by nature
-	unboundPage = 100 // first is null or absent without default: the largest page
+	defaultPage = 25 // first is null or absent: what the product then gives (package db)
 )
 
 // costing adds up one operation. The walker has bounded the number of fields, so this
@@ -103,7 +103,7 @@ func factor(f *ast.Field, arguments map[string]any) int {
 	}
 	switch {
 	case paged:
-		return unboundPage
+		return defaultPage
 	case f.Definition.Type.Elem == nil || strings.HasSuffix(f.ObjectDefinition.Name, "Connection"):
 		return 1
 	}
