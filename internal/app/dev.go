@@ -113,14 +113,18 @@ func (l *Laptop) settle(ctx context.Context, c config.Config, past *demo.Past) e
 	if err != nil {
 		return err
 	}
-	if past == nil || founded {
+	if founded {
 		if past != nil {
 			past.Release()
 		}
 		if l.Info, err = demo.Resume(ctx, o); err != nil {
 			return fmt.Errorf("the data folder %s has no demo to go on with: %w; or choose another DATA_DIR", c.DataDir, err)
 		}
-		return os.WriteFile(demoMark(c), []byte("This folder holds the demo.\n"), 0o600)
+		return nil
+	}
+	// Marked before anything is made: a demo that was cut short must not serve either.
+	if err := os.WriteFile(demoMark(c), []byte("This folder holds the demo.\n"), 0o600); err != nil {
+		return err
 	}
 	_, first, err := l.App.Tenants.Create(ctx, tenant.Founding{Name: "Demo", AdminEmail: demo.Email, AdminName: "Ada Admin"})
 	if err != nil {
@@ -130,9 +134,11 @@ func (l *Laptop) settle(ctx context.Context, c config.Config, past *demo.Past) e
 	if l.Info, err = demo.Seed(ctx, o); err != nil {
 		return err
 	}
-	past.Release()
+	if past != nil {
+		past.Release()
+	}
 	debug.FreeOSMemory() // seeding needs far more than what follows
-	return os.WriteFile(demoMark(c), []byte("This folder holds the demo.\n"), 0o600)
+	return nil
 }
 
 // Stop ends everything. It may be called on a Laptop that did not start whole.

@@ -112,7 +112,6 @@ type Emulator struct {
 	recBy    map[string]*recording
 	phones   map[string]PhoneBehaviour
 	alerts   []Alert
-	alertNo  int
 
 	deliveries []*delivery
 	deliveryNo int

@@ -39,7 +39,6 @@ type message struct {
 	callback, method  string
 	created, updated  time.Time
 	sent              time.Time
-	sendAt            time.Time
 	lane              *lane
 	gone              bool
 	timer             *timer

@@ -3,7 +3,6 @@ package number
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/url"
 	"time"
@@ -142,9 +141,4 @@ func jsonOf(v any) json.RawMessage {
 		panic(err)
 	}
 	return b
-}
-
-// gone reports that a request's own context has ended; nothing follows from such a failure.
-func gone(ctx context.Context, err error) bool {
-	return ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded))
 }

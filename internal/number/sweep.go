@@ -65,10 +65,10 @@ func (s *Service) findUnfinished(ctx context.Context, now time.Time) error {
 		}
 		var jobs []job.Args
 		for _, f := range bare {
-			jobs = append(jobs, setupArgs{Organization: f.Organization, Connection: f.Connection})
+			jobs = append(jobs, setupArgs(f))
 		}
 		for _, f := range stuck {
-			jobs = append(jobs, importArgs{Organization: f.Organization, Connection: f.Connection})
+			jobs = append(jobs, importArgs(f))
 		}
 		return job.InsertMany(ctx, tx, jobs...)
 	})
@@ -88,7 +88,7 @@ func (s *Service) findDrift(ctx context.Context, now time.Time) error {
 		}
 		jobs := make([]job.Args, 0, len(due))
 		for _, f := range due {
-			jobs = append(jobs, driftArgs{Organization: f.Organization, Connection: f.Connection})
+			jobs = append(jobs, driftArgs(f))
 		}
 		return job.InsertMany(ctx, tx, jobs...)
 	})
