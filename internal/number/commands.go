@@ -319,6 +319,10 @@ func (s *Service) WriteWebhooks(ctx context.Context, who access.Actor, number id
 	if err != nil {
 		return nil, err
 	}
+	// Our application holds an address of ours too.
+	if _, err := s.setUp(ctx, who, t.account); err != nil {
+		return nil, err
+	}
 	wasEnabled := n.IsEnabled
 	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if n, err = numberByID(ctx, tx, who.OrganizationID, number, forUpdate); err != nil {
