@@ -101,6 +101,40 @@ func TestEverybodySeesWhatTheirRoleShows(t *testing.T) {
 	}
 }
 
+// R276: to write from a number of another branch opens nothing of what was said to it before.
+func TestWritingInAThreadOpensNothingOfItsPast(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, options{idle: true})
+	before := s.receive(mobile, usa, "for the other branch only")
+	s.clock.Advance(time.Second)
+	for _, who := range []access.Actor{s.owen, s.bea} {
+		sent := s.send(who, message.Send{To: mobile, Body: "hello", PhoneNumberID: s.usa})
+		s.clock.Advance(time.Second)
+		reply := s.receive(mobile, usa, "who is this?")
+		s.clock.Advance(time.Second)
+		ctx := access.With(s.ctx, who)
+		if _, err := s.svc.Get(s.ctx, who, before.ID); !errs.IsCode(err, errs.NotFound) {
+			t.Errorf("%s reads what was said before: %v", who.Visibility, err)
+		}
+		files, err := s.svc.MediaByMessages(ctx, []id.ID{before.ID})
+		if err != nil || len(files[before.ID]) != 0 {
+			t.Errorf("%s has files of what was said before: %v", who.Visibility, err)
+		}
+		th, err := s.svc.Thread(s.ctx, who, sent.ThreadID)
+		s.must(err)
+		w, err := s.svc.Messages(ctx, th, db.Page{})
+		s.must(err)
+		if len(w.Nodes) != 2 || w.Nodes[0].ID != reply.ID || w.Nodes[1].ID != sent.ID {
+			t.Errorf("%s reads %d messages, want their own and the reply", who.Visibility, len(w.Nodes))
+		}
+		s.exec(`UPDATE sms_thread SET assigned_user_id = $2 WHERE id = $1`, sent.ThreadID, who.UserID)
+		if w, err = s.svc.Messages(ctx, th, db.Page{}); err != nil || w.Nodes[len(w.Nodes)-1].ID != before.ID {
+			t.Errorf("%s does not read all of a thread that is assigned to them: %v", who.Visibility, err)
+		}
+		s.exec(`UPDATE sms_thread SET assigned_user_id = NULL WHERE id = $1`, sent.ThreadID)
+	}
+}
+
 // threadWith makes a thread with a file and an opt-out, and returns its message.
 func (s *stage) threadWith(from, to string) *message.Message {
 	s.Helper()

@@ -91,6 +91,23 @@ func (q *query) seenBy(who access.Actor) {
 	q.and(seen)
 }
 
+// readBy narrows the messages m of the threads t to what the actor reads. Who has
+// no claim to a thread but that they wrote in it reads on from there: to send from
+// a number of others opens nothing of what was said to it before (R276).
+func (q *query) readBy(who access.Actor) {
+	if who.SeesAll() {
+		return
+	}
+	user := q.arg(who.UserID)
+	read := `(t.assigned_user_id = ` + user + `
+    OR EXISTS (SELECT FROM contact k WHERE k.organization_id = $1 AND k.id = t.contact_id AND k.assigned_user_id = ` + user + `)
+    OR EXISTS (SELECT FROM message x WHERE x.organization_id = $1 AND x.user_id = ` + user + ` AND x.thread_id = m.thread_id AND (x.at, x.id) <= (m.at, m.id))`
+	if b := who.SeesBranches(); len(b) > 0 {
+		read += " OR t.branch_id = ANY (" + q.arg(b) + "::uuid[])"
+	}
+	q.and(read + ")")
+}
+
 // into runs the query within the actor's tenant.
 func (q *query) into(ctx context.Context, h bun.IDB, who access.Actor, dest any) error {
 	return db.Select(access.With(ctx, who), h, dest, q.sql.String(), q.args...)
@@ -159,26 +176,37 @@ func (s *Service) threadsByIDs(ctx context.Context, h bun.IDB, who access.Actor,
 	return rows, q.into(ctx, h, who, &rows)
 }
 
-// Messages lists the messages of a thread that the caller has already been shown, newest first.
+// Messages lists the messages of a thread that the actor of the context has
+// already been shown, newest first: those that they read.
 func (s *Service) Messages(ctx context.Context, thread *Thread, page db.Page) (w db.Window[*Message], err error) {
 	defer errs.Wrap(&err, "message.Messages(%s)", thread.ID)
 	limit, after, err := page.Keyset()
 	if err != nil {
 		return w, err
 	}
-	rows := []*Message{}
-	err = db.Select(ctx, s.db.App(), &rows, `
+	who := access.From(ctx)
+	text := `
 SELECT m.* FROM message m
-WHERE m.organization_id = $1 AND m.thread_id = $2 AND (m.at, m.id) < ($3, $4)
-ORDER BY m.at DESC, m.id DESC
-LIMIT $5`, db.TenantFrom(ctx), thread.ID, after.At, after.ID, limit+1)
-	if err != nil {
+WHERE m.organization_id = $1`
+	if !who.SeesAll() {
+		text = `
+SELECT m.* FROM message m
+JOIN sms_thread t ON t.organization_id = m.organization_id AND t.id = m.thread_id
+WHERE m.organization_id = $1`
+	}
+	q := selectFor(who, text)
+	q.and("m.thread_id = " + q.arg(thread.ID))
+	q.readBy(who)
+	q.and("(m.at, m.id) < (" + q.arg(after.At) + ", " + q.arg(after.ID) + ")")
+	q.sql.WriteString("\nORDER BY m.at DESC, m.id DESC\nLIMIT " + q.arg(limit+1))
+	rows := []*Message{}
+	if err := q.into(ctx, s.db.App(), who, &rows); err != nil {
 		return w, err
 	}
 	return db.NewWindow(rows, limit, func(m *Message) db.Keyset { return db.Keyset{At: m.At, ID: m.ID} }), nil
 }
 
-// ByIDs are those of the messages whose threads the actor of the context may see.
+// ByIDs are those of the messages that the actor of the context reads.
 func (s *Service) ByIDs(ctx context.Context, ids []id.ID) (rows []*Message, err error) {
 	defer errs.Wrap(&err, "message.ByIDs")
 	who := access.From(ctx)
@@ -190,7 +218,7 @@ SELECT m.* FROM message m
 JOIN sms_thread t ON t.organization_id = m.organization_id AND t.id = m.thread_id
 WHERE m.organization_id = $1`)
 	q.and("m.id = ANY (" + q.arg(ids) + "::uuid[])")
-	q.seenBy(who)
+	q.readBy(who)
 	return rows, q.into(ctx, s.db.App(), who, &rows)
 }
 
@@ -225,7 +253,7 @@ JOIN message m ON m.organization_id = mm.organization_id AND m.id = mm.message_i
 JOIN sms_thread t ON t.organization_id = m.organization_id AND t.id = m.thread_id
 WHERE mm.organization_id = $1`)
 	q.and("mm.message_id = ANY (" + q.arg(messages) + "::uuid[])")
-	q.seenBy(who)
+	q.readBy(who)
 	q.sql.WriteString("\nORDER BY mm.message_id, mm.position")
 	err = q.into(ctx, s.db.App(), who, &rows)
 	for _, r := range rows {
