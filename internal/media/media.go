@@ -11,11 +11,13 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -69,12 +71,38 @@ func New(o Options) *Handler {
 	return h
 }
 
+const (
+	// uploadTime is how long somebody who may upload can take for it; the server
+	// gives other requests far less.
+	uploadTime = 2 * time.Minute
+	// stall is how long a listener may leave what is sent to them untaken.
+	stall = 30 * time.Second
+)
+
 // ServeHTTP serves one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "private, no-store")
-	h.mux.ServeHTTP(w, r)
+	p := paced{w, http.NewResponseController(w)}
+	h.mux.ServeHTTP(p, r)
+	_ = p.c.SetWriteDeadline(time.Time{}) // the next request on the connection may be another handler's
 }
+
+// paced gives every write a deadline of its own: a long recording may take its
+// time, a listener who takes nothing may not.
+type paced struct {
+	http.ResponseWriter
+	c *http.ResponseController
+}
+
+// Write writes now or, when the reader stalls, never.
+func (p paced) Write(b []byte) (int, error) {
+	_ = p.c.SetWriteDeadline(time.Now().Add(stall))
+	return p.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (p paced) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // Link is an address at which the actor can hear or see the thing for five
 // minutes: <audio> and <img> send no header. It is signed for their session or
@@ -202,12 +230,16 @@ func (h *Handler) upload(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, errs.New(errs.LimitReached, "the file is larger than %d MB", MaxUpload>>20))
 		return
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(uploadTime))
 	name := r.URL.Query().Get("name")
 	if len(name) > 200 {
 		h.refuse(w, r, errs.New(errs.Invalid, "the name has more than 200 bytes"))
 		return
 	}
 	x, contentType, size, err := h.o.Upload(access.With(r.Context(), who), who, name, http.MaxBytesReader(w, r.Body, MaxUpload+1))
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errs.New(errs.Required, "the upload did not arrive whole; send it again")
+	}
 	if err != nil {
 		h.refuse(w, r, err)
 		return
