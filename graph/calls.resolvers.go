@@ -176,10 +176,10 @@ func (r *queryResolver) Voicemails(ctx context.Context, first *int, after *strin
 		return nil, err
 	}
 	c := &model.VoicemailConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, v *voicemail.Voicemail) *model.VoicemailEdge {
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, v *voicemail.Voicemail) *model.VoicemailEdge {
 		return &model.VoicemailEdge{Cursor: cursor, Node: v}
 	})
-	return c, nil
+	return c, err
 }
 
 func (r *queryResolver) Voicemail(ctx context.Context, id id.ID) (*voicemail.Voicemail, error) {

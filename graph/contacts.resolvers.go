@@ -100,10 +100,10 @@ func (r *queryResolver) Contacts(ctx context.Context, first *int, after *string,
 		return nil, err
 	}
 	c := &model.ContactConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, x *contact.Contact) *model.ContactEdge {
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, x *contact.Contact) *model.ContactEdge {
 		return &model.ContactEdge{Cursor: cursor, Node: x}
 	})
-	if asked(ctx, "totalCount") {
+	if err == nil && asked(ctx, "totalCount") {
 		c.TotalCount, err = r.d.Contacts.Count(ctx, access.From(ctx), f)
 	}
 	return c, err
@@ -120,10 +120,10 @@ func (r *queryResolver) Campaigns(ctx context.Context, first *int, after *string
 		return nil, err
 	}
 	c := &model.CampaignConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, x *contact.Campaign) *model.CampaignEdge {
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, x *contact.Campaign) *model.CampaignEdge {
 		return &model.CampaignEdge{Cursor: cursor, Node: x}
 	})
-	return c, nil
+	return c, err
 }
 
 func (r *queryResolver) Records(ctx context.Context, first *int, after *string, filter *model.RecordFilter) (*model.RecordConnection, error) {
@@ -137,10 +137,10 @@ func (r *queryResolver) Records(ctx context.Context, first *int, after *string, 
 		return nil, err
 	}
 	c := &model.RecordConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, x *contact.Record) *model.RecordEdge {
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, x *contact.Record) *model.RecordEdge {
 		return &model.RecordEdge{Cursor: cursor, Node: x}
 	})
-	return c, nil
+	return c, err
 }
 
 func (r *queryResolver) Record(ctx context.Context, id id.ID) (*contact.Record, error) {

@@ -124,10 +124,10 @@ func (r *smsThreadResolver) Messages(ctx context.Context, obj *message.Thread, f
 		return nil, err
 	}
 	c := &model.MessageConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, m *message.Message) *model.MessageEdge {
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, m *message.Message) *model.MessageEdge {
 		return &model.MessageEdge{Cursor: cursor, Node: m}
 	})
-	return c, nil
+	return c, err
 }
 
 func (r *smsThreadResolver) LastMessage(ctx context.Context, obj *message.Thread) (*message.Message, error) {

@@ -149,10 +149,10 @@ func (r *queryResolver) Branches(ctx context.Context, first *int, after *string)
 		return nil, err
 	}
 	c := &model.BranchConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, b *number.Branch) *model.BranchEdge {
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, b *number.Branch) *model.BranchEdge {
 		return &model.BranchEdge{Cursor: cursor, Node: b}
 	})
-	return c, nil
+	return c, err
 }
 
 func (r *queryResolver) Branch(ctx context.Context, id id.ID) (*number.Branch, error) {
@@ -178,10 +178,10 @@ func (r *queryResolver) TwilioConnections(ctx context.Context, first *int, after
 		return nil, err
 	}
 	c := &model.TwilioConnectionConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, x *number.Connection) *model.TwilioConnectionEdge {
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, x *number.Connection) *model.TwilioConnectionEdge {
 		return &model.TwilioConnectionEdge{Cursor: cursor, Node: x}
 	})
-	return c, nil
+	return c, err
 }
 
 func (r *twilioConnectionResolver) PhoneNumbers(ctx context.Context, obj *number.Connection, first *int, after *string) (*model.PhoneNumberConnection, error) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"switchboard/graph/loader"
 	"switchboard/graph/model"
 	"switchboard/internal/db"
 )
@@ -24,8 +25,10 @@ func page(first *int, after *string) db.Page {
 	return p
 }
 
-// edges makes the parts of a connection from a window.
-func edges[T, E any](p db.Page, w db.Window[T], edge func(cursor string, node T) E) ([]E, []T, *model.PageInfo) {
+// edges makes the parts of a connection from a window. What the client asks of
+// every node is read now, one statement a table, so that a page costs the same
+// however long it is.
+func edges[T, E any](ctx context.Context, p db.Page, w db.Window[T], edge func(cursor string, node T) E) ([]E, []T, *model.PageInfo, error) {
 	out := make([]E, len(w.Nodes))
 	for i, n := range w.Nodes {
 		out[i] = edge(w.Cursor(i), n)
@@ -39,33 +42,47 @@ func edges[T, E any](p db.Page, w db.Window[T], edge func(cursor string, node T)
 		start, end := w.StartCursor(), w.EndCursor()
 		info.StartCursor, info.EndCursor = &start, &end
 	}
-	return out, nodes, info
+	return out, nodes, info, loader.Ahead(ctx, nodes, askedOfNodes(ctx))
 }
 
 // asked reports whether the client selected a field directly below the current
-// one. Counting and preloading are done only for who asks.
-func asked(ctx context.Context, path ...string) bool {
-	op := graphql.GetOperationContext(ctx)
-	fields := graphql.CollectFieldsCtx(ctx, nil)
-	for i, name := range path {
-		var below *graphql.CollectedField
-		for j := range fields {
-			if fields[j].Name == name {
-				below = &fields[j]
-				break
-			}
-		}
-		if below == nil {
-			return false
-		}
-		if i < len(path)-1 {
-			fields = graphql.CollectFields(op, below.Selections, nil)
-		}
-	}
-	return true
+// one. Counting is done only for who asks.
+func asked(ctx context.Context, field string) bool {
+	return named(graphql.CollectFieldsCtx(ctx, nil), field) != nil
 }
 
-// askedNode reports whether the client selected a field of the nodes of a connection.
-func askedNode(ctx context.Context, field string) bool {
-	return asked(ctx, "nodes", field) || asked(ctx, "edges", "node", field)
+// askedOfNodes tells what the client selected below the nodes of the connection
+// being made, whichever way it writes them.
+func askedOfNodes(ctx context.Context) loader.Asked {
+	op := graphql.GetOperationContext(ctx)
+	below := func(f *graphql.CollectedField) []graphql.CollectedField {
+		if f == nil {
+			return nil
+		}
+		return graphql.CollectFields(op, f.Selections, nil)
+	}
+	connection := graphql.CollectFieldsCtx(ctx, nil)
+	ways := [][]graphql.CollectedField{below(named(connection, "nodes")), below(named(below(named(connection, "edges")), "node"))}
+	return func(path ...string) bool {
+		for _, fields := range ways {
+			f := named(fields, path[0])
+			for _, name := range path[1:] {
+				f = named(below(f), name)
+			}
+			if f != nil {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// named is the first field of the name, nil when there is none.
+func named(fields []graphql.CollectedField, name string) *graphql.CollectedField {
+	for i := range fields {
+		if fields[i].Name == name {
+			return &fields[i]
+		}
+	}
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"switchboard/graph/loader"
 	"switchboard/graph/model"
 	"switchboard/internal/access"
 	"switchboard/internal/call"
@@ -36,25 +35,20 @@ func (r *Resolver) calls(ctx context.Context, f call.Filter, p db.Page) (*model.
 	return r.callPage(ctx, p, w, &f)
 }
 
-// callPage makes the connection. What the client asks of every call is read now,
-// one statement a table, so that a page costs the same however long it is; what
-// it asks deeper down goes through the loaders.
+// callPage makes the connection.
 func (r *Resolver) callPage(ctx context.Context, p db.Page, w db.Window[*call.Call], f *call.Filter) (*model.CallConnection, error) {
 	c := &model.CallConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, x *call.Call) *model.CallEdge { return &model.CallEdge{Cursor: cursor, Node: x} })
-	if asked(ctx, "totalCount") {
+	var err error
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, x *call.Call) *model.CallEdge { return &model.CallEdge{Cursor: cursor, Node: x} })
+	if err == nil && asked(ctx, "totalCount") {
 		switch {
 		case f == nil:
 			c.TotalCount = len(c.Nodes)
 		default:
-			n, err := r.d.Calls.Count(ctx, access.From(ctx), *f)
-			if err != nil {
-				return nil, err
-			}
-			c.TotalCount = n
+			c.TotalCount, err = r.d.Calls.Count(ctx, access.From(ctx), *f)
 		}
 	}
-	return c, loader.Calls(ctx, c.Nodes, func(field string) bool { return askedNode(ctx, field) })
+	return c, err
 }
 
 // threads is a page of the inbox.
@@ -64,10 +58,10 @@ func (r *Resolver) threads(ctx context.Context, f message.Filter, p db.Page) (*m
 		return nil, err
 	}
 	c := &model.SmsThreadConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, x *message.Thread) *model.SmsThreadEdge {
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, x *message.Thread) *model.SmsThreadEdge {
 		return &model.SmsThreadEdge{Cursor: cursor, Node: x}
 	})
-	return c, loader.Threads(ctx, c.Nodes, func(field string) bool { return askedNode(ctx, field) })
+	return c, err
 }
 
 // callStatistics turns days into moments of the organization's time zone.
@@ -170,10 +164,10 @@ func (r *Resolver) numbers(ctx context.Context, f number.Filter, p db.Page) (*mo
 		return nil, err
 	}
 	c := &model.PhoneNumberConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, n *number.PhoneNumber) *model.PhoneNumberEdge {
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, n *number.PhoneNumber) *model.PhoneNumberEdge {
 		return &model.PhoneNumberEdge{Cursor: cursor, Node: n}
 	})
-	if asked(ctx, "totalCount") {
+	if err == nil && asked(ctx, "totalCount") {
 		c.TotalCount, err = r.d.Numbers.Count(ctx, access.From(ctx), f)
 	}
 	return c, err

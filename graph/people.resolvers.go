@@ -176,8 +176,8 @@ func (r *queryResolver) Users(ctx context.Context, first *int, after *string, fi
 		return nil, err
 	}
 	c := &model.UserConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, u *user.User) *model.UserEdge { return &model.UserEdge{Cursor: cursor, Node: u} })
-	if asked(ctx, "totalCount") {
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, u *user.User) *model.UserEdge { return &model.UserEdge{Cursor: cursor, Node: u} })
+	if err == nil && asked(ctx, "totalCount") {
 		c.TotalCount, err = r.d.Users.Count(ctx, access.From(ctx), f)
 	}
 	return c, err
@@ -198,10 +198,10 @@ func (r *queryResolver) APIKeys(ctx context.Context, first *int, after *string) 
 		return nil, err
 	}
 	c := &model.APIKeyConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, k *session.ApiKey) *model.APIKeyEdge {
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, k *session.ApiKey) *model.APIKeyEdge {
 		return &model.APIKeyEdge{Cursor: cursor, Node: k}
 	})
-	return c, nil
+	return c, err
 }
 
 func (r *queryResolver) Devices(ctx context.Context, first *int, after *string, userID *id.ID) (*model.DeviceConnection, error) {
@@ -211,10 +211,10 @@ func (r *queryResolver) Devices(ctx context.Context, first *int, after *string, 
 		return nil, err
 	}
 	c := &model.DeviceConnection{}
-	c.Edges, c.Nodes, c.PageInfo = edges(p, w, func(cursor string, d *user.Device) *model.DeviceEdge {
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, d *user.Device) *model.DeviceEdge {
 		return &model.DeviceEdge{Cursor: cursor, Node: d}
 	})
-	return c, nil
+	return c, err
 }
 
 func (r *userResolver) Email(ctx context.Context, obj *user.User) (*string, error) {

@@ -4,71 +4,197 @@ import (
 	"context"
 
 	"switchboard/internal/call"
+	"switchboard/internal/contact"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
+	"switchboard/internal/number"
+	"switchboard/internal/session"
+	"switchboard/internal/user"
+	"switchboard/internal/voicemail"
 )
 
-// Calls reads what the client asks of every call of a page, one statement a
-// table, and hands it to the loaders before the fields ask.
-func Calls(ctx context.Context, calls []*call.Call, asked func(field string) bool) error {
-	l := From(ctx)
-	return first(
-		ahead(ctx, l.Numbers, calls, asked("phoneNumber"), func(c *call.Call) []id.ID { return []id.ID{c.PhoneNumberID} }),
-		ahead(ctx, l.Branches, calls, asked("branch"), func(c *call.Call) []id.ID { return []id.ID{c.BranchID} }),
-		ahead(ctx, l.Contacts, calls, asked("contact"), func(c *call.Call) []id.ID { return []id.ID{c.ContactID} }),
-		ahead(ctx, l.Users, calls, asked("answeredBy") || asked("user"), func(c *call.Call) []id.ID { return []id.ID{c.AnsweredByID, c.UserID} }),
-		ahead(ctx, l.CallRecordings, calls, asked("recordings"), callID),
-		ahead(ctx, l.CallLegs, calls, asked("legs"), callID),
-		ahead(ctx, l.CallVoicemails, calls, asked("voicemail"), callID),
-	)
+// Asked reports whether the client selected a field, by its path below a row.
+type Asked func(path ...string) bool
+
+func (a Asked) below(field string) Asked {
+	return func(path ...string) bool { return a(append([]string{field}, path...)...) }
 }
 
-func callID(c *call.Call) []id.ID { return []id.ID{c.ID} }
-
-// Threads does the same for a page of threads.
-func Threads(ctx context.Context, threads []*message.Thread, asked func(field string) bool) error {
-	l := From(ctx)
-	return first(
-		ahead(ctx, l.Contacts, threads, asked("contact"), func(t *message.Thread) []id.ID { return []id.ID{t.ContactID} }),
-		ahead(ctx, l.Numbers, threads, asked("phoneNumber"), func(t *message.Thread) []id.ID { return []id.ID{t.PhoneNumberID} }),
-		ahead(ctx, l.Branches, threads, asked("branch"), func(t *message.Thread) []id.ID { return []id.ID{t.BranchID} }),
-		ahead(ctx, l.Messages, threads, asked("lastMessage"), func(t *message.Thread) []id.ID { return []id.ID{t.LastMessageID} }),
-	)
-}
-
-// ahead reads the keys of all rows at once and fills the loader with what it found.
-func ahead[R, V any](ctx context.Context, l *Batch[V], rows []R, wanted bool, keys func(R) []id.ID) error {
-	if !wanted || len(rows) == 0 {
-		return nil
+// Ahead reads what the client asks of every row of a page, one statement a table,
+// and hands it to the loaders before the fields ask. A loader alone gathers what
+// arrives within its time: on a busy machine that is a part of the page, and the
+// page costs more statements the longer it is.
+//
+// Deeper than what stands here it is left to the loaders, as are rows without references.
+func Ahead(ctx context.Context, rows any, asked Asked) error {
+	r := &reader{ctx: ctx, Loaders: From(ctx)}
+	switch rows := rows.(type) {
+	case []*call.Call:
+		r.calls(rows, asked)
+	case []*voicemail.Voicemail:
+		r.voicemails(rows, asked)
+	case []*message.Thread:
+		r.threads(rows, asked)
+	case []*message.Message:
+		r.messages(rows, asked)
+	case []*user.User:
+		r.users(rows, asked)
+	case []*user.Device:
+		read(r, r.Users, asked("user"), rows, func(d *user.Device) id.ID { return d.UserID })
+	case []*contact.Contact:
+		r.contacts(rows, asked)
+	case []*contact.Campaign:
+		read(r, r.Users, asked("assignedUser"), rows, func(c *contact.Campaign) id.ID { return c.AssignedUserID })
+	case []*contact.Record:
+		read(r, r.Contacts, asked("contact"), rows, func(x *contact.Record) id.ID { return x.ContactID })
+		read(r, r.Users, asked("assignedUser"), rows, func(x *contact.Record) id.ID { return x.AssignedUserID })
+	case []*number.PhoneNumber:
+		r.numbers(rows, asked)
+	case []*number.Branch:
+		members := read(r, r.BranchUsers, asked("users"), rows, func(b *number.Branch) id.ID { return b.ID })
+		read(r, r.Users, true, flat(members), itself)
+		r.numbers(flat(read(r, r.BranchNumbers, asked("phoneNumbers"), rows, func(b *number.Branch) id.ID { return b.ID })), asked.below("phoneNumbers"))
+	case []*session.ApiKey:
+		read(r, r.Roles, asked("role"), rows, func(k *session.ApiKey) id.ID { return k.RoleID })
+		read(r, r.Users, asked("createdBy"), rows, func(k *session.ApiKey) id.ID { return k.CreatedByID })
 	}
-	seen := map[id.ID]bool{}
-	var ids []id.ID
-	for _, r := range rows {
-		for _, k := range keys(r) {
-			if !k.IsZero() && !seen[k] {
-				seen[k] = true
-				ids = append(ids, k)
-			}
+	return r.err
+}
+
+// reader reads one thing after the other until one fails.
+type reader struct {
+	*Loaders
+	ctx context.Context
+	err error
+}
+
+func (r *reader) calls(rows []*call.Call, asked Asked) {
+	self := func(c *call.Call) id.ID { return c.ID }
+	legs := flat(read(r, r.CallLegs, asked("legs"), rows, self))
+	mails := read(r, r.CallVoicemails, asked("voicemail"), rows, self)
+	read(r, r.CallRecordings, asked("recordings"), rows, self)
+	read(r, r.CallRoutes, asked("route"), rows, self)
+	read(r, r.Numbers, asked("phoneNumber"), rows, func(c *call.Call) id.ID { return c.PhoneNumberID })
+	read(r, r.Branches, asked("branch"), rows, func(c *call.Call) id.ID { return c.BranchID })
+	read(r, r.Contacts, asked("contact"), rows, func(c *call.Call) id.ID { return c.ContactID })
+	read(r, r.Records, asked("record"), rows, func(c *call.Call) id.ID { return c.RecordID })
+	read(r, r.Campaigns, asked("campaign"), rows, func(c *call.Call) id.ID { return c.CampaignID })
+	read(r, r.Devices, asked("legs", "device"), legs, func(l *call.Leg) id.ID { return l.DeviceID })
+	read(r, r.Recordings, asked("voicemail", "recording"), mails, func(v *voicemail.Voicemail) id.ID { return v.RecordingID })
+	var people []id.ID // of all levels at once
+	people = gather(people, asked("user"), rows, func(c *call.Call) id.ID { return c.UserID })
+	people = gather(people, asked("answeredBy"), rows, func(c *call.Call) id.ID { return c.AnsweredByID })
+	people = gather(people, asked("legs", "user"), legs, func(l *call.Leg) id.ID { return l.UserID })
+	people = gather(people, asked("legs", "answeredBy"), legs, func(l *call.Leg) id.ID { return l.AnsweredByID })
+	people = gather(people, asked("voicemail", "owner"), mails, func(v *voicemail.Voicemail) id.ID { return v.OwnerID })
+	people = gather(people, asked("voicemail", "heardBy"), mails, func(v *voicemail.Voicemail) id.ID { return v.HeardByID })
+	read(r, r.Users, true, people, itself)
+}
+
+func (r *reader) voicemails(rows []*voicemail.Voicemail, asked Asked) {
+	read(r, r.Calls, asked("call"), rows, func(v *voicemail.Voicemail) id.ID { return v.CallID })
+	read(r, r.Numbers, asked("phoneNumber"), rows, func(v *voicemail.Voicemail) id.ID { return v.PhoneNumberID })
+	read(r, r.Branches, asked("branch"), rows, func(v *voicemail.Voicemail) id.ID { return v.BranchID })
+	read(r, r.Contacts, asked("contact"), rows, func(v *voicemail.Voicemail) id.ID { return v.ContactID })
+	read(r, r.Recordings, asked("recording"), rows, func(v *voicemail.Voicemail) id.ID { return v.RecordingID })
+	people := gather(nil, asked("owner"), rows, func(v *voicemail.Voicemail) id.ID { return v.OwnerID })
+	people = gather(people, asked("heardBy"), rows, func(v *voicemail.Voicemail) id.ID { return v.HeardByID })
+	read(r, r.Users, true, people, itself)
+}
+
+func (r *reader) threads(rows []*message.Thread, asked Asked) {
+	read(r, r.OptedOutThreads, asked("isOptedOut"), rows, func(t *message.Thread) id.ID { return t.ID })
+	read(r, r.Contacts, asked("contact"), rows, func(t *message.Thread) id.ID { return t.ContactID })
+	read(r, r.Numbers, asked("phoneNumber"), rows, func(t *message.Thread) id.ID { return t.PhoneNumberID })
+	read(r, r.Branches, asked("branch"), rows, func(t *message.Thread) id.ID { return t.BranchID })
+	newest := read(r, r.Messages, asked("lastMessage"), rows, func(t *message.Thread) id.ID { return t.LastMessageID })
+	people := gather(nil, asked("assignedUser"), rows, func(t *message.Thread) id.ID { return t.AssignedUserID })
+	people = gather(people, asked("lastMessage", "user"), newest, func(m *message.Message) id.ID { return m.UserID })
+	read(r, r.Users, true, people, itself)
+	read(r, r.MessageMedia, asked("lastMessage", "media"), newest, func(m *message.Message) id.ID { return m.ID })
+}
+
+func (r *reader) messages(rows []*message.Message, asked Asked) {
+	read(r, r.Threads, asked("thread"), rows, func(m *message.Message) id.ID { return m.ThreadID })
+	read(r, r.MessageMedia, asked("media"), rows, func(m *message.Message) id.ID { return m.ID })
+	read(r, r.Users, asked("user"), rows, func(m *message.Message) id.ID { return m.UserID })
+	read(r, r.Records, asked("record"), rows, func(m *message.Message) id.ID { return m.RecordID })
+	read(r, r.Campaigns, asked("campaign"), rows, func(m *message.Message) id.ID { return m.CampaignID })
+}
+
+func (r *reader) users(rows []*user.User, asked Asked) {
+	self := func(u *user.User) id.ID { return u.ID }
+	read(r, r.Roles, asked("role"), rows, func(u *user.User) id.ID { return u.RoleID })
+	read(r, r.UserPhones, asked("phones"), rows, self)
+	branches := read(r, r.UserBranches, asked("branches"), rows, self)
+	read(r, r.Branches, true, flat(branches), itself)
+	lines := read(r, r.UserQuietLines, asked("doNotDisturbLines"), rows, self)
+	assigned := read(r, r.UserNumbers, asked("inboundPhoneNumber"), rows, self)
+	read(r, r.Numbers, true, append(flat(lines), flat(assigned)...), itself)
+}
+
+func (r *reader) contacts(rows []*contact.Contact, asked Asked) {
+	read(r, r.ContactPhones, asked("phones"), rows, func(c *contact.Contact) id.ID { return c.ID })
+	read(r, r.Users, asked("assignedUser"), rows, func(c *contact.Contact) id.ID { return c.AssignedUserID })
+	read(r, r.Campaigns, asked("lastCampaign"), rows, func(c *contact.Contact) id.ID { return c.LastCampaignID })
+	read(r, r.Numbers, asked("lastPhoneNumber"), rows, func(c *contact.Contact) id.ID { return c.LastPhoneNumberID })
+}
+
+func (r *reader) numbers(rows []*number.PhoneNumber, asked Asked) {
+	read(r, r.Connections, asked("connection"), rows, func(n *number.PhoneNumber) id.ID { return n.ConnectionID })
+	read(r, r.Branches, asked("branch"), rows, func(n *number.PhoneNumber) id.ID { return n.BranchID })
+	read(r, r.Users, asked("assignedUser"), rows, func(n *number.PhoneNumber) id.ID { return n.AssignedUserID })
+}
+
+func itself(x id.ID) id.ID { return x }
+
+// gather appends the keys of rows, if they are asked for.
+func gather[R any](keys []id.ID, asked bool, rows []R, key func(R) id.ID) []id.ID {
+	if !asked {
+		return keys
+	}
+	for _, row := range rows {
+		if k := key(row); !k.IsZero() {
+			keys = append(keys, k)
 		}
 	}
-	if len(ids) == 0 {
-		return nil
-	}
-	found, err := l.read(ctx, ids)
-	if err != nil {
-		return err
-	}
-	for _, k := range ids {
-		l.Prime(k, found[k])
-	}
-	return nil
+	return keys
 }
 
-func first(all ...error) error {
-	for _, err := range all {
-		if err != nil {
-			return err
+// read reads the keys of all rows at once, fills the loader with what there is and
+// gives what was found.
+func read[R, V any](r *reader, l *Batch[V], asked bool, rows []R, key func(R) id.ID) []V {
+	keys := gather(make([]id.ID, 0, len(rows)), asked, rows, key)
+	if r.err != nil || len(keys) == 0 {
+		return nil
+	}
+	seen := make(map[id.ID]bool, len(keys))
+	once := keys[:0]
+	for _, k := range keys {
+		if !seen[k] {
+			seen[k] = true
+			once = append(once, k)
 		}
 	}
-	return nil
+	found, err := l.read(r.ctx, once)
+	if r.err = err; err != nil {
+		return nil
+	}
+	out := make([]V, 0, len(once))
+	for _, k := range once {
+		v, ok := found[k]
+		l.Prime(k, v)
+		if ok {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func flat[T any](lists [][]T) []T {
+	var out []T
+	for _, l := range lists {
+		out = append(out, l...)
+	}
+	return out
 }
