@@ -70,10 +70,13 @@ func uid(k id.Kind, at time.Time, seed string) id.ID {
 	return id.FromUUID(b)
 }
 
-// sqlUID is uid as an expression of SQL.
+// sqlUID is uid as an expression of SQL; static ids get at as founded.
 func sqlUID(k id.Kind, at, seed string) string {
-	return fmt.Sprintf(`(lpad(to_hex((extract(epoch FROM %s) * 1000)::bigint), 12, '0') ||
-		overlay(overlay(substr(md5(%s), 1, 18) PLACING '7' FROM 1) PLACING '8' FROM 5) || '%02x')::uuid`, at, seed, byte(k))
+	time := "lpad(to_hex((extract(epoch FROM " + at + ") * 1000)::bigint), 12, '0')"
+	if at == "{founded}" {
+		time = fmt.Sprintf("'%012x'", founded.UnixMilli())
+	}
+	return fmt.Sprintf(`(%s || overlay(overlay(substr(md5(%s), 1, 18) PLACING '7' FROM 1) PLACING '8' FROM 5) || '%02x')::uuid`, time, seed, byte(k))
 }
 
 func literal(at time.Time) string { return "timestamptz '" + at.Format(time.RFC3339) + "'" }
@@ -81,7 +84,7 @@ func literal(at time.Time) string { return "timestamptz '" + at.Format(time.RFC3
 // words are what the statements below are written with.
 func (s Scale) words() *strings.Replacer {
 	return strings.NewReplacer(
-		"{org}", sqlUID(id.Organization, literal(founded), "'o/' || o"),
+		"{org}", sqlUID(id.Organization, "{founded}", "'o/' || o"),
 		"{founded}", literal(founded), "{until}", literal(Until),
 		"{orgs}", fmt.Sprint(s.Organizations), "{branches}", fmt.Sprint(Branches), "{numbers}", fmt.Sprint(Numbers), "{users}", fmt.Sprint(Users),
 		"{contacts}", fmt.Sprint(s.Contacts()), "{calls}", fmt.Sprint(max(s.Calls, 1)), "{threads}", fmt.Sprint(s.Threads()),
@@ -96,7 +99,7 @@ func static(k id.Kind, letter string, o, i int) id.ID {
 
 // ref is static in SQL; the statement has a column o.
 func ref(k id.Kind, letter, index string) string {
-	return sqlUID(k, literal(founded), fmt.Sprintf("'%s/' || o || '/' || (%s)", letter, index))
+	return sqlUID(k, "{founded}", fmt.Sprintf("'%s/' || o || '/' || (%s)", letter, index))
 }
 
 // random is a number from 0 below n, the same for the same row.

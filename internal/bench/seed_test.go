@@ -1,7 +1,6 @@
 package bench_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -9,23 +8,7 @@ import (
 
 	"switchboard/internal/bench"
 	"switchboard/internal/id"
-	"switchboard/internal/testkit"
 )
-
-// seeded is the owner's pool on a database of the test's own, filled.
-func seeded(t testing.TB, s bench.Scale) (owner *pgxpool.Pool, url string) {
-	t.Helper()
-	url = testkit.URL(t)
-	owner, err := pgxpool.New(context.Background(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(owner.Close)
-	if err := bench.Seed(context.Background(), owner, s); err != nil {
-		t.Fatal(err)
-	}
-	return owner, url
-}
 
 func TestTheSeedIsTheSameEveryTimeAndHangsTogether(t *testing.T) {
 	t.Parallel()
