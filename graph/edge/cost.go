@@ -24,7 +24,7 @@ type Field struct {
 }
 
 const (
-	listFactor  = 10  // a list without first: bounded by nature
+	listFactor  = 10 // a list without first: bounded by nature
 	defaultPage = 25 // first is null or absent: what the product then gives (package db)
 )
 

@@ -116,8 +116,10 @@ func TestAnswersAreClassified(t *testing.T) {
 			w.WriteHeader(201)
 			_, _ = io.WriteString(w, `{"sid":`)
 		}, post: 1, get: 1, ambiguous: true},
-		"dropped":  {why: "read, then nothing", answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, post: 1, ambiguous: true, read: errs.ProviderUnavailable},
-		"redirect": {why: "credentials are not carried elsewhere", answer: func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://example.com/", http.StatusFound) }, post: 1, get: 1, ambiguous: true},
+		"dropped": {why: "read, then nothing", answer: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, post: 1, ambiguous: true, read: errs.ProviderUnavailable},
+		"redirect": {why: "credentials are not carried elsewhere", answer: func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://example.com/", http.StatusFound)
+		}, post: 1, get: 1, ambiguous: true},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
