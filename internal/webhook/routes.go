@@ -95,11 +95,10 @@ func ask[F any](h *Handler, name, pattern string, parse func(url.Values) (F, err
 			if err != nil {
 				return inbox.Answer{}, err
 			}
-			hooks, err := h.o.Hooks(ctx, p.Connection)
-			if err != nil {
-				return inbox.Answer{}, err
+			if p.noHooks != nil {
+				return inbox.Answer{}, p.noHooks
 			}
-			return document(effect(ctx, tx, p, f, hooks))
+			return document(effect(ctx, tx, p, f, p.hooks))
 		},
 	}
 }
@@ -178,11 +177,10 @@ func (h *Handler) safe(ctx context.Context, p post) inbox.Answer {
 	if err != nil {
 		return last
 	}
-	hooks, err := h.o.Hooks(ctx, p.Connection)
-	if err != nil {
+	if p.noHooks != nil {
 		return last
 	}
-	answer, err := document(h.o.Calls.Fallback(ctx, call.Incoming{Connection: p.Connection, Form: f, Hooks: hooks}, p.args.call), nil)
+	answer, err := document(h.o.Calls.Fallback(ctx, call.Incoming{Connection: p.Connection, Form: f, Hooks: p.hooks}, p.args.call), nil)
 	if err != nil {
 		return last
 	}

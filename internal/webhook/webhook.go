@@ -42,7 +42,7 @@ type Account struct {
 type Options struct {
 	Base *url.URL // the public address: what Twilio signed, never the Host header (T08)
 	// Account knows a connection; errs.NotFound when there is none.
-	Account  func(ctx context.Context, connection id.ID) (Account, error)
+	Account func(ctx context.Context, connection id.ID) (Account, error)
 	// Hooks are the addresses that we answer with.
 	Hooks    func(ctx context.Context, connection id.ID) (call.Hooks, error)
 	Box      *inbox.Box
@@ -103,8 +103,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // post is one verified post on its way.
 type post struct {
 	inbox.Post
-	route route
-	args  args // the parts of the path that stand for something
+	route   route
+	args    args // the parts of the path that stand for something
+	hooks   call.Hooks
+	noHooks error // why there are none
 }
 
 func plain(status int, text string) *inbox.Answer {
@@ -178,6 +180,8 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (post, *inbox.Ans
 // take has the post take effect once and answers it.
 func (h *Handler) take(ctx context.Context, p post) *inbox.Answer {
 	ctx = db.WithTenant(ctx, p.Organization)
+	// Before the transaction: they may ask the database, which must not want a second connection.
+	p.hooks, p.noHooks = h.o.Hooks(ctx, p.Connection)
 	answer, err := h.o.Box.Once(ctx, p.Post, func(ctx context.Context, tx *db.Tx) (inbox.Answer, error) {
 		return p.route.effect(ctx, tx, p)
 	})
