@@ -7,6 +7,10 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"switchboard/internal/errs"
 )
 
 // Date is a calendar day without a zone; whoever uses it says in which zone it is meant.
@@ -40,14 +44,24 @@ func (d Date) MarshalGQL(w io.Writer) { _, _ = io.WriteString(w, strconv.Quote(d
 
 // UnmarshalGQL reads YYYY-MM-DD.
 func (d *Date) UnmarshalGQL(v any) error {
-	s, ok := v.(string)
-	if !ok {
-		return fmt.Errorf("a Date is text such as 2026-11-20")
-	}
+	s, _ := v.(string)
 	t, err := time.Parse(time.DateOnly, s)
 	if err != nil {
-		return fmt.Errorf("a Date is text such as 2026-11-20")
+		return errs.New(errs.Invalid, "a Date is text such as 2026-11-20")
 	}
 	d.Year, d.Month, d.Day = t.Date()
 	return nil
+}
+
+// MarshalTime writes RFC 3339 in UTC.
+func MarshalTime(t time.Time) graphql.Marshaler { return graphql.MarshalTime(t.UTC()) }
+
+// UnmarshalTime reads RFC 3339 with a zone.
+func UnmarshalTime(v any) (time.Time, error) {
+	s, _ := v.(string)
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}, errs.New(errs.Invalid, "a Time is text such as 2026-11-20T09:30:00Z")
+	}
+	return t, nil
 }
