@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"switchboard/internal/demo"
 	"switchboard/internal/testkit/stage"
 )
@@ -70,7 +72,11 @@ func TestACutSubscriptionResumesWithoutGapOrRepeat(t *testing.T) { // B03
 					if err := s.Next(ctx, &out); err != nil {
 						t.Fatalf("seed %d: after %d events and %d cuts: %v", seed, len(got), cuts, err)
 					}
-					got, last = append(got, out.Events.ID+" "+out.Events.Type), out.Events.Seq
+					last = out.Events.Seq
+					if out.Events.Type == "UserUpdated" { // of the stage being set
+						continue
+					}
+					got = append(got, out.Events.ID+" "+out.Events.Type)
 					if c := out.Events.Contact; c != nil && c.Name == fmt.Sprintf("Contact %02d", contacts-1) {
 						done = true
 						break
@@ -87,7 +93,7 @@ func TestACutSubscriptionResumesWithoutGapOrRepeat(t *testing.T) { // B03
 				want = append(want, f.ID+" "+f.Type)
 			}
 			if len(got) > len(want) || !slices.Equal(got, want[:len(got)]) {
-				t.Errorf("seed %d: with %d cuts\n%s\nuninterrupted\n%s", seed, cuts, strings.Join(got, "\n"), strings.Join(want, "\n"))
+				t.Errorf("seed %d: with %d cuts (-uninterrupted +cut)\n%s", seed, cuts, cmp.Diff(want, got))
 			}
 			if len(got) < contacts+calls || cuts < 4 {
 				t.Errorf("only %d events and %d cuts", len(got), cuts)

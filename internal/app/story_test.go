@@ -300,13 +300,18 @@ func (s *story) watch(who *demo.Client, query string, vars demo.Vars) *feed {
 	return &feed{t: s.t, Stream: stream}
 }
 
+// first reads one answer, if it comes.
+func (f *feed) first(out any) error {
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	defer cancel()
+	return f.Next(ctx, out)
+}
+
 // next reads one answer, which must come.
 func (f *feed) next(out any) {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
-	defer cancel()
 	var raw json.RawMessage
-	if err := f.Next(ctx, &raw); err != nil {
+	if err := f.first(&raw); err != nil {
 		f.t.Fatalf("the subscription said nothing more after %d answers: %v\n%s", len(f.seen), err, f.seen)
 	}
 	f.seen = append(f.seen, raw)
@@ -443,6 +448,9 @@ func (s *story) change(who stage.Person, input demo.Vars) {
 	s.t.Helper()
 	s.Do(`mutation($u: ID!, $i: UserUpdateInput!) { userUpdate(id: $u, input: $i) { userErrors { code field message } } }`, demo.Vars{"u": who.ID, "i": input}, nil)
 }
+
+// person is a user of the stage by id, acting through the administrator's client.
+func (s *story) person(id string) stage.Person { return stage.Person{ID: id, Client: s.Admin} }
 
 // contact makes a contact with a phone.
 func (s *story) contact(kind, called, e164 string, more demo.Vars) string {

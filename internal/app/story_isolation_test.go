@@ -1,0 +1,338 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"switchboard/graph"
+	"switchboard/internal/db"
+	"switchboard/internal/demo"
+	"switchboard/internal/id"
+)
+
+// owned are the objects of one organization, an id of each kind.
+type owned struct {
+	*story
+	ids   map[id.Kind]string
+	email string // of the administrator
+
+	everything string // SQL that sums up all tables
+}
+
+// furnish gives an organization one of everything. Whatever can have a name has the word.
+func furnish(s *story, word, e164 string) *owned {
+	s.t.Helper()
+	o := &owned{story: s, ids: map[id.Kind]string{}, email: "admin@" + strings.ToLower(word) + ".test"}
+	var me struct {
+		Viewer struct {
+			SessionID string
+			User      ref
+		}
+	}
+	s.Do(`{ viewer { sessionId user { id } } }`, nil, &me)
+	branch := s.Branch(word + " branch")
+	line := s.Number(e164, demo.Vars{"name": word + " line", "branchId": branch, "recording": demo.Vars{"incoming": "FROM_ANSWER"}, "voicemail": demo.Vars{"isEnabled": true}})
+	var role struct{ RoleCreate struct{ Role ref } }
+	s.Do(`mutation($n: String!) { roleCreate(input: {name: $n, permissions: [CALL_VIEW, CALL_RECEIVE, SMS_VIEW], visibility: BRANCH}) { role { id } userErrors { code field message } } }`,
+		demo.Vars{"n": word + " role"}, &role)
+	bob := s.User(strings.ToLower(word)+"bob", "OFFICE", "+12025550158", branch)
+	s.change(bob, demo.Vars{"roleId": role.RoleCreate.Role.ID})
+	admin := s.person(me.Viewer.User.ID)
+	s.change(admin, demo.Vars{"branchIds": []string{branch}})
+	device := s.Device(admin, word+" device")
+	bob.Client = s.SignIn(strings.ToLower(word) + "bob")
+	bobs := s.Device(bob, word+" device of bob")
+	known := s.contact("CUSTOMER", word+" contact", customer, demo.Vars{"assignedUserId": bob.ID})
+	camp := s.campaign(word+" campaign", bob.ID, known)
+	var record struct{ RecordCreate struct{ Record ref } }
+	s.Do(`mutation($i: RecordCreateInput!) { recordCreate(input: $i) { record { id } userErrors { code field message } } }`,
+		demo.Vars{"i": demo.Vars{"kind": "BOOKING", "title": word + " record", "contactId": known, "assignedUserId": bob.ID}}, &record)
+	var key struct{ ApiKeyCreate struct{ ApiKey ref } }
+	s.Do(`mutation($r: ID!, $n: String!) { apiKeyCreate(input: {name: $n, roleId: $r}) { apiKey { id } userErrors { code field message } } }`,
+		demo.Vars{"r": role.RoleCreate.Role.ID, "n": word + " key"}, &key)
+
+	sid := s.dial(customer, e164)
+	s.speakAndHangUp(sid, secs(5))
+	s.Settle()
+	second := s.dial(customer, e164) // one that bob answers
+	s.answer(bobs)
+	s.hangUp(second)
+	c := s.call(sid)
+	s.Do(`mutation($c: ID!, $r: ID!) { callUpdate(id: $c, input: {recordId: $r}) { userErrors { code field message } } }`, demo.Vars{"c": c.ID, "r": record.RecordCreate.Record.ID}, nil)
+	s.text(customer, e164, word+" text")
+	s.Settle()
+	thread := s.threads(s.Admin)[0]
+	leg := c.leg(bobs)
+	if c.Voicemail == nil || leg.ID == "" || len(thread.Messages.Nodes) == 0 {
+		s.t.Fatalf("the organization %s is not furnished: %s", word, c)
+	}
+	o.ids = map[id.Kind]string{
+		id.Organization: s.OrganizationID, id.User: bob.ID, id.Role: role.RoleCreate.Role.ID, id.Session: me.Viewer.SessionID, id.APIKey: key.ApiKeyCreate.ApiKey.ID,
+		id.Device: device, id.Connection: s.ConnectionID, id.PhoneNumber: line, id.Branch: branch, id.Contact: known, id.Campaign: camp,
+		id.Record: record.RecordCreate.Record.ID, id.Call: c.ID, id.Leg: leg.ID, id.Recording: c.Voicemail.Recording.ID, id.Voicemail: c.Voicemail.ID,
+		id.Thread: thread.ID, id.Message: thread.Messages.Nodes[0].ID, id.Upload: s.upload(word+"-audio", wav()),
+	}
+	return o
+}
+
+// kindOf says what an argument of type ID names. A new argument needs a line here, or
+// a name that says it.
+func kindOf(field string, path []string) (id.Kind, bool) {
+	kinds := map[string]id.Kind{
+		"phoneNumberId": id.PhoneNumber, "branchId": id.Branch, "branchIds": id.Branch, "contactId": id.Contact, "contactIds": id.Contact, "recordId": id.Record,
+		"userId": id.User, "userIds": id.User, "assignedUserId": id.User, "ownerId": id.User, "notifiedUserIds": id.User, "deviceId": id.Device, "campaignId": id.Campaign,
+		"threadId": id.Thread, "connectionId": id.Connection, "roleId": id.Role, "inboundPhoneNumberId": id.PhoneNumber, "organization": id.Organization,
+		"welcomeAudioId": id.Upload, "farewellAudioId": id.Upload, "greetingAudioId": id.Upload,
+		"Mutation.deviceRegister.input.id": id.Device,
+	}
+	fields := map[string]id.Kind{ // whose argument is just id
+		"Query.call": id.Call, "Query.voicemail": id.Voicemail, "Query.contact": id.Contact, "Query.record": id.Record, "Query.smsThread": id.Thread,
+		"Query.branch": id.Branch, "Query.phoneNumber": id.PhoneNumber, "Query.user": id.User, "Subscription.callChanged": id.Call,
+		"Mutation.callDecline": id.Call, "Mutation.callHangUp": id.Call, "Mutation.callUpdate": id.Call, "Mutation.voicemailMarkHeard": id.Voicemail,
+		"Mutation.contactUpdate": id.Contact, "Mutation.branchUpdate": id.Branch, "Mutation.branchDelete": id.Branch,
+		"Mutation.twilioConnectionUpdate": id.Connection, "Mutation.twilioConnectionImport": id.Connection, "Mutation.twilioConnectionDisconnect": id.Connection,
+		"Mutation.phoneNumberUpdate": id.PhoneNumber, "Mutation.phoneNumberSetDefault": id.PhoneNumber, "Mutation.phoneNumberDisconnect": id.PhoneNumber,
+		"Mutation.phoneNumberWebhooksWrite": id.PhoneNumber, "Mutation.sessionEnd": id.Session, "Mutation.apiKeyRevoke": id.APIKey,
+		"Mutation.userUpdate": id.User, "Mutation.userDisable": id.User, "Mutation.userEnable": id.User, "Mutation.roleUpdate": id.Role,
+		"Mutation.deviceTokenRefresh": id.Device, "Mutation.deviceRemove": id.Device,
+	}
+	if k, ok := kinds[field+"."+strings.Join(path, ".")]; ok {
+		return k, true
+	}
+	last := path[len(path)-1]
+	if last == "id" && len(path) == 1 {
+		k, ok := fields[field]
+		return k, ok
+	}
+	k, ok := kinds[last]
+	return k, ok
+}
+
+// trial is one argument of type ID of one root field.
+type trial struct {
+	field string
+	path  []string
+	kind  id.Kind
+	query string
+	build func(o *owned, value string) demo.Vars
+}
+
+func (x trial) String() string { return x.field + "." + strings.Join(x.path, ".") }
+
+// trials are made from the schema: none can be forgotten.
+func trials(t *testing.T) (list []trial) {
+	t.Helper()
+	a := asking{graph.Schema()}
+	all := roots(a.schema)
+	for _, field := range slices.Sorted(maps.Keys(all)) {
+		f := all[field]
+		if field == "Query.node" || field == "Query.nodes" {
+			continue // with every kind, below
+		}
+		for _, path := range a.ids(f) {
+			kind, ok := kindOf(field, path)
+			if !ok {
+				t.Errorf("%s.%s: say in kindOf what this id names", field, strings.Join(path, "."))
+				continue
+			}
+			list = append(list, trial{field: field, path: path, kind: kind, query: a.operation(field, f), build: func(o *owned, value string) demo.Vars {
+				vars := a.arguments(f)
+				if slices.Contains([]string{"callStart", "messageSend"}, f.Name) && path[1] != "threadId" {
+					vars["input"].(map[string]any)["to"] = samples["to"]
+				}
+				for _, other := range a.ids(f) { // the other ids that are needed are one's own
+					if t := f.Arguments.ForName(other[0]).Type; len(other) == 1 && t.NonNull {
+						if k, ok := kindOf(field, other); ok {
+							a.put(f, vars, other, o.ids[k])
+						}
+					}
+				}
+				if in, ok := vars["input"].(map[string]any); ok {
+					if _, needed := in["roleId"]; needed {
+						in["roleId"] = o.ids[id.Role]
+					}
+					if _, needed := in["phoneNumberId"]; needed {
+						in["phoneNumberId"] = o.ids[id.PhoneNumber]
+					}
+					if field == "Mutation.sessionCreate" {
+						in["email"], in["password"] = o.email, "correct horse battery"
+					}
+				}
+				a.put(f, vars, path, value)
+				return vars
+			}})
+		}
+	}
+	return list
+}
+
+var (
+	anyID    = regexp.MustCompile(`\b[a-z]+_[0-9a-hjkmnp-tv-z]{26}\b`)
+	refusals = regexp.MustCompile(`NOT_FOUND|WRONG_CREDENTIALS|this number cannot be used here`)
+)
+
+// Another organization's ids are ids that never existed: same answer to the letter,
+// no data, no effect, no event.
+func TestForeignIDsAreLikeIDsThatNeverExisted(t *testing.T) {
+	s := newStory(t)
+	secret := furnish(&story{Stage: s.Another("Alpha"), t: t}, "Alpha", "+12025550110")
+	b := furnish(&story{Stage: s.Another("Beta"), t: t}, "Beta", "+12025550111")
+	list := trials(t)
+	if len(list) < 80 {
+		t.Errorf("only %d trials", len(list))
+	}
+	before, mine := secret.digest(), b.digest()
+	refused := func(what, answer, never, foreign string) {
+		t.Helper()
+		if anyID.ReplaceAllString(answer, "ID") != anyID.ReplaceAllString(never, "ID") {
+			t.Errorf("%s: a foreign id is answered\n%s\nan id that never existed\n%s", what, answer, never)
+		}
+		if rest := strings.ReplaceAll(answer, foreign, ""); strings.Contains(rest, "Alpha") || slices.ContainsFunc(slices.Collect(maps.Values(secret.ids)), func(x string) bool { return strings.Contains(rest, x) }) {
+			t.Errorf("%s: the answer shows what is another's: %s", what, answer)
+		}
+		if after := secret.digest(); !maps.Equal(after, before) {
+			t.Errorf("%s: the other organization changed: %s", what, different(before, after))
+			before = after
+		}
+		if after := b.digest(); !maps.Equal(after, mine) {
+			t.Errorf("%s: something was half-written in the own organization: %s", what, different(mine, after))
+			mine = after
+		}
+	}
+	for _, x := range list {
+		foreign, never := secret.ids[x.kind], id.New(x.kind).String()
+		if foreign == "" {
+			t.Fatalf("%s: the organization has no %s", x, x.kind)
+		}
+		answer := b.answered(b.Admin, x.query, x.build(b, foreign))
+		refused(x.String(), answer, b.answered(b.Admin, x.query, x.build(b, never)), foreign)
+		isFilter := strings.HasPrefix(x.field, "Query.") && len(x.path) > 1 && x.path[0] == "filter" || x.field == "Query.devices" || x.field == "Query.ringingCalls"
+		switch {
+		case isFilter && x.field != "Query.callStatistics":
+			if !strings.Contains(answer, `"nodes":[]`) && !refusals.MatchString(answer) {
+				t.Errorf("%s: the answer is not empty: %s", x, answer)
+			}
+		case !isFilter && strings.HasPrefix(x.field, "Query.") && len(x.path) == 1:
+			if !strings.Contains(answer, `"data":{"`+strings.TrimPrefix(x.field, "Query.")+`":null}`) && !refusals.MatchString(answer) {
+				t.Errorf("%s: the answer is not null: %s", x, answer)
+			}
+		case !isFilter && !refusals.MatchString(answer):
+			t.Errorf("%s: not refused as absent: %s", x, answer)
+		}
+	}
+	// node and nodes, with every kind there is.
+	all := slices.Sorted(maps.Values(secret.ids))
+	for _, foreign := range all {
+		never, err := id.Parse(foreign)
+		b.Must(err)
+		const query = `query($id: ID!) { node(id: $id) { __typename id } }`
+		answer := b.answered(b.Admin, query, demo.Vars{"id": foreign})
+		refused("node("+foreign+")", answer, b.answered(b.Admin, query, demo.Vars{"id": id.New(never.Kind()).String()}), foreign)
+	}
+	const nodes = `query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }`
+	if answer := b.answered(b.Admin, nodes, demo.Vars{"ids": all}); strings.Contains(answer, "__typename") {
+		t.Errorf("nodes shows what is another's: %s", answer)
+	}
+	if answer := secret.answered(secret.Admin, nodes, demo.Vars{"ids": all}); strings.Count(answer, "__typename") < 13 {
+		t.Errorf("the ids mean little to their own organization, so that nothing is proved: %s", answer)
+	}
+	for _, k := range []id.Kind{id.Recording, id.Upload} {
+		if status, _, _ := b.fetch("/media/"+secret.ids[k], b.Admin.Token(), nil); status != 404 {
+			t.Errorf("another's %s is served with status %d", k, status)
+		}
+	}
+	b.ownIDsWork(list)
+}
+
+// ownIDsWork asks the same with the organization's own ids: what was refused was the
+// foreign id and nothing else. What ends something comes last.
+func (o *owned) ownIDsWork(list []trial) {
+	o.t.Helper()
+	last := func(x trial) int {
+		for i, word := range []string{"callDecline", "Remove", "Delete", "Revoke", "Disable", "phoneNumberDisconnect", "twilioConnectionDisconnect", "sessionEnd"} {
+			if strings.HasSuffix(x.field, word) {
+				return i + 1
+			}
+		}
+		return 0
+	}
+	slices.SortStableFunc(list, func(a, b trial) int { return last(a) - last(b) })
+	for _, x := range list {
+		if strings.HasPrefix(x.field, "Subscription.") {
+			continue // the stories of live subscriptions open them
+		}
+		answer := o.answered(o.Admin, x.query, x.build(o, o.ids[x.kind]))
+		if refusals.MatchString(answer) || strings.Contains(answer, `"data":null`) || strings.Contains(answer, `"nodes":[]`) {
+			o.t.Errorf("%s with an own id: %s", x, answer)
+		}
+		if x.field == "Mutation.branchDelete" {
+			o.ids[id.Branch] = o.Branch("Beta again")
+		}
+	}
+}
+
+// digest is what the database holds of the organization, by table.
+func (o *owned) digest() map[string]string {
+	o.t.Helper()
+	org, err := id.Parse(o.OrganizationID)
+	o.Must(err)
+	sums := map[string]string{}
+	o.Must(o.App.DB.InWorkerTx(o.t.Context(), func(ctx context.Context, tx *db.Tx) error {
+		if o.everything == "" {
+			if o.everything, err = tenantTables(ctx, tx); err != nil {
+				return err
+			}
+		}
+		rows, err := tx.Pgx().Query(ctx, o.everything, org)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			var table, sum string
+			if err := rows.Scan(&table, &sum); err != nil {
+				return err
+			}
+			sums[table] = sum
+		}
+		rows.Close()
+		return rows.Err()
+	}))
+	return sums
+}
+
+// tenantTables is the statement that sums up every table with a tenant. Sessions are
+// left out: to ask is to use one.
+func tenantTables(ctx context.Context, tx *db.Tx) (sql string, err error) {
+	rows, err := tx.Pgx().Query(ctx, `SELECT c.oid::regclass::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id'
+		WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND c.relname <> 'session'`)
+	if err != nil {
+		return "", err
+	}
+	defer rows.Close()
+	var parts []string
+	for rows.Next() {
+		var table string
+		if err := rows.Scan(&table); err != nil {
+			return "", err
+		}
+		parts = append(parts, fmt.Sprintf(`SELECT '%s', count(*)::text || ' ' || coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM %s t WHERE organization_id = $1`, table, table))
+	}
+	if len(parts) < 25 {
+		return "", fmt.Errorf("only %d tables have a tenant", len(parts))
+	}
+	return strings.Join(parts, " UNION ALL "), rows.Err()
+}
+
+func different(a, b map[string]string) (tables []string) {
+	for k, v := range a {
+		if b[k] != v {
+			tables = append(tables, k+": "+v+" became "+b[k])
+		}
+	}
+	return tables
+}
