@@ -195,11 +195,7 @@ func (r *queryResolver) CallStatistics(ctx context.Context, filter model.CallSta
 }
 
 func (r *recordingResolver) Call(ctx context.Context, obj *recording.Recording) (*call.Call, error) {
-	c, err := loader.Load(ctx, loader.From(ctx).Calls, obj.CallID)
-	if err == nil && c == nil {
-		err = errs.New(errs.NotFound, "there is no such call")
-	}
-	return c, err
+	return loader.Load(ctx, loader.From(ctx).Calls, obj.CallID)
 }
 
 func (r *recordingResolver) URL(ctx context.Context, obj *recording.Recording) (*string, error) {
@@ -270,11 +266,7 @@ func (r *subscriptionResolver) Ringing(ctx context.Context, deviceID *id.ID, aft
 }
 
 func (r *voicemailResolver) Call(ctx context.Context, obj *voicemail.Voicemail) (*call.Call, error) {
-	c, err := loader.Load(ctx, loader.From(ctx).Calls, obj.CallID)
-	if err == nil && c == nil {
-		err = errs.New(errs.NotFound, "there is no such call")
-	}
-	return c, err
+	return loader.Load(ctx, loader.From(ctx).Calls, obj.CallID)
 }
 
 func (r *voicemailResolver) PhoneNumber(ctx context.Context, obj *voicemail.Voicemail) (*number.PhoneNumber, error) {

@@ -16,11 +16,7 @@ import (
 )
 
 func (r *messageResolver) Thread(ctx context.Context, obj *message.Message) (*message.Thread, error) {
-	t, err := loader.Load(ctx, loader.From(ctx).Threads, obj.ThreadID)
-	if err == nil && t == nil {
-		err = errs.New(errs.NotFound, "there is no such SMS thread")
-	}
-	return t, err
+	return loader.Load(ctx, loader.From(ctx).Threads, obj.ThreadID)
 }
 
 func (r *messageResolver) Media(ctx context.Context, obj *message.Message) ([]*message.Media, error) {

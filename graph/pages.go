@@ -139,6 +139,14 @@ func anything[T any](v *T, err error) (model.Node, error) {
 	return nil, err
 }
 
+// all is a list that has nothing rather than null where there is nothing.
+func all[T any](v []T, err error) ([]T, error) {
+	if v == nil {
+		v = []T{}
+	}
+	return v, err
+}
+
 // maxNodes is how many objects one field may ask for.
 const maxNodes = 100
 

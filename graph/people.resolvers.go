@@ -248,7 +248,7 @@ func (r *userResolver) Phones(ctx context.Context, obj *user.User) ([]*user.Phon
 	if !user.MayReadPrivate(access.From(ctx), obj.ID) {
 		return nil, nil
 	}
-	return loader.From(ctx).UserPhones.Load(ctx, obj.ID)
+	return all(loader.From(ctx).UserPhones.Load(ctx, obj.ID)) // null is for those who may not see them
 }
 
 func (r *userResolver) InboundPhoneNumber(ctx context.Context, obj *user.User) (*number.PhoneNumber, error) {

@@ -6434,8 +6434,8 @@ enum RouteVerdict {
 type Recording implements Node {
   "The id."
   id: ID!
-  "The call."
-  call: Call!
+  "The call; null when you may not see it."
+  call: Call
   "Where it stands."
   status: RecordingStatus!
   "Whether our copy is there."
@@ -6490,8 +6490,8 @@ enum RecordingMediaState {
 type Voicemail implements Node {
   "The id."
   id: ID!
-  "The call it was left on."
-  call: Call!
+  "The call it was left on; null when you may not see it."
+  call: Call
   "The number it was left at."
   phoneNumber: PhoneNumber
   "Its branch."
@@ -7249,8 +7249,8 @@ type SmsThread implements Node {
 type Message implements Node {
   "The id."
   id: ID!
-  "Its thread."
-  thread: SmsThread!
+  "Its thread; null when you may not see it."
+  thread: SmsThread
   "In or out."
   direction: MessageDirection!
   "Where it stands (R160)."
@@ -18227,10 +18227,10 @@ func _Message_thread(ctx context.Context, ec *executionContext, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *message.Thread) graphql.Marshaler {
-			return marshalNSmsThread2ᚖswitchboardᚋinternalᚋmessageᚐThread(ctx, ec, selections, v)
+			return marshalOSmsThread2ᚖswitchboardᚋinternalᚋmessageᚐThread(ctx, ec, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func fieldContext_Message_thread(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -25625,10 +25625,10 @@ func _Recording_call(ctx context.Context, ec *executionContext, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *call.Call) graphql.Marshaler {
-			return marshalNCall2ᚖswitchboardᚋinternalᚋcallᚐCall(ctx, ec, selections, v)
+			return marshalOCall2ᚖswitchboardᚋinternalᚋcallᚐCall(ctx, ec, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func fieldContext_Recording_call(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -31227,10 +31227,10 @@ func _Voicemail_call(ctx context.Context, ec *executionContext, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *call.Call) graphql.Marshaler {
-			return marshalNCall2ᚖswitchboardᚋinternalᚋcallᚐCall(ctx, ec, selections, v)
+			return marshalOCall2ᚖswitchboardᚋinternalᚋcallᚐCall(ctx, ec, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func fieldContext_Voicemail_call(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -39944,7 +39944,7 @@ func _Message(ctx context.Context, ec *executionContext, sel ast.SelectionSet, o
 					}
 				}()
 				res = _Message_thread(ctx, ec, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -43172,7 +43172,7 @@ func _Recording(ctx context.Context, ec *executionContext, sel ast.SelectionSet,
 					}
 				}()
 				res = _Recording_call(ctx, ec, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -46716,7 +46716,7 @@ func _Voicemail(ctx context.Context, ec *executionContext, sel ast.SelectionSet,
 					}
 				}()
 				res = _Voicemail_call(ctx, ec, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res

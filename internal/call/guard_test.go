@@ -194,3 +194,29 @@ func TestTheFallbackOfADisabledConnectionRefuses(t *testing.T) {
 		t.Errorf("the caller hears %s", got)
 	}
 }
+
+// LIVE_VIEW shows the calls in progress and their changes, and no call log.
+func TestLiveViewShowsWhatGoesOnAndNoLog(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.arrives(1, theirs)
+	c, _ := s.only()
+	wall := access.Actor{OrganizationID: s.org, UserID: id.New(id.User), Permissions: access.SetOf(access.LiveView), Visibility: access.SeesOrganization}
+	ctx := access.With(s.ctx, wall)
+	w, err := s.calls.List(ctx, wall, call.Filter{Live: true}, db.Page{})
+	if err != nil || len(w.Nodes) != 1 {
+		t.Errorf("in progress: %d, %v", len(w.Nodes), err)
+	}
+	if n, err := s.calls.Count(ctx, wall, call.Filter{Live: true}); err != nil || n != 1 {
+		t.Errorf("counted: %d, %v", n, err)
+	}
+	if _, err := s.calls.Whole(ctx, wall, c.ID); err != nil {
+		t.Errorf("a change: %v", err)
+	}
+	if _, err := s.calls.List(ctx, wall, call.Filter{}, db.Page{}); !errs.IsCode(err, errs.Forbidden) {
+		t.Errorf("the log: %v", err)
+	}
+	if _, err := s.calls.Get(ctx, wall, c.ID); !errs.IsCode(err, errs.NotFound) {
+		t.Errorf("one call: %v", err)
+	}
+}

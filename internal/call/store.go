@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -122,11 +123,20 @@ func (q *query) page(k db.Keyset, limit int) {
 
 func keyOf(c *Call) db.Keyset { return db.Keyset{At: c.StartedAt, ID: c.ID} }
 
+// permission is what the list needs: calls in progress have one of their own (R253).
+func (f Filter) permission() access.Permission {
+	if f.Live {
+		return access.LiveView
+	}
+	return access.CallView
+}
+
 // List is a page of the call log, newest first, within the actor's visibility.
-// Codes: errs.Forbidden without CALL_VIEW, errs.Invalid for the page.
+// Codes: errs.Forbidden without CALL_VIEW, for calls in progress LIVE_VIEW;
+// errs.Invalid for the page.
 func (s *Service) List(ctx context.Context, who access.Actor, f Filter, p db.Page) (w db.Window[*Call], err error) {
 	defer errs.Wrap(&err, "call.List")
-	if err := who.Require(access.CallView); err != nil {
+	if err := who.Require(f.permission()); err != nil {
 		return w, err
 	}
 	return s.list(ctx, who, f, p)
@@ -151,7 +161,7 @@ func (s *Service) list(ctx context.Context, who access.Actor, f Filter, p db.Pag
 // Count is how many calls a list has in all.
 func (s *Service) Count(ctx context.Context, who access.Actor, f Filter) (n int, err error) {
 	defer errs.Wrap(&err, "call.Count")
-	if err := who.Require(access.CallView); err != nil {
+	if err := who.Require(f.permission()); err != nil {
 		return 0, err
 	}
 	q := calls("count(*)", who)
@@ -191,13 +201,14 @@ func (s *Service) AllLive(ctx context.Context, who access.Actor) (rows []*Call, 
 }
 
 // Whole is one call with its legs, both of one moment: the same version is the
-// same call and the same legs. Codes are those of Get.
+// same call and the same legs. The live dashboard shows it, so LIVE_VIEW serves
+// like CALL_VIEW. Codes are those of Get.
 func (s *Service) Whole(ctx context.Context, who access.Actor, call id.ID) (_ *Call, err error) {
 	defer errs.Wrap(&err, "call.Whole")
 	if !who.Known() {
 		return nil, who.Require(access.CallView)
 	}
-	rows, err := s.whole(ctx, who, one(who, call))
+	rows, err := s.whole(ctx, who, one(who, call, access.CallView, access.LiveView))
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +279,7 @@ func (s *Service) Get(ctx context.Context, who access.Actor, call id.ID) (_ *Cal
 	if !who.Known() {
 		return nil, who.Require(access.CallView)
 	}
-	q := one(who, call)
+	q := one(who, call, access.CallView)
 	c := &Call{}
 	err = db.Select(in(ctx, who), s.DB.App(), c, q.sql.String(), q.args...)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -278,10 +289,10 @@ func (s *Service) Get(ctx context.Context, who access.Actor, call id.ID) (_ *Cal
 }
 
 // one asks for one call, if the actor may see it.
-func one(who access.Actor, call id.ID) *query {
+func one(who access.Actor, call id.ID, by ...access.Permission) *query {
 	q := calls(callColumns, who)
 	q.and("call.id = " + q.arg(call))
-	if !who.Can(access.CallView) { // one's own calls remain: they ring or rang
+	if !slices.ContainsFunc(by, who.Can) { // one's own calls remain: they ring or rang
 		who.Visibility = access.SeesOwn
 	}
 	q.seenBy(who)

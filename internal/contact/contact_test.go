@@ -532,3 +532,38 @@ func TestCampaignsAndRecords(t *testing.T) {
 		t.Error(one, err)
 	}
 }
+
+// R241, R243: a call may name a contact; its phones are shown with the contact alone.
+func TestPhonesAreShownWithTheContactThatOneSees(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	fw := access.Actor{OrganizationID: b.org, UserID: b.user(b.org, "fin"), Visibility: access.SeesOwn, Permissions: access.SetOf(access.ContactView)}
+	own := b.contact(b.admin, contact.Create{AssignedUserID: fw.UserID, Phones: phones("+61255501111")})
+	bare := b.contact(b.admin, contact.Create{AssignedUserID: fw.UserID})
+	other := b.contact(b.admin, contact.Create{Phones: phones("+61255502222")})
+	all := []id.ID{own.ID, bare.ID, other.ID}
+	blind := b.admin
+	blind.Permissions = nil
+	for name, x := range map[string]struct {
+		who  access.Actor
+		want [3]int // -1: nothing is said
+	}{
+		"everything":    {b.admin, [3]int{1, 0, 1}},
+		"own":           {fw, [3]int{1, 0, -1}},
+		"no permission": {blind, [3]int{-1, -1, -1}},
+	} {
+		got, err := b.svc.PhonesFor(t.Context(), x.who, all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range all {
+			n := len(got[c])
+			if got[c] == nil {
+				n = -1
+			}
+			if n != x.want[i] {
+				t.Errorf("%s: contact %d has %d phones, want %d", name, i, n, x.want[i])
+			}
+		}
+	}
+}

@@ -265,3 +265,37 @@ func (s *Service) PhonesByContacts(ctx context.Context, contacts []id.ID) (map[i
 	}
 	return out, err
 }
+
+// PhonesFor are the phones of those of the contacts that the actor sees: an empty
+// list for one without phones, nothing for one that only a call or a message of
+// theirs speaks of (R241, R243).
+func (s *Service) PhonesFor(ctx context.Context, who access.Actor, contacts []id.ID) (map[id.ID][]*Phone, error) {
+	if !who.Can(access.ContactView) {
+		return nil, nil
+	}
+	ctx = db.WithTenant(ctx, who.OrganizationID)
+	if seesOwnOnly(who) {
+		var own []struct {
+			ID id.ID `bun:"id"`
+		}
+		err := db.Select(ctx, s.db.App(), &own, `SELECT c.id FROM contact c
+			WHERE c.organization_id = $1 AND c.id = ANY ($3::uuid[])`+ownContacts, who.OrganizationID, who.UserID, contacts)
+		if err != nil {
+			return nil, err
+		}
+		contacts = make([]id.ID, len(own))
+		for i, c := range own {
+			contacts[i] = c.ID
+		}
+	}
+	out, err := s.PhonesByContacts(ctx, contacts)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range contacts {
+		if out[c] == nil {
+			out[c] = []*Phone{}
+		}
+	}
+	return out, nil
+}
