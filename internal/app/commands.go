@@ -9,6 +9,7 @@ import (
 
 	"switchboard/internal/config"
 	"switchboard/internal/db"
+	"switchboard/internal/demo"
 	"switchboard/internal/id"
 	"switchboard/internal/secret"
 	"switchboard/internal/session"
@@ -32,6 +33,13 @@ func Serve(ctx context.Context, c config.Config) error {
 		return err
 	}
 	defer a.Stop()
+	// The folder's mark says nothing of a DATABASE_URL that a demo was run on.
+	switch isDemo, err := a.Sessions.Opens(ctx, demo.Email, demo.Password); {
+	case err != nil:
+		return err
+	case isDemo:
+		return errors.New("the database holds the demo with its well-known password: choose another DATABASE_URL or DATA_DIR")
+	}
 	if err := a.Start(ctx); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -90,6 +91,9 @@ func StartLaptop(ctx context.Context, c config.Config, log *slog.Logger) (_ *Lap
 		return nil, err
 	}
 	l.App.closers = append([]func(){d.Close}, l.App.closers...) // closed last
+	if err := l.onlyTheDemo(ctx, c, past != nil); err != nil {
+		return nil, err
+	}
 	l.Emulator = emulator.New(emulator.Options{Clock: clk, Logger: log, BaseURL: c.TwilioBaseURL, Parallel: true})
 	if l.keep, err = emulator.KeepIn(l.Emulator, filepath.Join(c.DataDir, "emulator.json")); err != nil {
 		return nil, err
@@ -101,6 +105,25 @@ func StartLaptop(ctx context.Context, c config.Config, log *slog.Logger) (_ *Lap
 		return nil, err
 	}
 	return l, l.settle(ctx, c, past)
+}
+
+// onlyTheDemo refuses a database with anything else in it, before a job of it runs:
+// the emulator would answer for the Twilio of somebody's real calls.
+func (l *Laptop) onlyTheDemo(ctx context.Context, c config.Config, unmarked bool) error {
+	founded, err := l.App.Tenants.Any(ctx)
+	if err != nil || !founded {
+		return err
+	}
+	isDemo := !unmarked
+	if c.DatabaseURL != "" { // the folder's mark says nothing of it
+		if isDemo, err = l.App.Sessions.Opens(ctx, demo.Email, demo.Password); err != nil {
+			return err
+		}
+	}
+	if !isDemo {
+		return errors.New("the database holds an organization that is not the demo: choose another DATABASE_URL or DATA_DIR")
+	}
+	return nil
 }
 
 // settle founds the demo organization the first time and signs in every time.

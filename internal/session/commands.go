@@ -378,6 +378,20 @@ func (s *Service) IssueFor(ctx context.Context, email string, org id.ID) (_ *Ses
 	return out, nil
 }
 
+// Opens reports whether an e-mail signs in with a password: an operator makes sure
+// that one that everybody knows does not. It is never for a client.
+func (s *Service) Opens(ctx context.Context, email, password string) (_ bool, err error) {
+	defer errs.Wrap(&err, "session.Opens")
+	if email, err = CanonicalEmail(email); err != nil {
+		return false, err
+	}
+	login, err := findLogin(ctx, s.d.DB.App(), email)
+	if err != nil || login.PasswordHash == "" {
+		return false, err
+	}
+	return s.hasher.verify(ctx, password, login.PasswordHash)
+}
+
 // Trim drops what ended long ago. A sweep calls it.
 func (s *Service) Trim(ctx context.Context, now time.Time) (err error) {
 	defer errs.Wrap(&err, "session.Trim")
