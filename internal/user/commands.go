@@ -180,8 +180,8 @@ func (in Update) isOwn() bool {
 
 // Update changes a person. People change their own name, phones and
 // notifications; everything else needs USER_MANAGE (R252). Nobody changes their
-// own role, or one that is wider than their own, and the last administrator
-// stays one.
+// own role, or somebody whose role is wider than their own, and the last
+// administrator stays one.
 func (s *Service) Update(ctx context.Context, who access.Actor, user id.ID, in Update) (u *User, err error) {
 	defer errs.Wrap(&err, "user.Update(%s)", user)
 	if err := mayChange(who, user, in); err != nil {
@@ -196,6 +196,13 @@ func (s *Service) Update(ctx context.Context, who access.Actor, user id.ID, in U
 		}
 		if u, err = lockUser(ctx, tx, who.OrganizationID, user); err != nil {
 			return err
+		}
+		if user != who.UserID { // whose phone a line rings, the calls go to
+			if _, err := s.roleToGive(ctx, tx, who, u.RoleID); errs.IsCode(err, errs.Forbidden) {
+				return errs.New(errs.Forbidden, "you cannot change somebody whose role is wider than your own").Because(err)
+			} else if err != nil {
+				return err
+			}
 		}
 		if err := s.apply(ctx, tx, who, u, in); err != nil {
 			return err

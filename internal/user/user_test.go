@@ -217,6 +217,11 @@ func TestNobodyRaisesAnybodyAboveThemselves(t *testing.T) {
 	want(t, err, errs.Forbidden, "taking a role above one's own")
 	_, err = s.users.Disable(hr.ctx, hr.who, ann.who.UserID)
 	want(t, err, errs.Forbidden, "disabling somebody above oneself")
+	_, err = s.users.Update(hr.ctx, hr.who, ann.who.UserID, user.Update{Phones: patch.To([]user.PhoneInput{{Number: "+61491570156"}})})
+	want(t, err, errs.Forbidden, "sending the calls of somebody above oneself to another phone")
+	if _, err := s.users.Update(hr.ctx, hr.who, low.ID, user.Update{Phones: patch.To([]user.PhoneInput{{Number: "+61491570156"}})}); err != nil {
+		t.Errorf("a manager may change whom they could have invited: %v", err)
+	}
 	_, err = s.users.Update(hr.ctx, hr.who, hr.who.UserID, user.Update{BranchIDs: patch.To([]id.ID{s.branch(ann, "North")})})
 	want(t, err, errs.Forbidden, "giving oneself a branch")
 	if _, err := s.users.Disable(hr.ctx, hr.who, low.ID); err != nil {
