@@ -48,6 +48,10 @@ func Translate(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) { // whatever the server gives as its reason
+		return unavailable(err)
+	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		if lostConnection(err) {
@@ -87,9 +91,8 @@ func unavailable(cause error) error {
 
 // lostConnection tells errors on the way to the server from those of our own code.
 func lostConnection(err error) bool {
-	var connect *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &connect) || errors.As(err, &network) ||
+	return errors.As(err, &network) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) ||
