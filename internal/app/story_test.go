@@ -15,7 +15,10 @@ import (
 	"switchboard/internal/testkit/stage"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) {
+	beTheServer()
+	testkit.Main(m)
+}
 
 // The outside world of the stories.
 const (
