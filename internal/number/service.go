@@ -54,9 +54,10 @@ type Service struct {
 	fetcher *blob.Fetcher
 	logger  *slog.Logger
 
-	accounts *lru.Cache[id.ID, *account] // what secret.go keeps in memory
-	loading  singleflight.Group
-	changes  changeCount
+	accounts  *lru.Cache[id.ID, *account] // what secret.go keeps in memory
+	strangers *lru.Cache[id.ID, *account] // ids that no connection has
+	loading   singleflight.Group
+	changes   changeCount
 }
 
 // New makes a Service.
@@ -68,9 +69,13 @@ func New(d Deps) *Service {
 	if err != nil { // only a size below one is an error
 		panic(err)
 	}
+	strangers, err := lru.New[id.ID, *account](maxStrangers)
+	if err != nil {
+		panic(err)
+	}
 	return &Service{
 		db: d.DB, clock: d.DB.Clock(), keys: d.Keys, twilio: d.Twilio, base: d.PublicURL, blobs: d.Blobs, fetcher: d.Fetcher,
-		logger: d.Logger, accounts: accounts,
+		logger: d.Logger, accounts: accounts, strangers: strangers,
 	}
 }
 
