@@ -155,9 +155,12 @@ func (s *Service) importAll(ctx context.Context, c *Connection) error {
 		return err
 	}
 	var all []twilio.PhoneNumber
+	seen := map[string]bool{}
 	err = a.client.ListNumbers(ctx, func(some []twilio.PhoneNumber) error {
 		for _, n := range some {
-			if _, ok := phone.FromWire(n.E164); ok { // short codes and the like are not numbers of ours
+			// Short codes and the like are not numbers of ours; a page that moved while it was read shows some twice.
+			if _, ok := phone.FromWire(n.E164); ok && !seen[n.SID] {
+				seen[n.SID] = true
 				all = append(all, n)
 			}
 		}
