@@ -145,7 +145,7 @@ func (r *Resolver) ringing(ctx context.Context, device *id.ID, after *string) (<
 	kinds := []event.Kind{call.EventRingStarted, call.EventRingEnded}
 	return follow(ctx, r, of(after), kinds, nil, func(ctx context.Context, e event.Event) (*model.RingChanged, bool, error) {
 		var d ringData
-		if err := json.Unmarshal(e.Data, &d); err != nil || d.UserID != who.UserID || device != nil && d.DeviceID != *device {
+		if err := json.Unmarshal(e.Data, &d); err != nil || who.UserID.IsZero() || d.UserID != who.UserID || device != nil && d.DeviceID != *device {
 			return nil, false, err
 		}
 		c, err := absent(r.d.Calls.Whole(ctx, access.From(ctx), e.Subject))
