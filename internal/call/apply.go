@@ -351,8 +351,8 @@ func without(all []Fact, keys map[string]bool) []Fact {
 	return out
 }
 
-// publish writes the events of a change, in the order in which they happened.
-func (s *Service) publish(ctx context.Context, tx *db.Tx, before, after State, actor id.ID) error {
+// news are the events of a change, in the order in which they happened.
+func news(before, after State, actor id.ID) []event.Event {
 	var out []event.Event
 	data := func(extra map[string]any) json.RawMessage {
 		m := map[string]any{"version": after.Call.Version, "status": after.Call.Status, "branchId": after.Call.BranchID, "userIds": after.users()}
@@ -398,7 +398,7 @@ func (s *Service) publish(ctx context.Context, tx *db.Tx, before, after State, a
 	if len(out) == 0 {
 		add(EventUpdated, nil)
 	}
-	return event.Append(ctx, tx, out...)
+	return out
 }
 
 // users are all whose call it is: who started it, who was rung, who answered.

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"switchboard/internal/db"
+	"switchboard/internal/event"
 	"switchboard/internal/id"
 )
 
@@ -233,12 +234,10 @@ func (s *Service) create(ctx context.Context, tx *db.Tx, facts []Fact, actor id.
 	}
 	b = &pgx.Batch{}
 	queueLegs(b, &st, st.Legs, tx.Now)
-	if b.Len() > 0 {
-		if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil {
-			return st, false, db.Translate(err)
-		}
+	if err := event.Queue(ctx, tx, b, news(State{}, st, actor)...); err != nil {
+		return st, false, err
 	}
-	return st, true, s.publish(ctx, tx, State{}, st, actor)
+	return st, true, db.Translate(tx.Pgx().SendBatch(ctx, b).Close())
 }
 
 // bySID reads the state of the call that has Twilio's SID.
@@ -266,17 +265,22 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after State
 	b := &pgx.Batch{}
 	b.Queue(updateCall, after.callArgs(tx.Now)...)
 	queueLegs(b, &after, legs, tx.Now)
-	if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil {
-		return db.Translate(err)
-	}
-	if sounds || after.Voicemail != nil && before.Call.ContactID != after.Call.ContactID {
-		for _, p := range s.projections {
-			if err := p.Apply(ctx, tx, after); err != nil {
-				return err
-			}
+	told := news(before, after, actor)
+	projected := sounds || after.Voicemail != nil && before.Call.ContactID != after.Call.ContactID
+	if !projected { // what projections tell of comes before the call
+		if err := event.Queue(ctx, tx, b, told...); err != nil {
+			return err
 		}
 	}
-	return s.publish(ctx, tx, before, after, actor)
+	if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil || !projected {
+		return db.Translate(err)
+	}
+	for _, p := range s.projections {
+		if err := p.Apply(ctx, tx, after); err != nil {
+			return err
+		}
+	}
+	return event.Append(ctx, tx, told...)
 }
 
 // readIn is the state of a call of the context's tenant, and its facts; the zero

@@ -30,17 +30,25 @@ type Tx struct {
 // services. Do not open a second transaction inside fn: it would be another
 // connection.
 func (d *DB) InTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	return Translate(d.run(ctx, d.app, "BEGIN", true, fn))
+	return Translate(d.run(ctx, d.app, "BEGIN", true, nil, fn))
+}
+
+// InTxWith is InTx with the transaction's first statements known: they go to the
+// database together with BEGIN and the tenant, in one round trip. Results are
+// taken by the functions given to Queue(…).Query, QueryRow and Exec; the first
+// error ends the transaction before fn is called.
+func (d *DB) InTxWith(ctx context.Context, first *pgx.Batch, fn func(ctx context.Context, tx *Tx) error) error {
+	return Translate(d.run(ctx, d.app, "BEGIN", true, first, fn))
 }
 
 // InSnapshot is InTx for several reads that must be of one moment; it cannot write.
 func (d *DB) InSnapshot(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	return Translate(d.run(ctx, d.app, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", true, fn))
+	return Translate(d.run(ctx, d.app, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", true, nil, fn))
 }
 
 // InWorkerTx is InTx as the worker role, which sees every tenant.
 func (d *DB) InWorkerTx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
-	return Translate(d.run(ctx, d.worker, "BEGIN", false, fn))
+	return Translate(d.run(ctx, d.worker, "BEGIN", false, nil, fn))
 }
 
 // InTxAgain is InTx for a function that may run more than once: when another
@@ -48,7 +56,7 @@ func (d *DB) InWorkerTx(ctx context.Context, fn func(ctx context.Context, tx *Tx
 // times. fn must not touch anything outside the transaction.
 func (d *DB) InTxAgain(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (err error) {
 	for attempt := 1; ; attempt++ {
-		err = d.run(ctx, d.app, "BEGIN", true, fn)
+		err = d.run(ctx, d.app, "BEGIN", true, nil, fn)
 		if attempt == 3 || !inTheWay(err) {
 			return Translate(err)
 		}
@@ -59,10 +67,10 @@ func (d *DB) InTxAgain(ctx context.Context, fn func(ctx context.Context, tx *Tx)
 	}
 }
 
-func (d *DB) run(ctx context.Context, b *bun.DB, begin string, bound bool, fn func(ctx context.Context, tx *Tx) error) error {
+func (d *DB) run(ctx context.Context, b *bun.DB, begin string, bound bool, first *pgx.Batch, fn func(ctx context.Context, tx *Tx) error) error {
 	tx := &Tx{Now: d.clock.Now().UTC().Truncate(time.Microsecond)} // what timestamptz keeps
 	// The connection goes back before the hooks run, so that a hook may use the pool.
-	if err := tx.run(ctx, b, begin, bound, fn); err != nil {
+	if err := tx.run(ctx, b, begin, bound, first, fn); err != nil {
 		return err
 	}
 	for _, hook := range tx.after {
@@ -75,10 +83,9 @@ func (d *DB) run(ctx context.Context, b *bun.DB, begin string, bound bool, fn fu
 // one, and ends the transaction. database/sql is told nothing of it: when a
 // context ends, it would roll back from a goroutine of its own, while Pgx() may be
 // in the middle of a statement on the same connection.
-func (t *Tx) run(ctx context.Context, b *bun.DB, begin string, bound bool, fn func(ctx context.Context, tx *Tx) error) (err error) {
+func (t *Tx) run(ctx context.Context, b *bun.DB, begin string, bound bool, first *pgx.Batch, fn func(ctx context.Context, tx *Tx) error) (err error) {
 	checkout := ctx
 	if bound {
-		begin += "; SELECT set_config('app.organization_id', '" + tenantText(TenantFrom(ctx)) + "', true)"
 		checkout = context.WithValue(ctx, carriesTenant{}, true)
 	}
 	if t.Conn, err = b.Conn(checkout); err != nil {
@@ -87,15 +94,15 @@ func (t *Tx) run(ctx context.Context, b *bun.DB, begin string, bound bool, fn fu
 	// What was not ended here goes to the pool in the middle of a transaction, and
 	// the pool throws it away.
 	defer func() { _ = t.Conn.Close() }()
-	if _, err := t.exec(ctx, begin); err != nil {
-		return err
-	}
 	ended := false
 	defer func() {
-		if !ended { // fn failed or panicked
+		if !ended { // beginning or fn failed, or fn panicked
 			_, _ = t.exec(context.WithoutCancel(ctx), "ROLLBACK")
 		}
 	}()
+	if err := t.begin(ctx, begin, bound, first); err != nil {
+		return err
+	}
 	err = fn(ctx, t)
 	if gone := ctx.Err(); gone != nil && (err == nil || errs.IsCode(err, errs.Unavailable) || lostConnection(err)) {
 		return gone // what was cancelled is not committed, and not the database's fault
@@ -109,6 +116,30 @@ func (t *Tx) run(ctx context.Context, b *bun.DB, begin string, bound bool, fn fu
 		return pgx.ErrTxCommitRollback
 	}
 	return err
+}
+
+// begin begins, binds the tenant and runs the first statements, in one round trip.
+func (t *Tx) begin(ctx context.Context, begin string, bound bool, first *pgx.Batch) error {
+	if first == nil {
+		if bound {
+			begin += "; SELECT set_config('app.organization_id', '" + tenantText(TenantFrom(ctx)) + "', true)"
+		}
+		_, err := t.exec(ctx, begin)
+		return err
+	}
+	full := &pgx.Batch{}
+	full.Queue(begin)
+	if bound {
+		full.Queue(setTenantLocal, tenantText(TenantFrom(ctx)))
+	}
+	full.QueuedQueries = append(full.QueuedQueries, first.QueuedQueries...)
+	return t.Conn.Raw(func(driver any) error {
+		t.conn = driver.(*stdlib.Conn).Conn()
+		if err := prepareAll(ctx, t.conn, full); err != nil {
+			return err
+		}
+		return t.conn.SendBatch(ctx, full).Close()
+	})
 }
 
 // exec runs one text while database/sql still holds the connection: one that it

@@ -50,6 +50,17 @@ const MaxData = 32 << 10
 // organization or kind, or with data that is too large or no JSON.
 func Append(ctx context.Context, tx *db.Tx, events ...Event) (err error) {
 	defer errs.Wrap(&err, "event.Append")
+	b := &pgx.Batch{}
+	if err := Queue(ctx, tx, b, events...); err != nil || b.Len() == 0 {
+		return err
+	}
+	return db.Translate(tx.Pgx().SendBatch(ctx, b).Close())
+}
+
+// Queue is Append as a statement of a batch that the caller sends in the same
+// transaction: no round trip of its own.
+func Queue(ctx context.Context, tx *db.Tx, b *pgx.Batch, events ...Event) (err error) {
+	defer errs.Wrap(&err, "event.Queue")
 	if len(events) == 0 {
 		return nil
 	}
@@ -75,21 +86,17 @@ func Append(ctx context.Context, tx *db.Tx, events ...Event) (err error) {
 		actors[i], _ = e.ActorID.UUIDValue()
 		at[i] = e.At
 	}
-	p := tx.Pgx()
 	if n == 1 {
-		_, err = p.Exec(ctx, `INSERT INTO event (organization_id, id, kind, subject, data, actor_id, at)
+		b.Queue(`INSERT INTO event (organization_id, id, kind, subject, data, actor_id, at)
 			VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7)`, orgs[0], ids[0], kinds[0], subject[0], data[0], actors[0], at[0])
 	} else {
-		_, err = p.Exec(ctx, `INSERT INTO event (organization_id, id, kind, subject, data, actor_id, at)
+		b.Queue(`INSERT INTO event (organization_id, id, kind, subject, data, actor_id, at)
 			SELECT o, i, k, s, d::jsonb, a, t
 			FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::timestamptz[])
 				WITH ORDINALITY AS x (o, i, k, s, d, a, t, n)
 			ORDER BY n`, orgs, ids, kinds, subject, data, actors, at)
 	}
-	if err != nil {
-		return db.Translate(err)
-	}
-	key := databaseOf(p.Conn())
+	key := databaseOf(tx.Pgx().Conn())
 	tx.AfterCommit(func() { poke(key) })
 	return nil
 }

@@ -80,7 +80,11 @@ type Sealer interface {
 	Open(sealed []byte, org, column string) ([]byte, error)
 }
 
-const bodyColumn = "twilio_post.body"
+// What is sealed, as associated data.
+const (
+	bodyColumn   = "twilio_post.body"
+	answerColumn = "twilio_post.answer_body"
+)
 
 // Options of a Box. Only Sealer is needed.
 type Options struct {
@@ -157,13 +161,11 @@ func (b *Box) Once(ctx context.Context, p Post, effect Effect) (_ Answer, err er
 
 	var answer Answer
 	var failure error // of the effect
-	err = b.d.InTx(whole, func(ctx context.Context, tx *db.Tx) error {
-		first, err := b.insert(ctx, tx, p, body)
-		if err != nil {
-			return err
-		}
+	var first bool
+	err = b.d.InTxWith(whole, b.insertion(p, body, &first), func(ctx context.Context, tx *db.Tx) error {
 		if !first {
-			answer, err = replay(ctx, tx, p)
+			var err error
+			answer, err = b.replay(ctx, tx, p)
 			return err
 		}
 		within, cancel := context.WithTimeout(ctx, timeout)
@@ -175,7 +177,7 @@ func (b *Box) Once(ctx context.Context, p Post, effect Effect) (_ Answer, err er
 		case p.Kind == Callback && answer.isTaken():
 			return nil // as inserted
 		}
-		return storeAnswer(ctx, tx, p, answer)
+		return b.storeAnswer(ctx, tx, p, answer)
 	})
 	if failure != nil && err != nil {
 		// The effect took the connection with it: keep the post by another one.
@@ -221,20 +223,21 @@ func unavailable(err error) error {
 	return errs.New(errs.Unavailable, "the post could not be stored; send it again").Because(err)
 }
 
-// insert stores the post as done, with the answer of a callback, and sets the
-// savepoint of the effect: one round trip. A second copy waits here for the first.
-func (b *Box) insert(ctx context.Context, tx *db.Tx, p Post, body []byte) (first bool, err error) {
+// insertion stores the post as done, with the answer of a callback, and sets the
+// savepoint of the effect: one round trip, with which the transaction begins. A
+// second copy waits here for the first.
+func (b *Box) insertion(p Post, body []byte, first *bool) *pgx.Batch {
 	batch := &pgx.Batch{}
 	batch.Queue(`SELECT set_config('lock_timeout', $1, true)`, milliseconds(b.o.LockTimeout))
 	batch.Queue(`INSERT INTO twilio_post (organization_id, id, connection_id, kind, key, path, body, status, answer_status, received_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 'DONE', $8, $9) ON CONFLICT ON CONSTRAINT twilio_post_unique DO NOTHING`,
-		p.Organization, id.New(id.Post), p.Connection, string(p.Kind), p.Key, p.Path, body, Taken.Status, tx.Now).
+		p.Organization, id.New(id.Post), p.Connection, string(p.Kind), p.Key, p.Path, body, Taken.Status, b.d.Clock().Now()).
 		Exec(func(tag pgconn.CommandTag) error {
-			first = tag.RowsAffected() == 1
+			*first = tag.RowsAffected() == 1
 			return nil
 		})
 	batch.Queue(savepoint)
-	return first, tx.Pgx().SendBatch(ctx, batch).Close()
+	return batch
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%dms", d.Milliseconds()) }
@@ -286,7 +289,7 @@ func (b *Box) guard(ctx context.Context, tx *db.Tx, effect Effect) (_ Answer, er
 	return answer, err
 }
 
-func replay(ctx context.Context, tx *db.Tx, p Post) (a Answer, err error) {
+func (b *Box) replay(ctx context.Context, tx *db.Tx, p Post) (a Answer, err error) {
 	var status, text string
 	var answer *int
 	err = tx.Pgx().QueryRow(ctx, `SELECT status, answer_status, coalesce(answer_type, ''), answer_body, coalesce(error, '') FROM twilio_post
@@ -299,11 +302,20 @@ func replay(ctx context.Context, tx *db.Tx, p Post) (a Answer, err error) {
 		return Answer{}, fmt.Errorf("%w: %s", ErrFailed, text)
 	}
 	a.Status = *answer
-	return a, nil
+	if len(a.Body) > 0 {
+		a.Body, err = b.o.Sealer.Open(a.Body, p.Organization.String(), answerColumn)
+	}
+	return a, err
 }
 
-func storeAnswer(ctx context.Context, tx *db.Tx, p Post, a Answer) error {
-	_, err := tx.Pgx().Exec(ctx, `UPDATE twilio_post SET status = 'DONE', due_at = NULL, answer_status = $5, answer_type = $6, answer_body = $7
+// storeAnswer seals the words: the addresses in them hold the access key.
+func (b *Box) storeAnswer(ctx context.Context, tx *db.Tx, p Post, a Answer) (err error) {
+	if len(a.Body) > 0 {
+		if a.Body, err = b.o.Sealer.Seal(a.Body, p.Organization.String(), answerColumn); err != nil {
+			return err
+		}
+	}
+	_, err = tx.Pgx().Exec(ctx, `UPDATE twilio_post SET status = 'DONE', due_at = NULL, answer_status = $5, answer_type = $6, answer_body = $7
 		WHERE organization_id = $1 AND connection_id = $2 AND kind = $3 AND key = $4`,
 		p.Organization, p.Connection, string(p.Kind), p.Key, a.Status, a.ContentType, a.Body)
 	return err
@@ -324,13 +336,10 @@ func fail(ctx context.Context, tx *db.Tx, p Post, cause error, due *time.Time) e
 func (b *Box) keep(ctx context.Context, p Post, body []byte, cause error, answer *Answer) error {
 	ctx, cancel := context.WithTimeout(ctx, b.o.LockTimeout)
 	defer cancel()
-	return b.d.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		first, err := b.insert(ctx, tx, p, body)
-		if err != nil {
-			return err
-		}
+	var first bool
+	return b.d.InTxWith(ctx, b.insertion(p, body, &first), func(ctx context.Context, tx *db.Tx) (err error) {
 		if !first { // a copy came through in between
-			*answer, err = replay(ctx, tx, p)
+			*answer, err = b.replay(ctx, tx, p)
 			return err
 		}
 		return fail(ctx, tx, p, cause, b.due(p, tx.Now, 1))
@@ -360,6 +369,6 @@ func (b *Box) StoreAnswer(ctx context.Context, p Post, a Answer) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.o.LockTimeout)
 	defer cancel()
 	return b.d.InTx(db.WithTenant(ctx, p.Organization), func(ctx context.Context, tx *db.Tx) error {
-		return storeAnswer(ctx, tx, p, a)
+		return b.storeAnswer(ctx, tx, p, a)
 	})
 }
