@@ -492,6 +492,26 @@ func TestBodiesAreSealed(t *testing.T) {
 	}
 }
 
+// R017: the addresses in an answer hold the access key.
+func TestAnswersAreSealed(t *testing.T) {
+	t.Parallel()
+	d := testkit.DB(t)
+	b := newBox(t, d, inbox.Options{})
+	p := newPost(inbox.TwiML, "k")
+	for range 2 {
+		if got, err := b.Once(t.Context(), p, effect(hello, nil)); err != nil || cmp.Diff(hello, got) != "" {
+			t.Fatalf("%v, %s", err, cmp.Diff(hello, got))
+		}
+	}
+	var kept []byte
+	if err := d.WorkerPool().QueryRow(t.Context(), `SELECT answer_body FROM twilio_post`).Scan(&kept); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(kept, []byte("Hello")) || len(kept) == 0 {
+		t.Errorf("the answer is kept as %q", kept)
+	}
+}
+
 func TestWhatIsNoPostIsRefused(t *testing.T) {
 	t.Parallel()
 	d := testkit.DB(t)

@@ -66,7 +66,7 @@ func (b *Box) again(ctx context.Context, now time.Time, org, post id.ID) error {
 		if failure = err; failure != nil {
 			return b.failedAgain(ctx, tx, p, now, failure)
 		}
-		return storeAnswer(ctx, tx, p, answer)
+		return b.storeAnswer(ctx, tx, p, answer)
 	})
 	if failure != nil && err != nil && ctx.Err() == nil {
 		// The effect took the connection with it: count the failure by another one.
