@@ -88,6 +88,8 @@ type fleet struct {
 	target
 	clients []*client
 	took    []time.Duration // of every request since the last reset
+	server  time.Duration   // of CPU in this process, the clients' included, since the last reset
+	backend time.Duration   // of CPU in PostgreSQL
 }
 
 func newFleet(x target) *fleet {
@@ -109,13 +111,25 @@ func (f *fleet) connect(t testing.TB) {
 // An answer with another status, or with errors in it, ends the test.
 func (f *fleet) run(t testing.TB, d time.Duration) float64 {
 	t.Helper()
+	return f.load(t, func(begin, now time.Time, _ int) bool { return now.Sub(begin) < d })
+}
+
+// volley has every client send n requests.
+func (f *fleet) volley(t testing.TB, n int) float64 {
+	t.Helper()
+	return f.load(t, func(_, _ time.Time, sent int) bool { return sent < n })
+}
+
+func (f *fleet) load(t testing.TB, more func(begin, now time.Time, sent int) bool) float64 {
+	t.Helper()
 	f.connect(t)
 	took := make([][]time.Duration, len(f.clients))
+	self, postgres := cpu()
 	begin := time.Now()
 	var g errgroup.Group
 	for i, c := range f.clients {
 		g.Go(func() error {
-			for now := time.Now(); now.Sub(begin) < d; {
+			for now := time.Now(); more(begin, now, len(took[i])); {
 				status, err := c.do(f.next(i, c.sent))
 				c.sent++
 				after := time.Now()
@@ -135,6 +149,9 @@ func (f *fleet) run(t testing.TB, d time.Duration) float64 {
 	}
 	must(t, g.Wait())
 	lasted := time.Since(begin)
+	selfNow, postgresNow := cpu()
+	f.server += selfNow - self
+	f.backend += postgresNow - postgres
 	n := 0
 	for _, x := range took {
 		n += len(x)
@@ -143,7 +160,12 @@ func (f *fleet) run(t testing.TB, d time.Duration) float64 {
 	return float64(n) / lasted.Seconds()
 }
 
-func (f *fleet) reset() { f.took = f.took[:0] }
+func (f *fleet) reset() { f.took, f.server, f.backend = f.took[:0], 0, 0 }
+
+// each is a time by the number of requests, in milliseconds.
+func (f *fleet) each(d time.Duration) float64 {
+	return d.Seconds() * 1000 / float64(max(len(f.took), 1))
+}
 
 // quantile of the times since the last reset.
 func (f *fleet) quantile(q float64) time.Duration {
@@ -180,8 +202,19 @@ func compare(b *testing.B, fleets ...*fleet) {
 	b.ReportMetric(0, "ns/op") // the time of a round says nothing
 	b.ReportMetric(median(rates[0]), "req/s")
 	b.ReportMetric(float64(fleets[0].quantile(0.99).Microseconds())/1000, "p99-ms")
-	for i := 1; i < len(fleets); i++ {
-		b.ReportMetric(median(ratios[i]), "x-"+fleets[i].name)
+	report(b, fleets, ratios)
+}
+
+// report gives the first one's ratio to each of the others: of rates, and of what
+// a request costs of CPU in this process and in PostgreSQL.
+func report(b *testing.B, fleets []*fleet, ratios [][]float64) {
+	b.Helper()
+	us := fleets[0]
+	b.ReportMetric(us.each(us.server), "cpu-ms/req")
+	b.ReportMetric(us.each(us.backend), "pg-ms/req")
+	for i, f := range fleets[1:] {
+		b.ReportMetric(median(ratios[i+1]), "x-"+f.name)
+		b.ReportMetric(f.each(f.server+f.backend)/us.each(us.server+us.backend), "cpu-x-"+f.name)
 	}
 }
 
