@@ -174,6 +174,7 @@ func TestATruncatedPostIsRefused(t *testing.T) {
 	d := s.Emulator.Deliveries()[0]
 	u, err := url.Parse(d.URL)
 	s.Must(err)
+	s.Settle()
 	before := s.rowsBut()
 	c, err := net.Dial("tcp", u.Host)
 	s.Must(err)

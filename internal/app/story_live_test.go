@@ -249,7 +249,7 @@ func TestStreamsEndWithTheRightThatTheyLiveBy(t *testing.T) {
 	}
 }
 
-// R238, R023: what an event becomes is asked when it is delivered, also in a replay.
+// R023: what an event becomes is asked when it is delivered, also in a replay.
 func TestAReplayShowsNothingThatTheReaderMayNotSeeNow(t *testing.T) {
 	g := newGroup(t, nil)
 	after := g.cursor()
