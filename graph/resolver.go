@@ -128,7 +128,7 @@ func public(oc *graphql.OperationContext) bool {
 func (r *Resolver) sources() *loader.Sources {
 	return &loader.Sources{
 		Users: r.d.Users.ByIDs, Devices: r.d.Users.DevicesByIDs, Roles: r.d.Roles.ByIDs,
-		Contacts: found(access.ContactView, r.d.Contacts.ByIDs), Campaigns: found(access.ContactView, r.d.Contacts.CampaignsByIDs),
+		Contacts: visible(r.d.Contacts.Named), Campaigns: found(access.ContactView, r.d.Contacts.CampaignsByIDs),
 		Records: found(access.ContactView, r.d.Contacts.RecordsByIDs), Branches: found("", r.d.Numbers.BranchesByIDs),
 		Numbers: found("", r.d.Numbers.ByIDs), Connections: found(access.ConnectionManage, r.d.Numbers.ConnectionsByIDs),
 		Audio: found("", r.d.Numbers.AudioByIDs), Calls: visible(r.d.Calls.Visible), Legs: found("", r.d.Calls.LegsByIDs),

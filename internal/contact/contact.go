@@ -59,6 +59,9 @@ type Contact struct {
 	Version           int        `bun:"version"`
 	CreatedAt         time.Time  `bun:"created_at"`
 	UpdatedAt         time.Time  `bun:"updated_at"`
+
+	// IsOwn says that it is the reader's own, where that was asked.
+	IsOwn bool `bun:"is_own,scanonly"`
 }
 
 // Phone is a phone of a contact.

@@ -567,3 +567,38 @@ func TestPhonesAreShownWithTheContactThatOneSees(t *testing.T) {
 		}
 	}
 }
+
+// R243: whom a call of theirs speaks of somebody knows by name, and no more of
+// them than of anybody else whom they do not see.
+func TestACallNamesAContactAndNoMore(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	fw := access.Actor{OrganizationID: b.org, UserID: b.user(b.org, "fin"), Visibility: access.SeesOwn, Permissions: access.SetOf(access.ContactView)}
+	full := contact.Create{Name: "Bob", Company: ptr("B"), Email: ptr("bob@example.com"), Country: ptr("AU"), Status: ptr("VIP"), Tags: []string{"x"}, ExternalID: ptr("1")}
+	other := b.contact(b.admin, full)
+	full.AssignedUserID, full.ExternalID = fw.UserID, ptr("2")
+	own := b.contact(b.admin, full)
+	blind := b.admin
+	blind.Permissions = nil
+	for name, x := range map[string]struct {
+		who  access.Actor
+		want map[id.ID]bool // whether all of it is there
+	}{
+		"everything":    {b.admin, map[id.ID]bool{own.ID: true, other.ID: true}},
+		"own":           {fw, map[id.ID]bool{own.ID: true, other.ID: false}},
+		"no permission": {blind, map[id.ID]bool{}},
+	} {
+		got, err := b.svc.Named(t.Context(), x.who, []id.ID{own.ID, other.ID})
+		if err != nil || len(got) != len(x.want) {
+			t.Fatalf("%s: %d contacts, %v", name, len(got), err)
+		}
+		for c, all := range x.want {
+			g := got[c]
+			whole := g.Company != nil && g.Email != nil && g.Country != nil && g.Status != nil && len(g.Tags) == 1 && g.ExternalID != nil
+			bare := g.Company == nil && g.Email == nil && g.Country == nil && g.Status == nil && len(g.Tags) == 0 && g.ExternalID == nil && g.AssignedUserID.IsZero()
+			if g.Name != "Bob" || all && !whole || !all && !bare {
+				t.Errorf("%s: %+v", name, g)
+			}
+		}
+	}
+}

@@ -38,10 +38,12 @@ const contactColumns = `c.organization_id, c.id, c.kind, c.external_id, c.name, 
 
 // ownContacts are those that somebody with the visibility OWN sees: assigned to
 // them, made by them, or of a record that is theirs. Three index look-ups.
-const ownContacts = ` AND c.id IN (
+const ownContacts = ` AND ` + isOwnContact
+
+const isOwnContact = `c.id IN (
 		SELECT id FROM contact WHERE organization_id = $1 AND assigned_user_id = $2
 		UNION SELECT id FROM contact WHERE organization_id = $1 AND created_by = $2
-		UNION SELECT contact_id FROM record WHERE organization_id = $1 AND assigned_user_id = $2)`
+		UNION SELECT contact_id FROM record WHERE organization_id = $1 AND assigned_user_id = $2 AND contact_id IS NOT NULL)`
 
 // seesOwnOnly reports whether the actor sees only what is theirs. Contacts
 // belong to no branch: whoever sees a branch sees them all.
@@ -246,6 +248,30 @@ func (s *Service) ByIDs(ctx context.Context, ids []id.ID) (map[id.ID]*Contact, e
 		WHERE c.organization_id = $1 AND c.id = ANY ($2::uuid[])`, db.TenantFrom(ctx), ids)
 	out := make(map[id.ID]*Contact, len(rows))
 	for _, c := range rows {
+		out[c.ID] = c
+	}
+	return out, err
+}
+
+// Named are contacts by id, in one statement, as a call or a message of the actor's
+// speaks of them: whom they do not see has a name and nothing else (R243).
+func (s *Service) Named(ctx context.Context, who access.Actor, ids []id.ID) (map[id.ID]*Contact, error) {
+	if !who.Can(access.ContactView) {
+		return nil, nil
+	}
+	ctx = db.WithTenant(ctx, who.OrganizationID)
+	if !seesOwnOnly(who) {
+		return s.ByIDs(ctx, ids)
+	}
+	var rows []*Contact
+	err := db.Select(ctx, s.db.App(), &rows, `SELECT `+contactColumns+`, `+isOwnContact+` AS is_own FROM contact c
+		WHERE c.organization_id = $1 AND c.id = ANY ($3::uuid[])`, who.OrganizationID, who.UserID, ids)
+	out := make(map[id.ID]*Contact, len(rows))
+	for _, c := range rows {
+		if !c.IsOwn {
+			c = &Contact{OrganizationID: c.OrganizationID, ID: c.ID, Kind: c.Kind, Name: c.Name, Tags: []string{}, Version: c.Version,
+				CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
+		}
 		out[c.ID] = c
 	}
 	return out, err
