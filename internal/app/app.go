@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -92,6 +93,7 @@ type App struct {
 	Webhooks *webhook.Handler
 	Media    *media.Handler
 
+	prefix              string // the path of the public address
 	public, privateSide *http.Server
 	publicAt, privateAt net.Listener
 	metrics             *metrics
@@ -122,6 +124,7 @@ func New(ctx context.Context, c config.Config, o Options) (_ *App, err error) {
 	if err != nil || base.Host == "" {
 		return nil, fmt.Errorf("PUBLIC_URL %q is not an address", c.PublicURL)
 	}
+	a.prefix = strings.TrimSuffix(base.Path, "/")
 	if err := a.domains(base, o); err != nil {
 		return nil, err
 	}
@@ -239,7 +242,23 @@ func (a *App) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.HandleFunc("GET /{$}", a.home)
-	return mux
+	return under(a.prefix, mux)
+}
+
+// under serves everything below the path of the public address too, for a proxy
+// that leaves it on; one that takes it off is served as well.
+func under(prefix string, h http.Handler) http.Handler {
+	if prefix == "" {
+		return h
+	}
+	stripped := http.StripPrefix(prefix, h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, prefix+"/") {
+			stripped.ServeHTTP(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // Start runs everything. It returns when the server can be used.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -63,5 +65,24 @@ func TestDevRefusesADatabaseThatIsNotTheDemos(t *testing.T) {
 	var out bytes.Buffer
 	if err := app.Token(t.Context(), c, &out, "boss@acme.test", ""); err != nil {
 		t.Errorf("the organization was touched: %v", err)
+	}
+}
+
+// A proxy may take off the path under which the public sees us, or leave it on.
+func TestAPublicAddressMayHaveAPath(t *testing.T) {
+	t.Parallel()
+	c := production(t)
+	c.PublicURL = "https://example.com/phone/"
+	a, err := app.New(t.Context(), c, app.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Stop()
+	for path, want := range map[string]int{"/healthz": 200, "/phone/healthz": 200, "/phonehealthz": 404, "/phone/phone/healthz": 404, "/phone/graphql?query={__typename}": 200} {
+		w := httptest.NewRecorder()
+		a.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if w.Code != want {
+			t.Errorf("%s: %d %s, want %d", path, w.Code, w.Body, want)
+		}
 	}
 }
