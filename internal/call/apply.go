@@ -131,7 +131,7 @@ func stepFact(n int, at time.Time) Fact {
 // LegStatus takes news about a leg of a call.
 func (s *Service) LegStatus(ctx context.Context, tx *db.Tx, call, leg id.ID, f twilio.LegForm) (err error) {
 	defer errs.Wrap(&err, "call.LegStatus(%s)", f.Status)
-	_, _, err = s.take(ctx, tx, call, id.ID{}, legFact(leg, f, tx.Now))
+	_, _, err = s.takeWith(ctx, tx, call, id.ID{}, []Fact{legFact(leg, f, tx.Now)}, nil, tx.Last)
 	return err
 }
 
@@ -209,7 +209,7 @@ func (s *Service) AfterDial(ctx context.Context, tx *db.Tx, call id.ID, step int
 			more = append(more, stepFact(n, tx.Now))
 		}
 		return more
-	})
+	}, nil)
 	switch {
 	case err != nil:
 		return nil, err
@@ -313,11 +313,12 @@ const fallbackTime = 1500 * time.Millisecond
 // take adds facts to a call. It returns the state with them; found is false when
 // there is no such call, which has no effect.
 func (s *Service) take(ctx context.Context, tx *db.Tx, call, actor id.ID, facts ...Fact) (_ State, found bool, err error) {
-	return s.takeWith(ctx, tx, call, actor, facts, nil)
+	return s.takeWith(ctx, tx, call, actor, facts, nil, nil)
 }
 
-// takeWith is take with facts that follow from the state after the first ones.
-func (s *Service) takeWith(ctx context.Context, tx *db.Tx, call, actor id.ID, facts []Fact, more func(State) []Fact) (_ State, found bool, err error) {
+// takeWith is take with facts that follow from the state after the first ones. With
+// last, what is written may wait for the commit: the caller reads none of it.
+func (s *Service) takeWith(ctx context.Context, tx *db.Tx, call, actor id.ID, facts []Fact, more func(State) []Fact, last func(*pgx.Batch)) (_ State, found bool, err error) {
 	all, fresh, found, err := lockAndAdd(ctx, tx, call, facts)
 	if err != nil || !found {
 		return State{}, false, err
@@ -337,7 +338,7 @@ func (s *Service) takeWith(ctx context.Context, tx *db.Tx, call, actor id.ID, fa
 			after = Fold(all)
 		}
 	}
-	return after, true, s.save(ctx, tx, before, after, actor)
+	return after, true, s.save(ctx, tx, before, after, actor, last)
 }
 
 // without is the facts but for those with the keys.

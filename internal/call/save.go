@@ -254,7 +254,7 @@ func (s *Service) bySID(ctx context.Context, tx *db.Tx, sid string) (State, erro
 
 // save writes what changed and tells of it: every version has its event, so that
 // whoever follows the events arrives at the version of the row.
-func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after State, actor id.ID) error {
+func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after State, actor id.ID, last func(*pgx.Batch)) error {
 	var legs []Leg
 	for _, l := range after.Legs {
 		if old := before.Find(l.ID); old == nil || !reflect.DeepEqual(*old, l) {
@@ -271,6 +271,10 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after State
 		if err := event.Queue(ctx, tx, b, told...); err != nil {
 			return err
 		}
+	}
+	if last != nil && !projected {
+		last(b)
+		return nil
 	}
 	if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil || !projected {
 		return db.Translate(err)

@@ -21,6 +21,7 @@ type Tx struct {
 	Now time.Time
 
 	conn  *pgx.Conn
+	last  pgx.Batch
 	after []func()
 }
 
@@ -110,12 +111,54 @@ func (t *Tx) run(ctx context.Context, b *bun.DB, begin string, bound bool, first
 	if err != nil {
 		return err
 	}
-	ended = true
-	tag, err := t.exec(context.WithoutCancel(ctx), "COMMIT")
-	if err == nil && tag.String() == "ROLLBACK" {
+	tag, err := t.commit(context.WithoutCancel(ctx))
+	if ended = err == nil || t.last.Len() == 0; err == nil && tag.String() == "ROLLBACK" {
 		return pgx.ErrTxCommitRollback
 	}
 	return err
+}
+
+// commit runs what Last was given and ends the transaction, in one round trip.
+func (t *Tx) commit(ctx context.Context) (tag pgconn.CommandTag, err error) {
+	if t.last.Len() == 0 {
+		return t.exec(ctx, "COMMIT")
+	}
+	t.last.Queue("COMMIT").Exec(func(x pgconn.CommandTag) error {
+		tag = x
+		return nil
+	})
+	return tag, t.send(ctx, &t.last)
+}
+
+// Last has the statements run when fn has returned nil, together with COMMIT in
+// one round trip: for writes that nothing in the transaction reads back. Their
+// first error undoes the transaction and is what InTx returns.
+func (t *Tx) Last(b *pgx.Batch) {
+	t.last.QueuedQueries = append(t.last.QueuedQueries, b.QueuedQueries...)
+}
+
+// Flush runs what Last was given now.
+func (t *Tx) Flush(ctx context.Context) error {
+	if t.last.Len() == 0 {
+		return nil
+	}
+	b := t.last
+	t.last = pgx.Batch{}
+	return Translate(t.send(ctx, &b))
+}
+
+// Withdraw forgets what Last was given: its cause was undone by a savepoint.
+func (t *Tx) Withdraw() { t.last = pgx.Batch{} }
+
+// send is exec for a batch.
+func (t *Tx) send(ctx context.Context, b *pgx.Batch) error {
+	return t.Conn.Raw(func(driver any) error {
+		t.conn = driver.(*stdlib.Conn).Conn()
+		if err := prepareAll(ctx, t.conn, b); err != nil {
+			return err
+		}
+		return t.conn.SendBatch(ctx, b).Close()
+	})
 }
 
 // begin begins, binds the tenant and runs the first statements, in one round trip.
@@ -133,13 +176,7 @@ func (t *Tx) begin(ctx context.Context, begin string, bound bool, first *pgx.Bat
 		full.Queue(setTenantLocal, tenantText(TenantFrom(ctx)))
 	}
 	full.QueuedQueries = append(full.QueuedQueries, first.QueuedQueries...)
-	return t.Conn.Raw(func(driver any) error {
-		t.conn = driver.(*stdlib.Conn).Conn()
-		if err := prepareAll(ctx, t.conn, full); err != nil {
-			return err
-		}
-		return t.conn.SendBatch(ctx, full).Close()
-	})
+	return t.send(ctx, full)
 }
 
 // exec runs one text while database/sql still holds the connection: one that it

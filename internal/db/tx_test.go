@@ -47,6 +47,61 @@ func TestHooksRunInOrderAfterACommitOnly(t *testing.T) {
 	}
 }
 
+func TestFirstAndLastStatementsAreOfTheTransaction(t *testing.T) {
+	t.Parallel()
+	r := openNotes(t, func(o *db.Options) { o.MaxConns = 1 })
+	ctx := db.WithTenant(t.Context(), r.a)
+	insert := func(org id.ID, body string) *pgx.Batch {
+		b := &pgx.Batch{}
+		b.Queue(insertNote, org, id.New(id.Record), body+id.New(id.Record).String())
+		return b
+	}
+	for why, x := range map[string]struct {
+		first, last *pgx.Batch
+		fn          error
+		want        bool // the transaction holds
+	}{
+		"both are committed":                         {first: insert(r.a, "first"), last: insert(r.a, "last"), want: true},
+		"a refused first statement ends it":          {first: insert(r.b, "of another tenant"), last: insert(r.a, "last")},
+		"a refused last statement undoes it":         {first: insert(r.a, "first"), last: insert(r.b, "of another tenant")},
+		"after an error the last statements are out": {first: insert(r.a, "first"), last: insert(r.a, "last"), fn: errRollBack},
+	} {
+		before := len(r.bodies(t, ctx))
+		hooks := 0
+		err := r.InTxWith(ctx, x.first, func(_ context.Context, tx *db.Tx) error {
+			tx.AfterCommit(func() { hooks++ })
+			tx.Last(x.last)
+			return x.fn
+		})
+		after := len(r.bodies(t, ctx))
+		if x.want && (err != nil || after != before+2 || hooks != 1) || !x.want && (err == nil || after != before || hooks != 0) {
+			t.Errorf("%s: error %v, %d rows more, %d hooks", why, err, after-before, hooks)
+		}
+	}
+	err := r.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		count := func() (n int) {
+			if err := tx.Pgx().QueryRow(ctx, "SELECT count(*) FROM note").Scan(&n); err != nil {
+				t.Error(err)
+			}
+			return n
+		}
+		before := count()
+		tx.Last(insert(r.a, "withdrawn"))
+		tx.Withdraw()
+		tx.Last(insert(r.a, "flushed"))
+		if err := tx.Flush(ctx); err != nil {
+			return err
+		}
+		if n := count(); n != before+1 {
+			t.Errorf("%d rows after Flush, %d before", n, before)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAPanicRollsBackAndFreesTheConnection(t *testing.T) {
 	t.Parallel()
 	r := openNotes(t, func(o *db.Options) { o.MaxConns = 1 })

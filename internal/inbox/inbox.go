@@ -133,7 +133,8 @@ func New(d *db.DB, o Options) (*Box, error) {
 }
 
 // Effect does what a post means, in the transaction that keeps the post. It may
-// run again when another transaction was in the way.
+// run again when another transaction was in the way. What it leaves for the commit
+// (db.Tx.Last) is a part of it: refused, the effect has failed.
 type Effect func(ctx context.Context, tx *db.Tx) (Answer, error)
 
 // Once takes the post: the first time the effect runs and its answer is stored
@@ -161,6 +162,7 @@ func (b *Box) Once(ctx context.Context, p Post, effect Effect) (_ Answer, err er
 
 	var answer Answer
 	var failure error // of the effect
+	var done bool     // but for the last statements, which go with the commit
 	var first bool
 	err = b.d.InTxWith(whole, b.insertion(p, body, &first), func(ctx context.Context, tx *db.Tx) error {
 		if !first {
@@ -171,16 +173,24 @@ func (b *Box) Once(ctx context.Context, p Post, effect Effect) (_ Answer, err er
 		within, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		answer, failure = b.run(within, tx, effect)
+		done = failure == nil
 		switch {
 		case failure != nil:
 			return fail(ctx, tx, p, failure, b.due(p, tx.Now, 1))
 		case p.Kind == Callback && answer.isTaken():
 			return nil // as inserted
 		}
-		return b.storeAnswer(ctx, tx, p, answer)
+		words, err := b.answered(p, answer)
+		if err == nil {
+			tx.Last(words)
+		}
+		return err
 	})
+	if done && err != nil && whole.Err() == nil && !errs.IsCode(err, errs.Unavailable) {
+		failure = err // its last statements were refused
+	}
 	if failure != nil && err != nil {
-		// The effect took the connection with it: keep the post by another one.
+		// The effect took the transaction with it: keep the post by another one.
 		err = b.keep(ctx, p, body, failure, &answer)
 	}
 	switch {
@@ -252,7 +262,11 @@ const (
 func (b *Box) run(ctx context.Context, tx *db.Tx, effect Effect) (answer Answer, err error) {
 	for attempt := 1; ; attempt++ {
 		answer, err = b.guard(ctx, tx, effect)
-		if err == nil || attempt == 3 || !inTheWay(err) {
+		if err == nil {
+			return answer, nil
+		}
+		tx.Withdraw()
+		if attempt == 3 || !inTheWay(err) {
 			return answer, err
 		}
 		if _, e := tx.Pgx().Exec(ctx, back); e != nil {
@@ -308,17 +322,27 @@ func (b *Box) replay(ctx context.Context, tx *db.Tx, p Post) (a Answer, err erro
 	return a, err
 }
 
-// storeAnswer seals the words: the addresses in them hold the access key.
-func (b *Box) storeAnswer(ctx context.Context, tx *db.Tx, p Post, a Answer) (err error) {
+// answered stores the answer with the post. The words are sealed: the addresses in
+// them hold the access key.
+func (b *Box) answered(p Post, a Answer) (_ *pgx.Batch, err error) {
 	if len(a.Body) > 0 {
 		if a.Body, err = b.o.Sealer.Seal(a.Body, p.Organization.String(), answerColumn); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	_, err = tx.Pgx().Exec(ctx, `UPDATE twilio_post SET status = 'DONE', due_at = NULL, answer_status = $5, answer_type = $6, answer_body = $7
+	batch := &pgx.Batch{}
+	batch.Queue(`UPDATE twilio_post SET status = 'DONE', due_at = NULL, answer_status = $5, answer_type = $6, answer_body = $7
 		WHERE organization_id = $1 AND connection_id = $2 AND kind = $3 AND key = $4`,
 		p.Organization, p.Connection, string(p.Kind), p.Key, a.Status, a.ContentType, a.Body)
-	return err
+	return batch, nil
+}
+
+func (b *Box) storeAnswer(ctx context.Context, tx *db.Tx, p Post, a Answer) error {
+	batch, err := b.answered(p, a)
+	if err != nil {
+		return err
+	}
+	return tx.Pgx().SendBatch(ctx, batch).Close()
 }
 
 // fail undoes the effect and marks the post, in the transaction that holds it.

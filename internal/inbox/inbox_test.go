@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"switchboard/internal/clock"
 	"switchboard/internal/db"
@@ -251,6 +252,57 @@ func TestAFailedCallbackIsKeptAndTriedAgain(t *testing.T) {
 				t.Errorf("a late copy: %+v, %v", a, err)
 			}
 		})
+	}
+}
+
+// TestLastStatementsThatAreRefusedAreAFailure leaves a write for the commit that breaks a rule of the table.
+func TestLastStatementsThatAreRefusedAreAFailure(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	d := testkit.DB(t, testkit.Clock(clk))
+	b := newBox(t, d, inbox.Options{})
+	broken := true
+	last := func(ctx context.Context, tx *db.Tx) (inbox.Answer, error) {
+		action := "effect"
+		if broken {
+			action = "" // audit_entry_action_length
+		}
+		batch := &pgx.Batch{}
+		batch.Queue(`INSERT INTO audit_entry (organization_id, id, action, detail, at) VALUES ($1, $2, $3, '{}', $4)`, db.TenantFrom(ctx), id.New(id.Audit), action, tx.Now)
+		tx.Last(batch)
+		return inbox.Taken, nil
+	}
+	b.Retry(func(ctx context.Context, tx *db.Tx, _ inbox.Post) (inbox.Answer, error) { return last(ctx, tx) })
+	if got, err := b.Once(t.Context(), newPost(inbox.Callback, "k"), last); err != nil || got.Status != 204 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if n := posts(t, d, "FAILED"); n != 1 || effects(t, d) != 0 {
+		t.Fatalf("%d posts are kept as failed, %d effects", n, effects(t, d))
+	}
+	for range 2 { // refused again, then not
+		clk.Advance(time.Minute)
+		if err := b.RetryDue(t.Context(), clk.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if broken && (posts(t, d, "FAILED") != 1 || effects(t, d) != 0) {
+			t.Fatal("a refused effect is done")
+		}
+		broken = false
+	}
+	if n := posts(t, d, "DONE"); n != 1 || effects(t, d) != 1 {
+		t.Errorf("%d posts are done, %d effects", n, effects(t, d))
+	}
+	broken = true
+	if _, err := b.Once(t.Context(), newPost(inbox.TwiML, "k"), last); !errors.Is(err, inbox.ErrFailed) {
+		t.Errorf("a question whose effect is refused: %v", err)
+	}
+	// What a failed effect left for the commit goes with it.
+	broken = false
+	if _, err := b.Once(t.Context(), newPost(inbox.Callback, "other"), func(ctx context.Context, tx *db.Tx) (inbox.Answer, error) {
+		_, _ = last(ctx, tx)
+		return inbox.Answer{}, errors.New("no")
+	}); err != nil || effects(t, d) != 1 {
+		t.Errorf("%v, %d effects", err, effects(t, d))
 	}
 }
 

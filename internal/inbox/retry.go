@@ -94,7 +94,13 @@ func (b *Box) reopen(ctx context.Context, tx *db.Tx, p *Post, sealed []byte) (An
 	}
 	within, cancel := context.WithTimeout(ctx, b.o.CallbackTimeout)
 	defer cancel()
-	return b.run(within, tx, func(ctx context.Context, tx *db.Tx) (Answer, error) { return b.retry(ctx, tx, *p) })
+	return b.run(within, tx, func(ctx context.Context, tx *db.Tx) (Answer, error) {
+		answer, err := b.retry(ctx, tx, *p)
+		if err == nil { // a failure must be this post's, so nothing is left for the commit
+			err = tx.Flush(ctx)
+		}
+		return answer, err
+	})
 }
 
 func (b *Box) failedAgain(ctx context.Context, tx *db.Tx, p Post, now time.Time, cause error) error {
