@@ -28,6 +28,7 @@ func Serve(ctx context.Context, c config.Config) error {
 	if c.PrivateAddr == "" {
 		c.PrivateAddr = "127.0.0.1:9090"
 	}
+	useMemory(servingMemory)
 	a, err := New(ctx, c, Options{})
 	if err != nil {
 		return err

@@ -197,6 +197,7 @@ func Dev(ctx context.Context, c config.Config, out io.Writer, asJSON bool) error
 		c.LogLevel = "warn"
 	}
 	c.LogJSON = false
+	useMemory(laptopMemory)
 	begin := time.Now()
 	l, err := StartLaptop(ctx, c, newLogger(c))
 	if err != nil {
