@@ -137,22 +137,24 @@ func (r *mutationResolver) RoleUpdate(ctx context.Context, id id.ID, input model
 
 func (r *mutationResolver) DeviceRegister(ctx context.Context, input model.DeviceRegisterInput) (*model.DeviceRegisterPayload, error) {
 	d, err := r.d.Users.DeviceRegister(ctx, access.From(ctx), user.Register{Name: input.Name, Platform: input.Platform, ID: given(input.ID)})
-	var token *model.VoiceToken
+	var token *number.VoiceToken
+	var tokens []*number.VoiceToken
 	if err == nil {
-		token, err = r.voiceToken(ctx, d)
+		token, tokens, err = r.voiceTokens(ctx, d)
 	}
 	problems, err := userErrors(err)
-	return &model.DeviceRegisterPayload{Device: d, VoiceToken: token, UserErrors: problems}, err
+	return &model.DeviceRegisterPayload{Device: d, VoiceToken: token, VoiceTokens: tokens, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) DeviceTokenRefresh(ctx context.Context, id id.ID) (*model.DeviceTokenRefreshPayload, error) {
 	d, err := r.d.Users.DeviceTouch(ctx, access.From(ctx), id)
-	var token *model.VoiceToken
+	var token *number.VoiceToken
+	var tokens []*number.VoiceToken
 	if err == nil {
-		token, err = r.voiceToken(ctx, d)
+		token, tokens, err = r.voiceTokens(ctx, d)
 	}
 	problems, err := userErrors(err)
-	return &model.DeviceTokenRefreshPayload{Device: d, VoiceToken: token, UserErrors: problems}, err
+	return &model.DeviceTokenRefreshPayload{Device: d, VoiceToken: token, VoiceTokens: tokens, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) DeviceRemove(ctx context.Context, id id.ID) (*model.DeviceRemovePayload, error) {

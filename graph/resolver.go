@@ -11,7 +11,6 @@ import (
 
 	"switchboard/graph/exec"
 	"switchboard/graph/loader"
-	"switchboard/graph/model"
 	"switchboard/internal/access"
 	"switchboard/internal/call"
 	"switchboard/internal/clock"
@@ -174,10 +173,10 @@ func (r *Resolver) link(ctx context.Context, x id.ID) (*string, error) {
 	return &url, err
 }
 
-func (r *Resolver) voiceToken(ctx context.Context, d *user.Device) (*model.VoiceToken, error) {
-	token, identity, expires, err := r.d.Numbers.VoiceToken(ctx, d.ID, d.UserID)
-	if err != nil {
-		return nil, err
+// voiceTokens are what a device registers with, the default one first.
+func (r *Resolver) voiceTokens(ctx context.Context, d *user.Device) (first *number.VoiceToken, all []*number.VoiceToken, err error) {
+	if all, err = r.d.Numbers.VoiceTokens(ctx, d.ID, d.UserID); err == nil {
+		first = all[0]
 	}
-	return &model.VoiceToken{Token: token, Identity: identity, ExpiresAt: expires}, nil
+	return first, all, err
 }

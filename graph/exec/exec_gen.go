@@ -423,9 +423,10 @@ type ComplexityRoot struct {
 	}
 
 	DeviceRegisterPayload struct {
-		Device     func(childComplexity int) int
-		UserErrors func(childComplexity int) int
-		VoiceToken func(childComplexity int) int
+		Device      func(childComplexity int) int
+		UserErrors  func(childComplexity int) int
+		VoiceToken  func(childComplexity int) int
+		VoiceTokens func(childComplexity int) int
 	}
 
 	DeviceRemovePayload struct {
@@ -434,9 +435,10 @@ type ComplexityRoot struct {
 	}
 
 	DeviceTokenRefreshPayload struct {
-		Device     func(childComplexity int) int
-		UserErrors func(childComplexity int) int
-		VoiceToken func(childComplexity int) int
+		Device      func(childComplexity int) int
+		UserErrors  func(childComplexity int) int
+		VoiceToken  func(childComplexity int) int
+		VoiceTokens func(childComplexity int) int
 	}
 
 	Feature struct {
@@ -1083,9 +1085,10 @@ type ComplexityRoot struct {
 	}
 
 	VoiceToken struct {
-		ExpiresAt func(childComplexity int) int
-		Identity  func(childComplexity int) int
-		Token     func(childComplexity int) int
+		ConnectionName func(childComplexity int) int
+		ExpiresAt      func(childComplexity int) int
+		Identity       func(childComplexity int) int
+		Token          func(childComplexity int) int
 	}
 
 	Voicemail struct {
@@ -2714,6 +2717,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DeviceRegisterPayload.VoiceToken(childComplexity), true
+	case "DeviceRegisterPayload.voiceTokens":
+		if e.ComplexityRoot.DeviceRegisterPayload.VoiceTokens == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeviceRegisterPayload.VoiceTokens(childComplexity), true
 
 	case "DeviceRemovePayload.device":
 		if e.ComplexityRoot.DeviceRemovePayload.Device == nil {
@@ -2746,6 +2755,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DeviceTokenRefreshPayload.VoiceToken(childComplexity), true
+	case "DeviceTokenRefreshPayload.voiceTokens":
+		if e.ComplexityRoot.DeviceTokenRefreshPayload.VoiceTokens == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeviceTokenRefreshPayload.VoiceTokens(childComplexity), true
 
 	case "Feature.isOn":
 		if e.ComplexityRoot.Feature.IsOn == nil {
@@ -5674,6 +5689,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Viewer.User(childComplexity), true
 
+	case "VoiceToken.connectionName":
+		if e.ComplexityRoot.VoiceToken.ConnectionName == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VoiceToken.ConnectionName(childComplexity), true
 	case "VoiceToken.expiresAt":
 		if e.ComplexityRoot.VoiceToken.ExpiresAt == nil {
 			break
@@ -8450,6 +8471,8 @@ type VoiceToken {
   token: String!
   "The client identity inside it."
   identity: String!
+  "The name of the Twilio connection whose numbers it rings for."
+  connectionName: String!
   "When to fetch a new one."
   expiresAt: Time!
 }
@@ -8776,8 +8799,10 @@ type RoleUpdatePayload {
 type DeviceRegisterPayload {
   "The device."
   device: Device
-  "The Voice SDK's access token."
+  "The Voice SDK's access token for the account of the default number."
   voiceToken: VoiceToken
+  "One for each connected Twilio account, the default number's first: an account rings only what registered with it (R007)."
+  voiceTokens: [VoiceToken!]!
   "What went wrong."
   userErrors: [UserError!]!
 }
@@ -8785,8 +8810,10 @@ type DeviceRegisterPayload {
 type DeviceTokenRefreshPayload {
   "The device."
   device: Device
-  "The Voice SDK's access token."
+  "The Voice SDK's access token for the account of the default number."
   voiceToken: VoiceToken
+  "One for each connected Twilio account, the default number's first: an account rings only what registered with it (R007)."
+  voiceTokens: [VoiceToken!]!
   "What went wrong."
   userErrors: [UserError!]!
 }
@@ -9556,6 +9583,8 @@ func childFields_DeviceRegisterPayload(ctx context.Context, ec *executionContext
 		return fieldContext_DeviceRegisterPayload_device(ctx, ec, field)
 	case "voiceToken":
 		return fieldContext_DeviceRegisterPayload_voiceToken(ctx, ec, field)
+	case "voiceTokens":
+		return fieldContext_DeviceRegisterPayload_voiceTokens(ctx, ec, field)
 	case "userErrors":
 		return fieldContext_DeviceRegisterPayload_userErrors(ctx, ec, field)
 	}
@@ -9578,6 +9607,8 @@ func childFields_DeviceTokenRefreshPayload(ctx context.Context, ec *executionCon
 		return fieldContext_DeviceTokenRefreshPayload_device(ctx, ec, field)
 	case "voiceToken":
 		return fieldContext_DeviceTokenRefreshPayload_voiceToken(ctx, ec, field)
+	case "voiceTokens":
+		return fieldContext_DeviceTokenRefreshPayload_voiceTokens(ctx, ec, field)
 	case "userErrors":
 		return fieldContext_DeviceTokenRefreshPayload_userErrors(ctx, ec, field)
 	}
@@ -10572,6 +10603,8 @@ func childFields_VoiceToken(ctx context.Context, ec *executionContext, field gra
 		return fieldContext_VoiceToken_token(ctx, ec, field)
 	case "identity":
 		return fieldContext_VoiceToken_identity(ctx, ec, field)
+	case "connectionName":
+		return fieldContext_VoiceToken_connectionName(ctx, ec, field)
 	case "expiresAt":
 		return fieldContext_VoiceToken_expiresAt(ctx, ec, field)
 	}
@@ -17713,14 +17746,46 @@ func _DeviceRegisterPayload_voiceToken(ctx context.Context, ec *executionContext
 			return obj.VoiceToken, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *model.VoiceToken) graphql.Marshaler {
-			return marshalOVoiceToken2ᚖswitchboardᚋgraphᚋmodelᚐVoiceToken(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *number.VoiceToken) graphql.Marshaler {
+			return marshalOVoiceToken2ᚖswitchboardᚋinternalᚋnumberᚐVoiceToken(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
 func fieldContext_DeviceRegisterPayload_voiceToken(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DeviceRegisterPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_VoiceToken(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _DeviceRegisterPayload_voiceTokens(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.DeviceRegisterPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_DeviceRegisterPayload_voiceTokens(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VoiceTokens, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*number.VoiceToken) graphql.Marshaler {
+			return marshalNVoiceToken2ᚕᚖswitchboardᚋinternalᚋnumberᚐVoiceTokenᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_DeviceRegisterPayload_voiceTokens(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "DeviceRegisterPayload",
 		Field:      field,
@@ -17873,14 +17938,46 @@ func _DeviceTokenRefreshPayload_voiceToken(ctx context.Context, ec *executionCon
 			return obj.VoiceToken, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *model.VoiceToken) graphql.Marshaler {
-			return marshalOVoiceToken2ᚖswitchboardᚋgraphᚋmodelᚐVoiceToken(ctx, ec, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *number.VoiceToken) graphql.Marshaler {
+			return marshalOVoiceToken2ᚖswitchboardᚋinternalᚋnumberᚐVoiceToken(ctx, ec, selections, v)
 		},
 		true,
 		false,
 	)
 }
 func fieldContext_DeviceTokenRefreshPayload_voiceToken(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DeviceTokenRefreshPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_VoiceToken(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _DeviceTokenRefreshPayload_voiceTokens(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.DeviceTokenRefreshPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_DeviceTokenRefreshPayload_voiceTokens(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VoiceTokens, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*number.VoiceToken) graphql.Marshaler {
+			return marshalNVoiceToken2ᚕᚖswitchboardᚋinternalᚋnumberᚐVoiceTokenᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_DeviceTokenRefreshPayload_voiceTokens(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "DeviceTokenRefreshPayload",
 		Field:      field,
@@ -31122,7 +31219,7 @@ func fieldContext_Viewer_sessionId(_ context.Context, ec *executionContext, fiel
 	return graphql.NewScalarFieldContext("Viewer", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
-func _VoiceToken_token(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.VoiceToken) (ret graphql.Marshaler) {
+func _VoiceToken_token(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *number.VoiceToken) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -31145,7 +31242,7 @@ func fieldContext_VoiceToken_token(_ context.Context, ec *executionContext, fiel
 	return graphql.NewScalarFieldContext("VoiceToken", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func _VoiceToken_identity(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.VoiceToken) (ret graphql.Marshaler) {
+func _VoiceToken_identity(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *number.VoiceToken) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -31168,7 +31265,30 @@ func fieldContext_VoiceToken_identity(_ context.Context, ec *executionContext, f
 	return graphql.NewScalarFieldContext("VoiceToken", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func _VoiceToken_expiresAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.VoiceToken) (ret graphql.Marshaler) {
+func _VoiceToken_connectionName(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *number.VoiceToken) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_VoiceToken_connectionName(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ConnectionName, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_VoiceToken_connectionName(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VoiceToken", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _VoiceToken_expiresAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *number.VoiceToken) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -39585,6 +39705,11 @@ func _DeviceRegisterPayload(ctx context.Context, ec *executionContext, sel ast.S
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "voiceTokens":
+			out.Values[i] = _DeviceRegisterPayload_voiceTokens(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "userErrors":
 			out.Values[i] = _DeviceRegisterPayload_userErrors(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -39674,6 +39799,11 @@ func _DeviceTokenRefreshPayload(ctx context.Context, ec *executionContext, sel a
 		case "voiceToken":
 			out.Values[i] = _DeviceTokenRefreshPayload_voiceToken(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "voiceTokens":
+			out.Values[i] = _DeviceTokenRefreshPayload_voiceTokens(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "userErrors":
@@ -46643,7 +46773,7 @@ func _Viewer(ctx context.Context, ec *executionContext, sel ast.SelectionSet, ob
 
 var voiceTokenImplementors = []string{"VoiceToken"}
 
-func _VoiceToken(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *model.VoiceToken) graphql.Marshaler {
+func _VoiceToken(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *number.VoiceToken) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, voiceTokenImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -46660,6 +46790,11 @@ func _VoiceToken(ctx context.Context, ec *executionContext, sel ast.SelectionSet
 			}
 		case "identity":
 			out.Values[i] = _VoiceToken_identity(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "connectionName":
+			out.Values[i] = _VoiceToken_connectionName(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -50360,6 +50495,32 @@ func marshalNVisibility2switchboardᚋinternalᚋaccessᚐVisibility(ctx context
 	return res
 }
 
+func marshalNVoiceToken2ᚕᚖswitchboardᚋinternalᚋnumberᚐVoiceTokenᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*number.VoiceToken) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNVoiceToken2ᚖswitchboardᚋinternalᚋnumberᚐVoiceToken(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNVoiceToken2ᚖswitchboardᚋinternalᚋnumberᚐVoiceToken(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *number.VoiceToken) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return _VoiceToken(ctx, ec, sel, v)
+}
+
 func marshalNVoicemail2ᚕᚖswitchboardᚋinternalᚋvoicemailᚐVoicemailᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*voicemail.Voicemail) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -51522,7 +51683,7 @@ func marshalOVisibility2ᚖswitchboardᚋinternalᚋaccessᚐVisibility(ctx cont
 	return res
 }
 
-func marshalOVoiceToken2ᚖswitchboardᚋgraphᚋmodelᚐVoiceToken(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *model.VoiceToken) graphql.Marshaler {
+func marshalOVoiceToken2ᚖswitchboardᚋinternalᚋnumberᚐVoiceToken(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *number.VoiceToken) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

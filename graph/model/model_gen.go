@@ -424,8 +424,10 @@ type DeviceRegisterInput struct {
 type DeviceRegisterPayload struct {
 	// The device.
 	Device *user.Device `json:"device,omitempty"`
-	// The Voice SDK's access token.
-	VoiceToken *VoiceToken `json:"voiceToken,omitempty"`
+	// The Voice SDK's access token for the account of the default number.
+	VoiceToken *number.VoiceToken `json:"voiceToken,omitempty"`
+	// One for each connected Twilio account, the default number's first: an account rings only what registered with it (R007).
+	VoiceTokens []*number.VoiceToken `json:"voiceTokens"`
 	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
 }
@@ -442,8 +444,10 @@ type DeviceRemovePayload struct {
 type DeviceTokenRefreshPayload struct {
 	// The device.
 	Device *user.Device `json:"device,omitempty"`
-	// The Voice SDK's access token.
-	VoiceToken *VoiceToken `json:"voiceToken,omitempty"`
+	// The Voice SDK's access token for the account of the default number.
+	VoiceToken *number.VoiceToken `json:"voiceToken,omitempty"`
+	// One for each connected Twilio account, the default number's first: an account rings only what registered with it (R007).
+	VoiceTokens []*number.VoiceToken `json:"voiceTokens"`
 	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
 }
@@ -1196,16 +1200,6 @@ type Viewer struct {
 	Permissions []access.Permission `json:"permissions"`
 	// The session's id; null for an API key.
 	SessionID *id.ID `json:"sessionId,omitempty"`
-}
-
-// A Voice SDK access token (24 hours at most).
-type VoiceToken struct {
-	// Give it to the SDK.
-	Token string `json:"token"`
-	// The client identity inside it.
-	Identity string `json:"identity"`
-	// When to fetch a new one.
-	ExpiresAt time.Time `json:"expiresAt"`
 }
 
 // A page of voicemails.

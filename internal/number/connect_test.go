@@ -161,6 +161,17 @@ func TestSeveralAccountsAndNumbers(t *testing.T) { // R006, R007
 	if len(senders) != 2 || senders[0].E164 != office || !senders[0].IsDefault || senders[1].CanVoice || senders[1].Country != "US" {
 		t.Errorf("%s", show(senders))
 	}
+	// A device registers with each account, the default number's first.
+	tokens, err := s.svc.VoiceTokens(s.ctx(), id.New(id.Device), s.admin.UserID)
+	s.must(err)
+	if len(tokens) != 2 || tokens[1].ConnectionName != "US" {
+		t.Fatalf("%d tokens", len(tokens))
+	}
+	for _, x := range tokens {
+		if identity, err := s.em.RegisterToken(x.Token); err != nil || identity != x.Identity {
+			t.Errorf("%s: %q %v", x.ConnectionName, identity, err)
+		}
+	}
 }
 
 func TestTheSameAccountIsTakenOnce(t *testing.T) {

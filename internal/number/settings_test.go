@@ -525,21 +525,21 @@ func TestVoiceTokensRegisterADevice(t *testing.T) { // T03
 	t.Parallel()
 	s := setup(t)
 	device := id.New(id.Device)
-	if _, _, _, err := s.svc.VoiceToken(s.ctx(), device, s.admin.UserID); !errs.IsCode(err, errs.Conflict) {
+	if _, err := s.svc.VoiceTokens(s.ctx(), device, s.admin.UserID); !errs.IsCode(err, errs.Conflict) {
 		t.Error(err)
 	}
 	s.connect()
-	tok, identity, expires, err := s.svc.VoiceToken(s.ctx(), device, s.admin.UserID)
+	tokens, err := s.svc.VoiceTokens(s.ctx(), device, s.admin.UserID)
 	s.must(err)
-	if identity != device.String() || !expires.Equal(start.Add(time.Hour)) {
-		t.Error(identity, expires)
+	if len(tokens) != 1 || tokens[0].Identity != device.String() || !tokens[0].ExpiresAt.Equal(start.Add(time.Hour)) {
+		t.Fatalf("%+v", tokens)
 	}
-	registered, err := s.em.RegisterToken(tok)
-	if err != nil || registered != identity {
+	registered, err := s.em.RegisterToken(tokens[0].Token)
+	if err != nil || registered != device.String() {
 		t.Error(registered, err)
 	}
 	_, stranger := s.organization("US")
-	if _, _, _, err := s.svc.VoiceToken(access.With(t.Context(), stranger), device, stranger.UserID); !errs.IsCode(err, errs.Conflict) {
+	if _, err := s.svc.VoiceTokens(access.With(t.Context(), stranger), device, stranger.UserID); !errs.IsCode(err, errs.Conflict) {
 		t.Error("another organization gets a token of this account:", err)
 	}
 }

@@ -2,8 +2,6 @@ package number
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
 	"switchboard/internal/db"
@@ -16,36 +14,50 @@ import (
 // new one before.
 const voiceTokenLife = time.Hour
 
-// VoiceToken makes the access token with which a device of the context's tenant
-// registers at Twilio. Its identity there is the device's id (T03). The account
-// is the one of the default number, else the first that is connected: a device
-// registers with one account. Codes: errs.Invalid, errs.Conflict when no account
-// is connected.
-func (s *Service) VoiceToken(ctx context.Context, device, user id.ID) (token, identity string, expires time.Time, err error) {
+// VoiceToken is an access token with which a device registers at one Twilio account.
+type VoiceToken struct {
+	Token          string
+	Identity       string // the device's id (T03)
+	ConnectionName string
+	ExpiresAt      time.Time
+}
+
+// VoiceTokens makes the access tokens with which a device of the context's tenant
+// registers at Twilio: one for every account that is connected, because an account
+// rings the devices that registered with it and no others (R007). The account of
+// the default number comes first. Codes: errs.Invalid, errs.Conflict when no
+// account is connected.
+func (s *Service) VoiceTokens(ctx context.Context, device, user id.ID) ([]*VoiceToken, error) {
 	if device.Kind() != id.Device || user.Kind() != id.User {
-		return "", "", time.Time{}, errs.New(errs.Invalid, "a token is made for a device of a user")
+		return nil, errs.New(errs.Invalid, "a token is made for a device of a user")
 	}
 	org := db.TenantFrom(ctx)
-	c := &Connection{}
-	err = db.Select(ctx, s.db.App(), c, selectConnection+`
+	var connections []*Connection
+	err := db.Select(ctx, s.db.App(), &connections, selectConnection+`
 		LEFT JOIN phone_number n ON n.organization_id = c.organization_id AND n.connection_id = c.id AND n.is_default
 		WHERE c.organization_id = $1 AND c.disconnected_at IS NULL AND c.is_enabled AND c.api_key_sid IS NOT NULL AND c.application_sid IS NOT NULL
-		ORDER BY n.id IS NULL, c.id LIMIT 1`, org)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", "", time.Time{}, errs.New(errs.Conflict, "no Twilio account is connected; an administrator connects one first")
-	}
+		ORDER BY n.id IS NULL, c.id`, org)
 	if err != nil {
-		return "", "", time.Time{}, err
+		return nil, err
 	}
-	secrets, err := s.unseal(ctx, s.db.App(), org, c.ID)
-	if err != nil {
-		return "", "", time.Time{}, err
+	if len(connections) == 0 {
+		return nil, errs.New(errs.Conflict, "no Twilio account is connected; an administrator connects one first")
 	}
 	now := s.clock.Now()
-	identity = device.String()
-	token, err = twilio.VoiceToken(twilio.Grant{
-		AccountSID: c.AccountSid, KeySID: *c.APIKeySid, KeySecret: secrets[apiKeySecret], AppSID: *c.ApplicationSid,
-		Identity: identity, TTL: voiceTokenLife, Incoming: true, Now: now,
-	})
-	return token, identity, now.Add(voiceTokenLife), err
+	out := make([]*VoiceToken, len(connections))
+	for i, c := range connections {
+		secrets, err := s.unseal(ctx, s.db.App(), org, c.ID)
+		if err != nil {
+			return nil, err
+		}
+		token, err := twilio.VoiceToken(twilio.Grant{
+			AccountSID: c.AccountSid, KeySID: *c.APIKeySid, KeySecret: secrets[apiKeySecret], AppSID: *c.ApplicationSid,
+			Identity: device.String(), TTL: voiceTokenLife, Incoming: true, Now: now,
+		})
+		if err != nil {
+			return nil, err
+		}
+		out[i] = &VoiceToken{Token: token, Identity: device.String(), ConnectionName: c.Name, ExpiresAt: now.Add(voiceTokenLife)}
+	}
+	return out, nil
 }
