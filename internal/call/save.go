@@ -16,7 +16,15 @@ import (
 )
 
 const (
-	lockCall = `SELECT true FROM call WHERE organization_id = $1 AND id = $2 FOR UPDATE`
+	// The next statement of the batch begins after the lock was granted, so it sees
+	// what the last holder committed.
+	lockAndInsertFacts = `
+		WITH held AS (SELECT organization_id, id FROM call WHERE organization_id = $1 AND id = $2 FOR UPDATE)
+		INSERT INTO call_fact (organization_id, call_id, key, kind, at, data)
+		SELECT held.organization_id, held.id, f.key, f.kind, f.at, f.data::jsonb
+		FROM held, unnest($3::text[], $4::text[], $5::timestamptz[], $6::text[]) AS f (key, kind, at, data)
+		ON CONFLICT DO NOTHING
+		RETURNING key`
 
 	insertFacts = `
 		INSERT INTO call_fact (organization_id, call_id, key, kind, at, data)
@@ -47,7 +55,15 @@ const (
 			due_at = $30, updated_at = $31
 		WHERE organization_id = $1 AND id = $2`
 
-	// Legs are few and change together: one statement for all.
+	// Most news changes a leg and nothing else of the call.
+	countCall = `UPDATE call SET version = $3, updated_at = $4 WHERE organization_id = $1 AND id = $2`
+
+	updateLeg = `
+		UPDATE call_leg SET updated_at = $3, twilio_sid = $4, status = $5, outcome = $6, started_at = $7, ringing_at = $8, answered_at = $9,
+			ended_at = $10, duration_seconds = $11
+		WHERE organization_id = $1 AND id = $2`
+
+	// New legs are made together: one statement for all.
 	upsertLegs = `
 		INSERT INTO call_leg (organization_id, call_id, updated_at, id, kind, step, user_id, device_id, to_address, twilio_sid, status, outcome,
 			started_at, ringing_at, answered_at, ended_at, duration_seconds)
@@ -106,8 +122,8 @@ func scanFact(row pgx.CollectableRow) (f Fact, err error) {
 }
 
 // lockAndAdd locks the call, adds the facts and reads all there are, in one round
-// trip. fresh are the keys of those that were new. Each statement of the batch
-// begins after the lock was granted, so it sees what the last holder committed.
+// trip. fresh are the keys of those that were new. A call has one fact at least, so
+// without any there is no such call.
 func lockAndAdd(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) (all []Fact, fresh map[string]bool, found bool, err error) {
 	org := db.TenantFrom(ctx)
 	args, err := columns(facts)
@@ -116,14 +132,7 @@ func lockAndAdd(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) (all [
 	}
 	fresh = map[string]bool{}
 	b := &pgx.Batch{}
-	b.Queue(lockCall, org, call).QueryRow(func(row pgx.Row) error {
-		err := row.Scan(&found)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	b.Queue(insertFacts, org, call, args[0], args[1], args[2], args[3]).Query(func(rows pgx.Rows) error {
+	b.Queue(lockAndInsertFacts, org, call, args[0], args[1], args[2], args[3]).Query(func(rows pgx.Rows) error {
 		keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		for _, k := range keys {
 			fresh[k] = true
@@ -137,7 +146,7 @@ func lockAndAdd(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) (all [
 	if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil {
 		return nil, nil, false, db.Translate(err)
 	}
-	return all, fresh, found, nil
+	return all, fresh, len(all) > 0, nil
 }
 
 // addFacts adds facts to a call that is locked and returns those that were new.
@@ -255,16 +264,26 @@ func (s *Service) bySID(ctx context.Context, tx *db.Tx, sid string) (State, erro
 // save writes what changed and tells of it: every version has its event, so that
 // whoever follows the events arrives at the version of the row.
 func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after State, actor id.ID, last func(*pgx.Batch)) error {
-	var legs []Leg
+	b := &pgx.Batch{}
+	was := before.Call
+	was.Version = after.Call.Version
+	if reflect.DeepEqual(was, after.Call) && reflect.DeepEqual(before.DueAt, after.DueAt) {
+		b.Queue(countCall, after.Call.OrganizationID, after.Call.ID, after.Call.Version, tx.Now)
+	} else {
+		b.Queue(updateCall, after.callArgs(tx.Now)...)
+	}
+	var made []Leg
 	for _, l := range after.Legs {
-		if old := before.Find(l.ID); old == nil || !reflect.DeepEqual(*old, l) {
-			legs = append(legs, l)
+		switch old := before.Find(l.ID); {
+		case old == nil:
+			made = append(made, l)
+		case !reflect.DeepEqual(*old, l):
+			b.Queue(updateLeg, l.OrganizationID, l.ID, tx.Now, l.TwilioSID, string(l.Status), (*string)(l.Outcome),
+				l.StartedAt, l.RingingAt, l.AnsweredAt, l.EndedAt, l.DurationSeconds)
 		}
 	}
+	queueLegs(b, &after, made, tx.Now)
 	sounds := !reflect.DeepEqual(before.Recordings, after.Recordings) || !reflect.DeepEqual(before.Voicemail, after.Voicemail)
-	b := &pgx.Batch{}
-	b.Queue(updateCall, after.callArgs(tx.Now)...)
-	queueLegs(b, &after, legs, tx.Now)
 	told := news(before, after, actor)
 	projected := sounds || after.Voicemail != nil && before.Call.ContactID != after.Call.ContactID
 	if !projected { // what projections tell of comes before the call
