@@ -26,12 +26,15 @@ import (
 //
 // The channel has no buffer: a slow reader is cut by the log or by the socket,
 // and comes back with its last cursor.
-func follow[T any](ctx context.Context, r *Resolver, after string, kinds []event.Kind, first []T, tell func(ctx context.Context, e event.Event) (T, bool, error)) (<-chan T, error) {
+func follow[T any](ctx context.Context, r *Resolver, after *string, kinds []event.Kind, first []T, tell func(ctx context.Context, e event.Event) (T, bool, error)) (<-chan T, error) {
 	who := access.From(ctx)
 	if !who.Known() {
 		return nil, errs.New(errs.Unauthenticated, "sign in first: send a token as Authorization: Bearer …")
 	}
-	sub, err := r.d.Events.Subscribe(ctx, event.SubscribeOptions{Organization: who.OrganizationID, After: after, Kinds: kinds})
+	if after != nil && *after == "" {
+		return nil, errs.New(errs.Invalid, "after is empty; leave it out to begin now, or send the last cursor you saw").At("after")
+	}
+	sub, err := r.d.Events.Subscribe(ctx, event.SubscribeOptions{Organization: who.OrganizationID, After: of(after), Kinds: kinds})
 	if err != nil {
 		return nil, err
 	}
@@ -79,23 +82,20 @@ var callKinds = []event.Kind{call.EventStarted, call.EventAnswered, call.EventEn
 // with the same version, and never left out.
 func (r *Resolver) liveCalls(ctx context.Context, after *string) (<-chan model.LiveCallsUpdate, error) {
 	who := access.From(ctx)
-	var cursor string
 	var first []model.LiveCallsUpdate
-	if after != nil {
-		cursor = *after
-	} else {
+	if after == nil {
 		head, err := r.d.Events.Head(ctx, who.OrganizationID)
 		if err != nil {
 			return nil, err
 		}
-		cursor = r.d.Events.Cursor(who.OrganizationID, head)
+		cursor := r.d.Events.Cursor(who.OrganizationID, head)
 		calls, err := r.d.Calls.AllLive(ctx, who)
 		if err != nil {
 			return nil, err
 		}
-		first = append(first, &model.LiveCallsSnapshot{Calls: calls, Cursor: cursor})
+		first, after = []model.LiveCallsUpdate{&model.LiveCallsSnapshot{Calls: calls, Cursor: cursor}}, &cursor
 	}
-	return follow(ctx, r, cursor, callKinds, first, func(ctx context.Context, e event.Event) (model.LiveCallsUpdate, bool, error) {
+	return follow(ctx, r, after, callKinds, first, func(ctx context.Context, e event.Event) (model.LiveCallsUpdate, bool, error) {
 		c, err := r.changed(ctx, e)
 		return c, c != nil, err
 	})
@@ -106,7 +106,7 @@ func (r *Resolver) callChanged(ctx context.Context, subject id.ID, after *string
 	if _, err := r.d.Calls.Get(ctx, access.From(ctx), subject); err != nil {
 		return nil, err
 	}
-	return follow(ctx, r, of(after), callKinds, nil, func(ctx context.Context, e event.Event) (*model.LiveCallChanged, bool, error) {
+	return follow(ctx, r, after, callKinds, nil, func(ctx context.Context, e event.Event) (*model.LiveCallChanged, bool, error) {
 		if e.Subject != subject {
 			return nil, false, nil
 		}
@@ -143,7 +143,7 @@ func (r *Resolver) ringing(ctx context.Context, device *id.ID, after *string) (<
 		}
 	}
 	kinds := []event.Kind{call.EventRingStarted, call.EventRingEnded}
-	return follow(ctx, r, of(after), kinds, nil, func(ctx context.Context, e event.Event) (*model.RingChanged, bool, error) {
+	return follow(ctx, r, after, kinds, nil, func(ctx context.Context, e event.Event) (*model.RingChanged, bool, error) {
 		var d ringData
 		if err := json.Unmarshal(e.Data, &d); err != nil || who.UserID.IsZero() || d.UserID != who.UserID || device != nil && d.DeviceID != *device {
 			return nil, false, err
@@ -163,7 +163,7 @@ func (r *Resolver) ringing(ctx context.Context, device *id.ID, after *string) (<
 
 // events sends facts to whoever may read their subjects now.
 func (r *Resolver) events(ctx context.Context, after *string, types []event.Kind) (<-chan model.Event, error) {
-	return follow(ctx, r, of(after), types, nil, r.tell)
+	return follow(ctx, r, after, types, nil, r.tell)
 }
 
 // tell turns an event into the contract's, if the actor may read its subject.
