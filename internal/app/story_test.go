@@ -325,21 +325,6 @@ func (f *feed) next(out any) {
 	}
 }
 
-// ended waits for the end of the stream, which may say nothing more before it.
-func (f *feed) ended() error {
-	f.t.Helper()
-	select {
-	case raw, more := <-f.C():
-		if more {
-			f.t.Fatalf("the stream went on: %s", raw)
-		}
-		return f.Err()
-	case <-time.After(patience):
-		f.t.Fatal("the stream did not end")
-		return nil
-	}
-}
-
 // cursor is the present place in the event log.
 func (s *story) cursor() string {
 	s.t.Helper()
