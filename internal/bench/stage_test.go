@@ -68,13 +68,6 @@ func (s *server) post(query string, vars demo.Vars) []byte {
 	return wire("/graphql", "application/json", marshal(map[string]any{"query": query, "variables": vars}), "Authorization: Bearer "+s.token)
 }
 
-// client speaks GraphQL as the administrator.
-func (s *server) client(t testing.TB) *demo.Client {
-	c := demo.NewClient(s.url+"/graphql", s.token)
-	t.Cleanup(c.Close)
-	return c
-}
-
 // limits is a bare HTTP server beside the real one, over the same database.
 func limits(t testing.TB, url string, handlers map[string]func(pool *pgxpool.Pool, w http.ResponseWriter, r *http.Request) error) string {
 	t.Helper()
