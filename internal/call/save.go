@@ -26,6 +26,14 @@ const (
 		ON CONFLICT DO NOTHING
 		RETURNING key`
 
+	// The same for one fact, as most news is.
+	lockAndInsertFact = `
+		INSERT INTO call_fact (organization_id, call_id, key, kind, at, data)
+		SELECT organization_id, id, $3::text, $4::text, $5::timestamptz, $6::text::jsonb
+		FROM call WHERE organization_id = $1 AND id = $2 FOR UPDATE
+		ON CONFLICT DO NOTHING
+		RETURNING key`
+
 	insertFacts = `
 		INSERT INTO call_fact (organization_id, call_id, key, kind, at, data)
 		SELECT $1, $2, f.key, f.kind, f.at, f.data::jsonb
@@ -132,7 +140,12 @@ func lockAndAdd(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) (all [
 	}
 	fresh = map[string]bool{}
 	b := &pgx.Batch{}
-	b.Queue(lockAndInsertFacts, org, call, args[0], args[1], args[2], args[3]).Query(func(rows pgx.Rows) error {
+	insert := b.Queue(lockAndInsertFacts, org, call, args[0], args[1], args[2], args[3])
+	if len(facts) == 1 {
+		insert.SQL = lockAndInsertFact
+		insert.Arguments = []any{org, call, facts[0].Key, string(facts[0].Kind), facts[0].At, args[3].([]string)[0]}
+	}
+	insert.Query(func(rows pgx.Rows) error {
 		keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		for _, k := range keys {
 			fresh[k] = true

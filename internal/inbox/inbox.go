@@ -238,10 +238,11 @@ func unavailable(err error) error {
 // second copy waits here for the first.
 func (b *Box) insertion(p Post, body []byte, first *bool) *pgx.Batch {
 	batch := &pgx.Batch{}
-	batch.Queue(`SELECT set_config('lock_timeout', $1, true)`, milliseconds(b.o.LockTimeout))
 	batch.Queue(`INSERT INTO twilio_post (organization_id, id, connection_id, kind, key, path, body, status, answer_status, received_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 'DONE', $8, $9) ON CONFLICT ON CONSTRAINT twilio_post_unique DO NOTHING`,
-		p.Organization, id.New(id.Post), p.Connection, string(p.Kind), p.Key, p.Path, body, Taken.Status, b.d.Clock().Now()).
+		SELECT $1::uuid, $2::uuid, $3::uuid, $4::text, $5::text, $6::text, $7::bytea, 'DONE', $8::int, $9::timestamptz
+		WHERE set_config('lock_timeout', $10, true) <> '' -- for the whole transaction, before the first wait
+		ON CONFLICT ON CONSTRAINT twilio_post_unique DO NOTHING`,
+		p.Organization, id.New(id.Post), p.Connection, string(p.Kind), p.Key, p.Path, body, Taken.Status, b.d.Clock().Now(), milliseconds(b.o.LockTimeout)).
 		Exec(func(tag pgconn.CommandTag) error {
 			*first = tag.RowsAffected() == 1
 			return nil

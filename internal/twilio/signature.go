@@ -69,17 +69,17 @@ func Verify(tokens []string, base *url.URL, r *http.Request, body []byte) bool {
 	if p := strings.TrimSuffix(base.EscapedPath(), "/"); p != "" && !strings.HasPrefix(target, p+"/") {
 		target = p + target
 	}
-	ok := false
 	for _, u := range signedURLs(base, target) {
 		for _, t := range tokens {
 			if t == "" {
 				continue
 			}
-			want, _ := base64.StdEncoding.DecodeString(Sign(t, u, form))
-			ok = hmac.Equal(want, got) || ok
+			if want, _ := base64.StdEncoding.DecodeString(Sign(t, u, form)); hmac.Equal(want, got) {
+				return true
+			}
 		}
 	}
-	return ok
+	return false
 }
 
 // signedURLs are the URL with and without its port.

@@ -20,9 +20,10 @@ type route struct {
 	name    string // for metrics
 	pattern string
 	kind    inbox.Kind
-	parse   func(url.Values) error // refuses what such a post is not, before anything is stored
+	parse   func(url.Values) (form any, err error) // refuses what such a post is not, before anything is stored
 	key     func(p post, token, query string) string
 	effect  func(ctx context.Context, tx *db.Tx, p post) (inbox.Answer, error)
+	parts   []string // of the pattern
 }
 
 type args struct {
@@ -89,16 +90,12 @@ func (h *Handler) table() []route {
 func ask[F any](h *Handler, name, pattern string, parse func(url.Values) (F, error),
 	effect func(ctx context.Context, tx *db.Tx, p post, f F, hooks call.Hooks) (twilio.Response, error)) route {
 	return route{
-		name: name, pattern: pattern, kind: inbox.TwiML, parse: refuses(parse), key: requestKey,
+		name: name, pattern: pattern, kind: inbox.TwiML, parse: anyForm(parse), key: requestKey,
 		effect: func(ctx context.Context, tx *db.Tx, p post) (inbox.Answer, error) {
-			f, err := parse(p.Form)
-			if err != nil {
-				return inbox.Answer{}, err
-			}
 			if p.noHooks != nil {
 				return inbox.Answer{}, p.noHooks
 			}
-			return document(effect(ctx, tx, p, f, p.hooks))
+			return document(effect(ctx, tx, p, p.form.(F), p.hooks))
 		},
 	}
 }
@@ -107,44 +104,34 @@ func ask[F any](h *Handler, name, pattern string, parse func(url.Values) (F, err
 func tell[F any](name, pattern string, parse func(url.Values) (F, error), key func(F) string,
 	effect func(ctx context.Context, tx *db.Tx, p post, f F) error) route {
 	return route{
-		name: name, pattern: pattern, kind: inbox.Callback, parse: refuses(parse),
-		key: func(p post, _, _ string) string {
-			f, err := parse(p.Form)
-			if err != nil {
-				return p.Path
-			}
-			return p.Path + " " + key(f)
-		},
+		name: name, pattern: pattern, kind: inbox.Callback, parse: anyForm(parse),
+		key: func(p post, _, _ string) string { return p.Path + " " + key(p.form.(F)) },
 		effect: func(ctx context.Context, tx *db.Tx, p post) (inbox.Answer, error) {
-			f, err := parse(p.Form)
-			if err != nil {
-				return inbox.Answer{}, err
-			}
-			return inbox.Taken, effect(ctx, tx, p, f)
+			return inbox.Taken, effect(ctx, tx, p, p.form.(F))
 		},
 	}
 }
 
-func refuses[F any](parse func(url.Values) (F, error)) func(url.Values) error {
-	return func(v url.Values) error { _, err := parse(v); return err }
+func anyForm[F any](parse func(url.Values) (F, error)) func(url.Values) (any, error) {
+	return func(v url.Values) (any, error) { return parse(v) }
 }
 
 // find matches a path with the table.
 func (h *Handler) find(path string) (route, args, bool) {
+	have := strings.Split(path, "/")
 	for _, r := range h.routes {
-		if a, ok := r.match(path); ok {
+		if a, ok := r.match(have); ok {
 			return r, a, true
 		}
 	}
 	return route{}, args{}, false
 }
 
-func (r route) match(path string) (a args, ok bool) {
-	want, have := strings.Split(r.pattern, "/"), strings.Split(path, "/")
-	if len(want) != len(have) {
+func (r *route) match(have []string) (a args, ok bool) {
+	if len(r.parts) != len(have) {
 		return a, false
 	}
-	for i, w := range want {
+	for i, w := range r.parts {
 		var err error
 		switch w {
 		case "{call}":

@@ -63,6 +63,9 @@ type Handler struct {
 func New(o Options) *Handler {
 	h := &Handler{o: o}
 	h.routes = h.table()
+	for i := range h.routes {
+		h.routes[i].parts = strings.Split(h.routes[i].pattern, "/")
+	}
 	o.Box.Retry(h.again)
 	return h
 }
@@ -105,6 +108,7 @@ type post struct {
 	inbox.Post
 	route   route
 	args    args // the parts of the path that stand for something
+	form    any  // what route.parse made of Form
 	hooks   call.Hooks
 	noHooks error // why there are none
 }
@@ -164,14 +168,12 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (post, *inbox.Ans
 	}
 	p := post{route: route, args: args}
 	p.Post = inbox.Post{Organization: account.Organization, Connection: connection, Kind: route.kind, Path: parts[2], Form: form}
-	if route.parse != nil {
-		if err := route.parse(form); err != nil {
-			e, _ := errs.As(err)
-			if e == nil {
-				e = errs.New(errs.Invalid, "the post lacks what it must have")
-			}
-			return post{}, plain(http.StatusBadRequest, e.Message)
+	if p.form, err = route.parse(form); err != nil {
+		e, _ := errs.As(err)
+		if e == nil {
+			e = errs.New(errs.Invalid, "the post lacks what it must have")
 		}
+		return post{}, plain(http.StatusBadRequest, e.Message)
 	}
 	p.Key = route.key(p, r.Header.Get("I-Twilio-Idempotency-Token"), r.URL.RawQuery)
 	return p, nil
@@ -207,7 +209,11 @@ func (h *Handler) again(ctx context.Context, tx *db.Tx, kept inbox.Post) (inbox.
 	if !found {
 		return inbox.Taken, nil // an address of an earlier version
 	}
-	return route.effect(ctx, tx, post{Post: kept, route: route, args: args})
+	form, err := route.parse(kept.Form)
+	if err != nil {
+		return inbox.Answer{}, err
+	}
+	return route.effect(ctx, tx, post{Post: kept, route: route, args: args, form: form})
 }
 
 // requestKey is what makes a TwiML request one: Twilio's own token for all its
