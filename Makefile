@@ -1,5 +1,5 @@
 # make check is what .ci/run calls and what a change must pass.
-.PHONY: help check generate diff vet lint test race conformance bench bench-full load
+.PHONY: help check generate diff vet lint test race conformance bench bench-full
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -33,4 +33,4 @@ bench: ## every benchmark, once
 	go test -run '^$$' -bench . -benchtime 2s ./...
 
 bench-full: ## the reads at a million calls and messages
-	SWITCHBOARD_BENCH_CALLS=1000000 go test -run '^$$' -bench Page -benchtime 5s -timeout 60m ./internal/bench
+	SWITCHBOARD_BENCH_CALLS=1000000 go test -run '^$$' -bench Reads -benchtime 5s -timeout 60m ./internal/bench
