@@ -107,7 +107,8 @@ CREATE TABLE call_fact (
   key             text NOT NULL,
   kind            text NOT NULL,
   at              timestamptz NOT NULL,
-  data            jsonb NOT NULL,
+  -- Read whole and never searched: the text as it was written.
+  data            json NOT NULL,
   created_at      timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (organization_id, call_id, key),
   CONSTRAINT fact_call FOREIGN KEY (organization_id, call_id) REFERENCES call (organization_id, id) ON DELETE CASCADE

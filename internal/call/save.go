@@ -21,7 +21,7 @@ const (
 	lockAndInsertFacts = `
 		WITH held AS (SELECT organization_id, id FROM call WHERE organization_id = $1 AND id = $2 FOR UPDATE)
 		INSERT INTO call_fact (organization_id, call_id, key, kind, at, data)
-		SELECT held.organization_id, held.id, f.key, f.kind, f.at, f.data::jsonb
+		SELECT held.organization_id, held.id, f.key, f.kind, f.at, f.data::json
 		FROM held, unnest($3::text[], $4::text[], $5::timestamptz[], $6::text[]) AS f (key, kind, at, data)
 		ON CONFLICT DO NOTHING
 		RETURNING key`
@@ -29,14 +29,14 @@ const (
 	// The same for one fact, as most news is.
 	lockAndInsertFact = `
 		INSERT INTO call_fact (organization_id, call_id, key, kind, at, data)
-		SELECT organization_id, id, $3::text, $4::text, $5::timestamptz, $6::text::jsonb
+		SELECT organization_id, id, $3::text, $4::text, $5::timestamptz, $6::text::json
 		FROM call WHERE organization_id = $1 AND id = $2 FOR UPDATE
 		ON CONFLICT DO NOTHING
 		RETURNING key`
 
 	insertFacts = `
 		INSERT INTO call_fact (organization_id, call_id, key, kind, at, data)
-		SELECT $1, $2, f.key, f.kind, f.at, f.data::jsonb
+		SELECT $1, $2, f.key, f.kind, f.at, f.data::json
 		FROM unnest($3::text[], $4::text[], $5::timestamptz[], $6::text[]) AS f (key, kind, at, data)
 		WHERE EXISTS (SELECT FROM call WHERE organization_id = $1 AND id = $2)
 		ON CONFLICT DO NOTHING
