@@ -128,11 +128,47 @@ func stepFact(n int, at time.Time) Fact {
 	return Fact{Key: "step/" + strconv.Itoa(n), Kind: FactStep, At: at, Data: FactData{Step: n}}
 }
 
-// LegStatus takes news about a leg of a call.
-func (s *Service) LegStatus(ctx context.Context, tx *db.Tx, call, leg id.ID, f twilio.LegForm) (err error) {
-	defer errs.Wrap(&err, "call.LegStatus(%s)", f.Status)
-	_, _, err = s.takeWith(ctx, tx, call, id.ID{}, []Fact{legFact(leg, f, tx.Now)}, nil, tx.Last)
+// LegNews is news about a leg of a call, on its way. What it reads first may go
+// ahead of Apply (inbox.Post).
+type LegNews struct {
+	s     *Service
+	call  id.ID
+	fact  Fact
+	known *history
+}
+
+// LegNews takes news about a leg of a call.
+func (s *Service) LegNews(call, leg id.ID, f twilio.LegForm) *LegNews {
+	return &LegNews{s: s, call: call, fact: legFact(leg, f, s.Clock.Now().UTC())}
+}
+
+// Ahead is what queues the statements that Apply would send first.
+func (n *LegNews) Ahead(org id.ID) func(*pgx.Batch) {
+	return func(b *pgx.Batch) {
+		h := &history{}
+		if h.queue(b, org, n.call, []Fact{n.fact}) == nil { // else Apply says what is wrong
+			n.known = h
+		}
+	}
+}
+
+// Apply changes the call.
+func (n *LegNews) Apply(ctx context.Context, tx *db.Tx) (err error) {
+	defer errs.Wrap(&err, "call.LegNews(%s)", n.fact.Data.Status)
+	h := n.known
+	n.known = nil // undone with the effect: when that runs again, it is read again
+	if h == nil || !h.read {
+		if h, err = lockAndAdd(ctx, tx, n.call, []Fact{n.fact}); err != nil {
+			return err
+		}
+	}
+	_, _, err = n.s.settle(ctx, tx, n.call, id.ID{}, h, nil, tx.Last)
 	return err
+}
+
+// LegStatus is LegNews at once.
+func (s *Service) LegStatus(ctx context.Context, tx *db.Tx, call, leg id.ID, f twilio.LegForm) error {
+	return s.LegNews(call, leg, f).Apply(ctx, tx)
 }
 
 func legFact(leg id.ID, f twilio.LegForm, now time.Time) Fact {
@@ -209,7 +245,7 @@ func (s *Service) AfterDial(ctx context.Context, tx *db.Tx, call id.ID, step int
 			more = append(more, stepFact(n, tx.Now))
 		}
 		return more
-	}, nil)
+	})
 	switch {
 	case err != nil:
 		return nil, err
@@ -313,29 +349,36 @@ const fallbackTime = 1500 * time.Millisecond
 // take adds facts to a call. It returns the state with them; found is false when
 // there is no such call, which has no effect.
 func (s *Service) take(ctx context.Context, tx *db.Tx, call, actor id.ID, facts ...Fact) (_ State, found bool, err error) {
-	return s.takeWith(ctx, tx, call, actor, facts, nil, nil)
+	return s.takeWith(ctx, tx, call, actor, facts, nil)
 }
 
-// takeWith is take with facts that follow from the state after the first ones. With
-// last, what is written may wait for the commit: the caller reads none of it.
-func (s *Service) takeWith(ctx context.Context, tx *db.Tx, call, actor id.ID, facts []Fact, more func(State) []Fact, last func(*pgx.Batch)) (_ State, found bool, err error) {
-	all, fresh, found, err := lockAndAdd(ctx, tx, call, facts)
-	if err != nil || !found {
+// takeWith is take with facts that follow from the state after the first ones.
+func (s *Service) takeWith(ctx context.Context, tx *db.Tx, call, actor id.ID, facts []Fact, more func(State) []Fact) (_ State, found bool, err error) {
+	h, err := lockAndAdd(ctx, tx, call, facts)
+	if err != nil {
 		return State{}, false, err
 	}
-	after := Fold(all)
-	if len(fresh) == 0 {
+	return s.settle(ctx, tx, call, actor, h, more, nil)
+}
+
+// settle changes the rows as the facts say. With last, what is written may wait for
+// the commit: the caller reads none of it.
+func (s *Service) settle(ctx context.Context, tx *db.Tx, call, actor id.ID, h *history, more func(State) []Fact, last func(*pgx.Batch)) (_ State, found bool, err error) {
+	if len(h.all) == 0 { // a call has one fact at least
+		return State{}, false, nil
+	}
+	after := Fold(h.all)
+	if len(h.fresh) == 0 {
 		return after, true, nil
 	}
-	before := Fold(without(all, fresh))
+	before := Fold(without(h.all, h.fresh))
 	if more != nil {
 		if extra := more(after); len(extra) > 0 {
 			added, err := addFacts(ctx, tx, call, extra)
 			if err != nil {
 				return State{}, false, err
 			}
-			all = append(all, added...)
-			after = Fold(all)
+			after = Fold(append(h.all, added...))
 		}
 	}
 	return after, true, s.save(ctx, tx, before, after, actor, last)

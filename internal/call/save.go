@@ -129,17 +129,20 @@ func scanFact(row pgx.CollectableRow) (f Fact, err error) {
 	return f, err
 }
 
-// lockAndAdd locks the call, adds the facts and reads all there are, in one round
-// trip. fresh are the keys of those that were new. A call has one fact at least, so
-// without any there is no such call.
-func lockAndAdd(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) (all []Fact, fresh map[string]bool, found bool, err error) {
-	org := db.TenantFrom(ctx)
+// history is what is known of a call after facts were added: all facts there are,
+// and the keys of those that were new. Both are empty when there is no such call.
+type history struct {
+	all   []Fact
+	fresh map[string]bool
+	read  bool // the batch was answered
+}
+
+// queue has a batch lock the call, add the facts and read all there are.
+func (h *history) queue(b *pgx.Batch, org, call id.ID, facts []Fact) error {
 	args, err := columns(facts)
 	if err != nil {
-		return nil, nil, false, err
+		return err
 	}
-	fresh = map[string]bool{}
-	b := &pgx.Batch{}
 	insert := b.Queue(lockAndInsertFacts, org, call, args[0], args[1], args[2], args[3])
 	if len(facts) == 1 {
 		insert.SQL = lockAndInsertFact
@@ -147,19 +150,27 @@ func lockAndAdd(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) (all [
 	}
 	insert.Query(func(rows pgx.Rows) error {
 		keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		h.fresh = make(map[string]bool, len(keys))
 		for _, k := range keys {
-			fresh[k] = true
+			h.fresh[k] = true
 		}
 		return err
 	})
 	b.Queue(selectFacts, org, call).Query(func(rows pgx.Rows) (err error) {
-		all, err = pgx.CollectRows(rows, scanFact)
+		h.all, err = pgx.CollectRows(rows, scanFact)
+		h.read = err == nil
 		return err
 	})
-	if err := tx.Pgx().SendBatch(ctx, b).Close(); err != nil {
-		return nil, nil, false, db.Translate(err)
+	return nil
+}
+
+// lockAndAdd locks the call, adds the facts and reads all there are, in one round trip.
+func lockAndAdd(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) (*history, error) {
+	h, b := &history{}, &pgx.Batch{}
+	if err := h.queue(b, db.TenantFrom(ctx), call, facts); err != nil {
+		return nil, err
 	}
-	return all, fresh, len(all) > 0, nil
+	return h, db.Translate(tx.Pgx().SendBatch(ctx, b).Close())
 }
 
 // addFacts adds facts to a call that is locked and returns those that were new.

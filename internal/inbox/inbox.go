@@ -41,9 +41,13 @@ type Post struct {
 	Kind                     Kind
 	// Key is the natural key of a callback or the idempotency token of a TwiML
 	// request, unique per connection and kind.
-	Key        string
-	Path       string
-	Form       url.Values
+	Key  string
+	Path string
+	Form url.Values
+	// Ahead may queue the first statements of the effect: they go with the post's
+	// own, in one round trip. They are undone for a repetition, and when the effect
+	// runs again it has to send them itself.
+	Ahead      func(b *pgx.Batch)
 	ReceivedAt time.Time // filled in: when it was first stored
 	Attempts   int       // filled in for Retry: the tries that failed
 }
@@ -162,18 +166,15 @@ func (b *Box) Once(ctx context.Context, p Post, effect Effect) (_ Answer, err er
 
 	var answer Answer
 	var failure error // of the effect
-	var done bool     // but for the last statements, which go with the commit
 	var first bool
-	err = b.d.InTxWith(whole, b.insertion(p, body, &first), func(ctx context.Context, tx *db.Tx) error {
+	err = b.d.InTxWith(whole, b.insertion(p, body, &first), func(ctx context.Context, tx *db.Tx) (err error) {
 		if !first {
-			var err error
-			answer, err = b.replay(ctx, tx, p)
+			answer, err = b.repeated(ctx, tx, p)
 			return err
 		}
 		within, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		answer, failure = b.run(within, tx, effect)
-		done = failure == nil
 		switch {
 		case failure != nil:
 			return fail(ctx, tx, p, failure, b.due(p, tx.Now, 1))
@@ -186,8 +187,12 @@ func (b *Box) Once(ctx context.Context, p Post, effect Effect) (_ Answer, err er
 		}
 		return err
 	})
-	if done && err != nil && whole.Err() == nil && !errs.IsCode(err, errs.Unavailable) {
-		failure = err // its last statements were refused
+	if !first && err != nil && p.Ahead != nil {
+		p.Ahead = nil // it may be what failed, and a repetition does without
+		return b.Once(ctx, p, effect)
+	}
+	if first && failure == nil {
+		failure = err // of statements that went ahead of the effect, or with the commit
 	}
 	if failure != nil && err != nil {
 		// The effect took the transaction with it: keep the post by another one.
@@ -248,6 +253,9 @@ func (b *Box) insertion(p Post, body []byte, first *bool) *pgx.Batch {
 			return nil
 		})
 	batch.Queue(savepoint)
+	if p.Ahead != nil {
+		p.Ahead(batch)
+	}
 	return batch
 }
 
@@ -304,7 +312,13 @@ func (b *Box) guard(ctx context.Context, tx *db.Tx, effect Effect) (_ Answer, er
 	return answer, err
 }
 
-func (b *Box) replay(ctx context.Context, tx *db.Tx, p Post) (a Answer, err error) {
+// repeated is the answer that the first copy of the post was given.
+func (b *Box) repeated(ctx context.Context, tx *db.Tx, p Post) (a Answer, err error) {
+	if p.Ahead != nil {
+		if _, err := tx.Pgx().Exec(ctx, back); err != nil {
+			return Answer{}, err
+		}
+	}
 	var status, text string
 	var answer *int
 	err = tx.Pgx().QueryRow(ctx, `SELECT status, answer_status, coalesce(answer_type, ''), answer_body, coalesce(error, '') FROM twilio_post
@@ -361,10 +375,11 @@ func fail(ctx context.Context, tx *db.Tx, p Post, cause error, due *time.Time) e
 func (b *Box) keep(ctx context.Context, p Post, body []byte, cause error, answer *Answer) error {
 	ctx, cancel := context.WithTimeout(ctx, b.o.LockTimeout)
 	defer cancel()
+	p.Ahead = nil
 	var first bool
 	return b.d.InTxWith(ctx, b.insertion(p, body, &first), func(ctx context.Context, tx *db.Tx) (err error) {
 		if !first { // a copy came through in between
-			*answer, err = b.replay(ctx, tx, p)
+			*answer, err = b.repeated(ctx, tx, p)
 			return err
 		}
 		return fail(ctx, tx, p, cause, b.due(p, tx.Now, 1))

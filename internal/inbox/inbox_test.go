@@ -306,6 +306,48 @@ func TestLastStatementsThatAreRefusedAreAFailure(t *testing.T) {
 	}
 }
 
+// TestWhatGoesAheadIsAPartOfTheEffect sends a write of the effect together with the post.
+func TestWhatGoesAheadIsAPartOfTheEffect(t *testing.T) {
+	t.Parallel()
+	clk := clock.NewFake(time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC))
+	d := testkit.DB(t, testkit.Clock(clk))
+	b := newBox(t, d, inbox.Options{})
+	ahead := func(p inbox.Post, action string) inbox.Post {
+		p.Ahead = func(b *pgx.Batch) {
+			b.Queue(`INSERT INTO audit_entry (organization_id, id, action, detail, at) VALUES ($1, $2, $3, '{}', $4)`, p.Organization, id.New(id.Audit), action, clk.Now())
+		}
+		return p
+	}
+	ran := 0
+	run := func(fail error) inbox.Effect {
+		return func(context.Context, *db.Tx) (inbox.Answer, error) { ran++; return inbox.Taken, fail }
+	}
+	for why, x := range map[string]struct {
+		action  string
+		fail    error
+		copies  int
+		effects int
+		status  string
+	}{
+		"it is committed with the post":          {action: "effect", copies: 1, effects: 1, status: "DONE"},
+		"a repetition undoes it":                 {action: "effect", copies: 3, effects: 1, status: "DONE"},
+		"it is undone with an effect that fails": {action: "effect", fail: errors.New("no"), copies: 2, status: "FAILED"},
+		"refused, the effect has failed":         {action: "", copies: 2, status: "FAILED"},
+	} {
+		before, kept := effects(t, d), posts(t, d, x.status)
+		ran = 0
+		p := newPost(inbox.Callback, why)
+		for range x.copies {
+			if got, err := b.Once(t.Context(), ahead(p, x.action), run(x.fail)); err != nil || got.Status != 204 {
+				t.Errorf("%s: %+v, %v", why, got, err)
+			}
+		}
+		if n, m := effects(t, d)-before, posts(t, d, x.status)-kept; n != x.effects || m != 1 || ran > 1 {
+			t.Errorf("%s: %d effects, %d posts are %s, it ran %d times", why, n, m, x.status, ran)
+		}
+	}
+}
+
 func TestACallbackThatFailsForEverIsGivenUp(t *testing.T) {
 	t.Parallel()
 	clk := clock.NewFake(time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC))

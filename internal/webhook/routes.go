@@ -23,7 +23,8 @@ type route struct {
 	parse   func(url.Values) (form any, err error) // refuses what such a post is not, before anything is stored
 	key     func(p post, token, query string) string
 	effect  func(ctx context.Context, tx *db.Tx, p post) (inbox.Answer, error)
-	parts   []string // of the pattern
+	prepare func(p *post) // sets what goes ahead of the effect; nil for nothing
+	parts   []string      // of the pattern
 }
 
 type args struct {
@@ -67,9 +68,7 @@ func (h *Handler) table() []route {
 			return h.o.Calls.CallStatus(ctx, tx, p.args.call, f)
 		}),
 		// News of one phone or device that rings: up to four a leg, in any order.
-		tell("leg-status", "call/{call}/leg/{leg}", twilio.ParseLeg, twilio.LegForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.LegForm) error {
-			return h.o.Calls.LegStatus(ctx, tx, p.args.call, p.args.leg, f)
-		}),
+		h.legStatus(),
 		// News of a recording: when it begins, when it is complete or turned out empty.
 		tell("recording", "call/{call}/recording", twilio.ParseRecording, twilio.RecordingForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.RecordingForm) error {
 			return h.o.Calls.RecordingStatus(ctx, tx, p.args.call, f)
@@ -110,6 +109,21 @@ func tell[F any](name, pattern string, parse func(url.Values) (F, error), key fu
 			return inbox.Taken, effect(ctx, tx, p, p.form.(F))
 		},
 	}
+}
+
+// legStatus is the busiest address: what it reads first goes with the post.
+func (h *Handler) legStatus() route {
+	r := tell("leg-status", "call/{call}/leg/{leg}", twilio.ParseLeg, twilio.LegForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.LegForm) error {
+		if p.leg == nil { // tried again
+			p.leg = h.o.Calls.LegNews(p.args.call, p.args.leg, f)
+		}
+		return p.leg.Apply(ctx, tx)
+	})
+	r.prepare = func(p *post) {
+		p.leg = h.o.Calls.LegNews(p.args.call, p.args.leg, p.form.(twilio.LegForm))
+		p.Ahead = p.leg.Ahead(p.Organization)
+	}
+	return r
 }
 
 func anyForm[F any](parse func(url.Values) (F, error)) func(url.Values) (any, error) {

@@ -109,6 +109,7 @@ type post struct {
 	route   route
 	args    args // the parts of the path that stand for something
 	form    any  // what route.parse made of Form
+	leg     *call.LegNews
 	hooks   call.Hooks
 	noHooks error // why there are none
 }
@@ -184,6 +185,9 @@ func (h *Handler) take(ctx context.Context, p post) *inbox.Answer {
 	ctx = db.WithTenant(ctx, p.Organization)
 	// Before the transaction: they may ask the database, which must not want a second connection.
 	p.hooks, p.noHooks = h.o.Hooks(ctx, p.Connection)
+	if p.route.prepare != nil {
+		p.route.prepare(&p)
+	}
 	answer, err := h.o.Box.Once(ctx, p.Post, func(ctx context.Context, tx *db.Tx) (inbox.Answer, error) {
 		return p.route.effect(ctx, tx, p)
 	})
