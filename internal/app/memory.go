@@ -11,7 +11,7 @@ import (
 // more by GOMEMLIMIT. Go's own variables win.
 const (
 	collectAt     = 400
-	laptopMemory  = 64 << 20
+	laptopMemory  = 48 << 20
 	servingMemory = 512 << 20
 )
 
