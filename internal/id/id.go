@@ -61,6 +61,13 @@ const (
 	Import
 	OptOut
 	Node
+	Schedule
+	Menu
+	IgnoredNumber
+	DropMessage
+	MaskedPair
+	SIPDomain
+	PushCredential
 )
 
 var prefixes = [...]string{
@@ -69,7 +76,8 @@ var prefixes = [...]string{
 	BusinessUnit: "unit", Contact: "contact", Campaign: "campaign", Record: "record", Call: "call", Leg: "leg",
 	Recording: "rec", Voicemail: "vm", Thread: "thread", Message: "msg", Media: "media", Event: "event",
 	Upload: "upload", Secret: "secret", Post: "post", Fact: "fact", Audit: "audit", Import: "import", OptOut: "optout",
-	Node: "node",
+	Node: "node", Schedule: "hours", Menu: "menu", IgnoredNumber: "ignored", DropMessage: "drop", MaskedPair: "mask", SIPDomain: "sip",
+	PushCredential: "push",
 }
 
 var kinds = func() map[string]Kind {

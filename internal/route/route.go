@@ -28,12 +28,14 @@ type StepKind string
 
 // The kinds of step, in the order in which they can occur.
 const (
-	Welcome   StepKind = "WELCOME"
-	Ring      StepKind = "RING"
-	Forward   StepKind = "FORWARD"
-	Voicemail StepKind = "VOICEMAIL"
-	Farewell  StepKind = "FAREWELL"
-	Reject    StepKind = "REJECT"
+	Welcome    StepKind = "WELCOME"
+	MenuStep   StepKind = "MENU"   // a key decides what comes next (R048)
+	ClosedStep StepKind = "CLOSED" // what callers hear outside opening hours (D02)
+	Ring       StepKind = "RING"
+	Forward    StepKind = "FORWARD"
+	Voicemail  StepKind = "VOICEMAIL"
+	Farewell   StepKind = "FAREWELL"
+	Reject     StepKind = "REJECT"
 )
 
 // LegKind is what a leg of a call is. Package call uses it under its own name.
@@ -48,6 +50,8 @@ const (
 	ForwardPhone LegKind = "FORWARD"
 	CompanyPhone LegKind = "COMPANY_PHONE"
 	Callee       LegKind = "CALLEE"
+	Customer     LegKind = "CUSTOMER" // of a masked call, when the fieldworker calls
+	Guest        LegKind = "GUEST"    // an outside party added to a call (R101)
 )
 
 // EndReason is why a call ended. Package call uses it under its own name.
@@ -68,6 +72,10 @@ const (
 	Canceled        EndReason = "CANCELED"
 	EndedByUser     EndReason = "ENDED_BY_USER"
 	EndedReconciled EndReason = "RECONCILED"
+	ForwardingLoop  EndReason = "FORWARDING_LOOP" // the call forwards to itself; stopped at the third hop
+	DroppedMessage  EndReason = "LEFT_MESSAGE"    // a saved message was left on an answering machine (R108)
+	MaskExpired     EndReason = "MASK_EXPIRED"    // the masked number no longer stands for anybody
+	Closed          EndReason = "CLOSED"          // outside opening hours (D02)
 )
 
 // Party is one end of a call: a number, or the word that stands for one.
@@ -121,6 +129,13 @@ type Target struct {
 	DeviceID id.ID   `json:"device,omitzero"`
 	Address  string  `json:"address"`
 	Masked   bool    `json:"-"` // whoever reads it may not see the number
+
+	// Screen asks whoever picks up to press 1, so that a machine never answers (R052).
+	Screen bool `json:"screen,omitempty"`
+	// Own is rung by a call of our own, because the <Dial> has its ten (T01); After
+	// is how long after the step began, in milliseconds, by the connection's pace.
+	Own   bool `json:"own,omitempty"`
+	After int  `json:"after,omitempty"`
 }
 
 // To is the other end.
@@ -139,6 +154,12 @@ type Step struct {
 	Kind           StepKind `json:"kind"`
 	Targets        []Target `json:"targets,omitempty"`
 	TimeoutSeconds *int     `json:"timeoutSeconds,omitempty"`
+	// Menu is what a MENU step asks, with the visit, from 1: a wrong key is another step.
+	Menu  *Menu `json:"menu,omitempty"`
+	Visit int   `json:"visit,omitempty"`
+	// Say and Audio are heard before a CLOSED step goes on; Audio is the file's public token and wins (R127).
+	Say   string `json:"say,omitempty"`
+	Audio string `json:"audio,omitempty"`
 }
 
 // Decision is where a call is sent, and why.
@@ -150,6 +171,13 @@ type Decision struct {
 	RejectReason *EndReason  `json:"rejectReason,omitempty"`
 	ContactID    id.ID       `json:"contact,omitzero"`
 	CampaignID   id.ID       `json:"campaign,omitzero"`
+	// Ignored suppresses the popup and its notification; the call is routed and logged (D08).
+	Ignored bool `json:"ignored,omitempty"`
+	// MaskID is the masked pair that the call belongs to; RecordID its booking (R104).
+	MaskID   id.ID `json:"mask,omitzero"`
+	RecordID id.ID `json:"record,omitzero"`
+	// First is who was rung first, where people take turns (ROUND_ROBIN).
+	First id.ID `json:"first,omitzero"`
 }
 
 // NumberChoiceReason is why a number of ours was chosen (D17).
