@@ -121,6 +121,7 @@ var problems = map[int]problem{
 	21219: {400, "'To' phone number not verified"},
 	21220: {400, "Call is not in-progress. Cannot redirect."},
 	21234: {400, "Invalid parameter value"},
+	21262: {0, "Answering machine detection is asynchronous and has no callback: its result is only on the call"},
 	21263: {400, "Invalid answering machine detection parameters"},
 	21401: {400, "Invalid Phone Number"},
 	21408: {400, "Permission to send an SMS has not been enabled for the region indicated by the 'To' number"},

@@ -71,6 +71,8 @@ type call struct {
 	timeLimit     time.Duration
 	sendDigits    string
 	params        map[string]string
+
+	party
 }
 
 type change struct {
@@ -112,6 +114,19 @@ type Call struct {
 	Records   []string  `json:"recordings,omitempty"`
 	// Parameters are the custom parameters that a <Client> gives to the device.
 	Parameters map[string]string `json:"parameters,omitempty"`
+	// AnsweredBy is the verdict of answering machine detection.
+	AnsweredBy string `json:"answeredBy,omitempty"`
+	// Left is what a voicemail box at the end of the leg has recorded since its beep.
+	Left []Heard `json:"left,omitempty"`
+	// Keys are those that the other end pressed.
+	Keys string `json:"keys,omitempty"`
+}
+
+// shown is the public view of a leg as it is now.
+func (e *Emulator) shown(c *call) Call {
+	p := c.public()
+	c.show(&p, e.clk.Now())
+	return p
 }
 
 func (c *call) public() Call {
@@ -163,7 +178,7 @@ func (e *Emulator) newCall(a *account, from, to, direction string) *call {
 func (e *Emulator) Calls() (list []Call) {
 	e.read(func() {
 		for _, c := range e.calls {
-			list = append(list, c.public())
+			list = append(list, e.shown(c))
 		}
 	})
 	return list
@@ -173,7 +188,7 @@ func (e *Emulator) Calls() (list []Call) {
 func (e *Emulator) Call(sid string) (p Call, ok bool) {
 	e.read(func() {
 		if c := e.callBy[sid]; c != nil {
-			p, ok = c.public(), true
+			p, ok = e.shown(c), true
 		}
 	})
 	return p, ok
@@ -273,6 +288,7 @@ func (e *Emulator) answerCall(c *call) {
 		return
 	}
 	e.dropTimers(c)
+	e.detect(c)
 	switch {
 	case c.leg != nil:
 		e.legAnswered(c.leg)
@@ -289,11 +305,13 @@ func (e *Emulator) begin(c *call) {
 	if c.record != nil {
 		e.startRecording(c, *c.record)
 	}
-	if c.inline != "" {
-		e.runInline(c, c.inline)
-		return
-	}
-	e.fetch(c, c.url, c.method, nil)
+	e.afterVerdict(c, func(verdict url.Values) {
+		if c.inline != "" {
+			e.runInline(c, c.inline)
+			return
+		}
+		e.fetch(c, c.url, c.method, verdict)
+	})
 }
 
 func (e *Emulator) runInline(c *call, xml string) {
@@ -355,6 +373,7 @@ func (e *Emulator) supersede(c *call) {
 }
 
 func (e *Emulator) dropTimers(c *call) {
+	c.hush(e.at)
 	for _, t := range c.timers {
 		e.drop(t)
 	}

@@ -69,10 +69,12 @@ var controls = map[string]func(*Emulator, json.RawMessage) (any, error){
 		Target, Do, Press, MessageStatus string
 		AfterSeconds, SpeakSeconds       float64
 		HangUpAfterSeconds               float64
+		AnsweredBy                       string
+		VerdictAfterSeconds              float64
 		MessageError                     int
 	}) (any, error) {
 		e.Behave(in.Target, PhoneBehaviour{Do: in.Do, After: secs(in.AfterSeconds), Speak: secs(in.SpeakSeconds), Press: in.Press,
-			HangUpAfter: secs(in.HangUpAfterSeconds), MessageStatus: in.MessageStatus, MessageError: in.MessageError})
+			HangUpAfter: secs(in.HangUpAfterSeconds), AnsweredBy: in.AnsweredBy, VerdictAfter: secs(in.VerdictAfterSeconds), MessageStatus: in.MessageStatus, MessageError: in.MessageError})
 		return nil, nil
 	}),
 	"calls": verb(func(e *Emulator, in InboundCall) (any, error) {
@@ -99,6 +101,12 @@ var controls = map[string]func(*Emulator, json.RawMessage) (any, error){
 	}),
 	"press": verb(func(e *Emulator, in struct{ SID, Digits string }) (any, error) {
 		return nil, e.Press(in.SID, in.Digits)
+	}),
+	"mute": verb(func(e *Emulator, in struct {
+		SID string
+		On  bool
+	}) (any, error) {
+		return nil, e.Mute(in.SID, in.On)
 	}),
 	"texts": verb(func(e *Emulator, in struct {
 		From, To, Body string

@@ -13,6 +13,7 @@ const (
 	KindTwiML     = "twiml"     // asks what to do with a call
 	KindStatus    = "status"    // call progress
 	KindRecording = "recording" // recording status
+	KindAMD       = "amd"       // verdict of answering machine detection
 	KindMessage   = "message"   // inbound message, asks for a reply
 	KindDelivery  = "delivery"  // status of an outbound message
 	KindAudio     = "audio"     // the file of a <Play>
@@ -62,7 +63,7 @@ func (l *lane) idle() bool { return l.busy == 0 && len(l.queue) == 0 }
 // callback reports whether this is a notification, which may be late, doubled or held,
 // and not a question whose answer the call waits for.
 func (d *delivery) callback() bool {
-	return d.Kind == KindStatus || d.Kind == KindRecording || d.Kind == KindDelivery
+	return d.Kind == KindStatus || d.Kind == KindRecording || d.Kind == KindDelivery || d.Kind == KindAMD
 }
 
 // send puts a webhook on its way. The lock is held.

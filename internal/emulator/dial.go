@@ -184,6 +184,7 @@ func (e *Emulator) ringNoun(d *dial, n *node) {
 		}
 	}
 	c.events = eventSet(strings.Fields(n.attr("statusCallbackEvent", "completed")))
+	e.nounDetection(c, n, d.doc)
 	if n.name == "Number" && !isE164(to) {
 		e.alert(Alert{Code: 13223, Account: p.account.sid, Resource: c.sid})
 		e.end(c, failed)

@@ -25,6 +25,11 @@ type PhoneBehaviour struct {
 	Speak       time.Duration `json:"speak,omitempty"`
 	Press       string        `json:"press,omitempty"`
 	HangUpAfter time.Duration `json:"hangUpAfter,omitempty"`
+	// AnsweredBy is what answering machine detection makes of the phone, VerdictAfter the
+	// answer. "" is machine_end_beep for a voicemail, when its greeting (Speak) is over, and
+	// human for every other, after two seconds.
+	AnsweredBy   string        `json:"answeredBy,omitempty"`
+	VerdictAfter time.Duration `json:"verdictAfter,omitempty"`
 	// MessageStatus is undelivered or failed, with MessageError as ErrorCode; "sent" gives
 	// no handset receipt; "" is delivered.
 	MessageStatus string `json:"messageStatus,omitempty"`
@@ -103,6 +108,10 @@ func (e *Emulator) limitRing(c *call) {
 }
 
 func (e *Emulator) pickUp(c *call, b PhoneBehaviour) {
+	c.manner = b
+	if b.Do == Voicemail {
+		c.beep = e.at.Add(b.Speak)
+	}
 	e.answerCall(c)
 	if c.over() {
 		return
@@ -111,8 +120,7 @@ func (e *Emulator) pickUp(c *call, b PhoneBehaviour) {
 		e.speak(c, b.Speak, "")
 	}
 	if b.Press != "" {
-		// A person presses when asked: after the document has come.
-		e.after(time.Second, func() { e.press(c, b.Press) })
+		e.pressWhenAsked(c, b.Press)
 	}
 	if b.HangUpAfter > 0 {
 		e.after(b.HangUpAfter, func() { e.end(c, completed) })
@@ -149,7 +157,10 @@ func (e *Emulator) Ringing(target string) (list []Call) {
 
 // Answer picks up what rings at a phone or client (or a CallSid) and returns the leg's SID.
 func (e *Emulator) Answer(target string) (sid string, err error) {
-	return e.onRinging(target, func(c *call) { e.pickUp(c, PhoneBehaviour{}) })
+	return e.onRinging(target, func(c *call) {
+		b := e.phones[c.target]
+		e.pickUp(c, PhoneBehaviour{AnsweredBy: b.AnsweredBy, VerdictAfter: b.VerdictAfter})
+	})
 }
 
 // Decline refuses what rings at a phone or client.
@@ -216,7 +227,7 @@ func (e *Emulator) onLeg(sid string, act func(*call)) (err error) {
 }
 
 func (e *Emulator) speak(c *call, d time.Duration, words string) {
-	if c.answered.IsZero() || c.over() || d <= 0 {
+	if c.answered.IsZero() || c.over() || d <= 0 || c.micOff {
 		return
 	}
 	c.voice = append(c.voice, interval{e.at, e.at.Add(d)})
@@ -246,6 +257,10 @@ func (e *Emulator) press(c *call, digits string) {
 			}
 		case c.dial != nil && c.dial.bridged != nil && d == "*" && c.dial.node.flag("hangupOnStar", false):
 			e.end(c.dial.bridged.call, completed)
+		default:
+			if o := c.other(); o != nil {
+				o.hear(d)
+			}
 		}
 	}
 }

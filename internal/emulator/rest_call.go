@@ -42,6 +42,9 @@ func (e *Emulator) callJSON(c *call) map[string]any {
 		"queue_time": strconv.FormatInt(c.queueTime.Milliseconds(), 10), "uri": uri + ".json",
 		"subresource_uris": map[string]any{"recordings": uri + "/Recordings.json", "notifications": uri + "/Notifications.json"},
 	}
+	if c.amd != nil {
+		body["answered_by"] = null(c.amd.verdict)
+	}
 	if c.parent != nil {
 		body["parent_call_sid"] = c.parent.sid
 	}
@@ -180,9 +183,13 @@ func (e *Emulator) createCall(q *request) result {
 	if bad.status != 0 {
 		return bad
 	}
-	e.notImitated(q, "MachineDetection", "Byoc", "ClientNotificationUrl")
+	e.notImitated(q, "Byoc", "ClientNotificationUrl")
+	amd, bad := e.callDetection(q)
+	if bad.status != 0 {
+		return bad
+	}
 	c := e.newCall(a, from, to, "outbound-api")
-	c.plan = p
+	c.plan, c.amd = p, amd
 	c.events = eventSet(q.form["StatusCallbackEvent"])
 	if len(c.events) == 0 {
 		c.events["completed"] = true

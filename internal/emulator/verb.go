@@ -104,8 +104,10 @@ func (e *Emulator) prompt(c *call, n *node, next func()) {
 	if loop == 0 {
 		loop = 1000
 	}
+	file, text := "", ""
 	play := func(once time.Duration) {
 		d := once * time.Duration(loop)
+		e.plays(c, file, text, d)
 		c.prompt = append(c.prompt, interval{e.at, e.at.Add(d)})
 		e.later(c, d, next)
 	}
@@ -113,7 +115,8 @@ func (e *Emulator) prompt(c *call, n *node, next func()) {
 		if limit := 4096; len([]rune(n.text)) > limit {
 			e.alert(Alert{Code: 13521, Level: "warning", Account: c.account.sid, Resource: c.sid})
 		}
-		play(speaking(spoken(n)))
+		text = spoken(n)
+		play(speaking(text))
 		return
 	}
 	if n.text == "" { // digits only
@@ -141,6 +144,7 @@ func (e *Emulator) prompt(c *call, n *node, next func()) {
 				next()
 				return
 			}
+			file = to
 			play(playTime(a.body))
 		}})
 }
@@ -183,6 +187,7 @@ func (e *Emulator) startGather(c *call, n *node) {
 	g := &gather{node: n}
 	c.gather = g
 	c.speech = ""
+	e.asked(c)
 	kids := n.kids
 	var next func()
 	next = func() {
