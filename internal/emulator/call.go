@@ -420,6 +420,9 @@ func (e *Emulator) form(c *call) url.Values {
 			f.Set(name+"Country", country(party))
 		}
 	}
+	for k, v := range c.invite {
+		f[k] = v
+	}
 	if c.parent != nil {
 		f.Set("ParentCallSid", c.parent.sid)
 	}

@@ -108,6 +108,27 @@ var controls = map[string]func(*Emulator, json.RawMessage) (any, error){
 	}) (any, error) {
 		return nil, e.Mute(in.SID, in.On)
 	}),
+	"sip/domains": verb(func(e *Emulator, in struct {
+		Account, Domain string
+		Fields          map[string]string
+	}) (any, error) {
+		sid, err := e.AddSIPDomain(e.onlyAccount(in.Account), in.Domain, in.Fields)
+		return sidOf(sid), err
+	}),
+	"sip/register": verb(func(e *Emulator, in struct{ Domain, User, Password string }) (any, error) {
+		return nil, e.RegisterSIP(in.Domain, in.User, in.Password)
+	}),
+	"sip/unregister": verb(func(e *Emulator, in struct{ Domain, User string }) (any, error) {
+		e.UnregisterSIP(in.Domain, in.User)
+		return nil, nil
+	}),
+	"sip/call": verb(func(e *Emulator, in SIPCall) (any, error) {
+		sid, err := e.CallSIP(in)
+		return sidOf(sid), err
+	}),
+	"sip/refer": verb(func(e *Emulator, in struct{ SID, To string }) (any, error) {
+		return nil, e.ReferSIP(in.SID, in.To)
+	}),
 	"texts": verb(func(e *Emulator, in struct {
 		From, To, Body string
 		Media          []Media
@@ -227,6 +248,10 @@ func (e *Emulator) control(w http.ResponseWriter, r *http.Request) {
 		var t *TokenError
 		if errors.As(err, &t) {
 			answer["code"] = t.Code
+		}
+		var s *SIPError
+		if errors.As(err, &s) {
+			answer["code"], answer["status"] = s.Code, s.Status
 		}
 		writeJSON(w, 422, answer)
 		return

@@ -135,6 +135,7 @@ type account struct {
 	keys                  []*key
 	callerIDs             []*callerID
 	services              []*service
+	sip                   sipAccount
 	clients               map[string][]string // identity -> registrations, oldest first
 	nextCall              time.Time           // earliest start of the next call made by REST
 	optOuts               map[string]bool     // sender scope + "|" + recipient

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"net/url"
 	"strings"
 	"time"
 )
@@ -13,7 +14,8 @@ type party struct {
 	beep    time.Time // since then a voicemail box records what it hears
 	keys    string    // pressed by the other end, heard here
 	micOff  bool
-	waiting string // keys to press when asked
+	waiting string     // keys to press when asked
+	invite  url.Values // what a call from a SIP domain tells of itself
 }
 
 // sound is one <Say> or <Play> as it is played to a leg.

@@ -49,6 +49,10 @@ func (e *Emulator) arrive(c *call) {
 			return // not registered: nothing rings, nobody answers
 		}
 	}
+	if strings.HasPrefix(c.target, "sip:") && !e.registered(c) {
+		e.end(c, failed)
+		return
+	}
 	if n := e.byNumber[c.target]; n != nil {
 		e.ring(c)
 		if !c.over() {

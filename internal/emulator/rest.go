@@ -407,6 +407,8 @@ func (e *Emulator) routeV2010(q *request, parts []string) result {
 		return e.callsResource(q)
 	case "Recordings":
 		return e.recordings(q, nil)
+	case "SIP":
+		return e.sipResource(q)
 	case "Messages":
 		return e.messagesResource(q)
 	}

@@ -230,7 +230,7 @@ func (e *Emulator) check(root *node, verbs map[string]bool, account, resource, a
 
 // notImitated are attributes that would change what happens, and do not here.
 var notImitated = map[string]bool{"Number byoc": true, "Record transcribe": true,
-	"Gather partialResultCallback": true, "Client clientNotificationUrl": true, "Dial referUrl": true}
+	"Gather partialResultCallback": true, "Client clientNotificationUrl": true}
 
 func (e *Emulator) checkNode(n *node, account, resource string, warn func(string)) {
 	known, ok := schema[n.name]

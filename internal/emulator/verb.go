@@ -65,6 +65,8 @@ func (e *Emulator) step(c *call) {
 			return
 		}
 		e.startDial(c, n)
+	case "Refer":
+		e.startRefer(c, n)
 	default:
 		e.unknown(c.account.sid, c.sid, "the verb <"+n.name+">")
 		e.applicationError(c)
