@@ -191,6 +191,7 @@ var problems = map[int]problem{
 	32218: {0, "SIP: transfer not allowed"},
 	32018: {400, "Twiml parameter is longer than 4000 characters"},
 	32019: {0, "Both Twiml and Url are given; Url is used"},
+	52002: {0, "Invalid push credential"},
 	35111: {400, "SendAt missing"},
 	35114: {400, "SendAt must be between 300 seconds and 35 days in the future"},
 	35118: {400, "MessagingServiceSid is required to schedule a message"},

@@ -47,15 +47,22 @@ var controls = map[string]func(*Emulator, json.RawMessage) (any, error){
 	"caller-ids": verb(func(e *Emulator, in struct{ Account, E164, Name string }) (any, error) {
 		return nil, e.AddCallerID(in.Account, in.E164, in.Name)
 	}),
-	"clients": verb(func(e *Emulator, in struct{ Token, Account, Identity string }) (any, error) {
+	"clients": verb(func(e *Emulator, in struct {
+		Device
+		Account, Identity string
+	}) (any, error) {
 		if in.Token != "" {
-			id, err := e.RegisterToken(in.Token)
+			id, err := e.RegisterDevice(in.Device)
 			return map[string]string{"identity": id}, err
 		}
 		return map[string]string{"identity": in.Identity}, e.RegisterClient(e.onlyAccount(in.Account), in.Identity)
 	}),
 	"clients/remove": verb(func(e *Emulator, in struct{ Account, Identity string }) (any, error) {
 		e.UnregisterClient(e.onlyAccount(in.Account), in.Identity)
+		return nil, nil
+	}),
+	"clients/close": verb(func(e *Emulator, in struct{ Account, Identity string }) (any, error) {
+		e.CloseApp(e.onlyAccount(in.Account), in.Identity)
 		return nil, nil
 	}),
 	"clients/connect": verb(func(e *Emulator, in struct {

@@ -136,9 +136,10 @@ type account struct {
 	callerIDs             []*callerID
 	services              []*service
 	sip                   sipAccount
-	clients               map[string][]string // identity -> registrations, oldest first
-	nextCall              time.Time           // earliest start of the next call made by REST
-	optOuts               map[string]bool     // sender scope + "|" + recipient
+	clients               map[string][]registration // by identity, oldest first
+	pushes                []*pushCredential
+	nextCall              time.Time       // earliest start of the next call made by REST
+	optOuts               map[string]bool // sender scope + "|" + recipient
 }
 
 type number struct {
@@ -314,7 +315,7 @@ func (e *Emulator) AddSubaccount(parent, sid, token, typ string) (err error) {
 			return
 		}
 		a := &account{sid: sid, token: token, typ: cmp.Or(typ, Full), status: "active", name: "Emulated account", created: e.at,
-			clients: map[string][]string{}, optOuts: map[string]bool{}}
+			clients: map[string][]registration{}, optOuts: map[string]bool{}}
 		if parent != "" {
 			if a.parent = e.account(parent); a.parent == nil || a.parent.parent != nil {
 				err = fmt.Errorf("emulator: %s cannot own a sub-account", parent)

@@ -44,7 +44,7 @@ func (e *Emulator) Behave(target string, b PhoneBehaviour) {
 // arrive lets an outbound leg reach its party.
 func (e *Emulator) arrive(c *call) {
 	if identity, ok := strings.CutPrefix(c.target, "client:"); ok {
-		if len(c.account.clients[identity]) == 0 {
+		if !e.rings(c, identity) {
 			e.limitRing(c)
 			return // not registered: nothing rings, nobody answers
 		}

@@ -281,6 +281,9 @@ func (e *Emulator) route(q *request) result {
 	case q.product == "iam" && parts[0] == "v1":
 		q.path = parts[1:]
 		return e.routeIAM(q)
+	case q.product == "notify" && parts[0] == "v1", q.product == "chat" && parts[0] == "v2":
+		q.path = parts[1:]
+		return e.routePush(q, parts[0])
 	case q.product == "monitor" && parts[0] == "v1":
 		q.path = parts[1:]
 		return e.routeMonitor(q)
@@ -335,6 +338,10 @@ func product(r *http.Request) string {
 		return "messaging"
 	case strings.HasPrefix(p, "/v1/AuthTokens"):
 		return "accounts"
+	case strings.HasPrefix(p, "/v1/Credentials"):
+		return "notify"
+	case strings.HasPrefix(p, "/v2/Credentials"):
+		return "chat"
 	case strings.HasPrefix(p, "/v1/Keys"):
 		return "iam"
 	case strings.HasPrefix(p, "/v1/Alerts"):

@@ -30,6 +30,8 @@ type accountSnapshot struct {
 	CallerIDs []map[string]string `json:"callerIds"`
 	Services  []ServiceSpec       `json:"services"`
 	OptOuts   map[string]bool     `json:"optOuts"`
+	SIP       sipSnapshot         `json:"sip,omitzero"`
+	Push      []pushSnapshot      `json:"push,omitempty"`
 }
 
 type keySnapshot struct {
@@ -46,7 +48,7 @@ func (e *Emulator) Snapshot() ([]byte, error) {
 	e.read(func() {
 		for _, a := range e.accounts {
 			x := accountSnapshot{SID: a.sid, Token: a.token, Secondary: a.secondary, Type: a.typ, Status: a.status, Name: a.name, Created: a.created,
-				OptOuts: maps.Clone(a.optOuts)}
+				OptOuts: maps.Clone(a.optOuts), SIP: a.sip.snapshot(), Push: a.pushSnapshots()}
 			if a.parent != nil {
 				x.Parent = a.parent.sid
 			}
@@ -102,6 +104,7 @@ func (e *Emulator) restore(x accountSnapshot) error {
 		a := e.account(x.SID)
 		a.secondary, a.status, a.name, a.created = x.Secondary, x.Status, x.Name, x.Created
 		maps.Copy(a.optOuts, x.OptOuts)
+		e.restoreBeside(a, x.SIP, x.Push)
 		for _, k := range x.Keys {
 			a.keys = append(a.keys, &key{sid: k.SID, secret: k.Secret, name: k.Name, restricted: k.Restricted, created: e.at, updated: e.at})
 		}

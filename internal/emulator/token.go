@@ -10,7 +10,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // TokenError is why an access token was refused, with the code that the Voice SDK shows.
@@ -27,6 +30,7 @@ type grant struct {
 	identity string
 	incoming bool
 	app      string
+	push     string // push credential
 	params   map[string]any
 }
 
@@ -51,6 +55,7 @@ func (e *Emulator) readToken(token string) (*grant, error) {
 					ApplicationSid string         `json:"application_sid"`
 					Params         map[string]any `json:"params"`
 				}
+				PushCredentialSid string `json:"push_credential_sid"`
 			}
 		}
 	}
@@ -100,31 +105,27 @@ func (e *Emulator) readToken(token string) (*grant, error) {
 		return bad(31205, "access token is not valid yet")
 	case claims.Exp-from > 24*3600:
 		return bad(31207, "expiration time in the access token is too far in the future")
-	case claims.Grants.Identity == "" || strings.ContainsAny(claims.Grants.Identity, " \t\r\n<>#%\"{}|\\^[]`"):
+	case !identityForm(claims.Grants.Identity):
 		return bad(31105, "invalid client name")
 	case claims.Grants.Voice == nil:
 		return bad(31201, "the access token has no voice grant")
 	}
 	return &grant{account: a, identity: claims.Grants.Identity, incoming: claims.Grants.Voice.Incoming.Allow,
-		app: claims.Grants.Voice.Outgoing.ApplicationSid, params: claims.Grants.Voice.Outgoing.Params}, nil
+		app: claims.Grants.Voice.Outgoing.ApplicationSid, params: claims.Grants.Voice.Outgoing.Params, push: claims.Grants.Voice.PushCredentialSid}, nil
 }
 
-// RegisterToken registers a device as the Voice SDK does, and returns its identity. The
-// error is a *TokenError. An identity holds ten registrations; the oldest gives way.
+// identityForm reports whether a client may have this name: up to 256 characters, none of
+// them a control, a space, a delimiter or "unwise" (twilio: voice/twiml/client).
+func identityForm(s string) bool {
+	return s != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= 256 &&
+		!strings.ContainsFunc(s, func(r rune) bool {
+			return unicode.IsControl(r) || unicode.IsSpace(r) || strings.ContainsRune(`<>#%"{}|\^[]`+"`", r)
+		})
+}
+
+// RegisterToken is RegisterDevice of a browser.
 func (e *Emulator) RegisterToken(token string) (identity string, err error) {
-	e.do(func() {
-		var g *grant
-		if g, err = e.readToken(token); err != nil {
-			return
-		}
-		if !g.incoming {
-			err = &TokenError{31201, "the access token does not allow incoming calls"}
-			return
-		}
-		identity = g.identity
-		e.register(g.account, identity)
-	})
-	return identity, err
+	return e.RegisterDevice(Device{Token: token})
 }
 
 // RegisterClient registers a device without a token.
@@ -135,13 +136,16 @@ func (e *Emulator) RegisterClient(accountSID, identity string) (err error) {
 			err = errNoAccount(accountSID)
 			return
 		}
-		e.register(a, strings.TrimPrefix(identity, "client:"))
+		e.register(a, strings.TrimPrefix(identity, "client:"), registration{id: e.random()[:8], platform: "web"})
 	})
 	return err
 }
 
-func (e *Emulator) register(a *account, identity string) {
-	list := append(a.clients[identity], e.random()[:8])
+// register adds a device. An identity holds ten; the oldest gives way. A mobile that
+// registers again is the same one.
+func (e *Emulator) register(a *account, identity string, r registration) {
+	list := slices.DeleteFunc(a.clients[identity], func(o registration) bool { return r.token != "" && o.token == r.token })
+	list = append(list, r)
 	if len(list) > 10 {
 		list = list[len(list)-10:]
 	}
