@@ -227,6 +227,8 @@ const (
 	Premium       Kind = "PREMIUM"
 	SharedCost    Kind = "SHARED_COST"
 	VoIP          Kind = "VOIP"
+	Pager         Kind = "PAGER"
+	Satellite     Kind = "SATELLITE" // and the other networks that belong to no country
 	Other         Kind = "OTHER"
 )
 
@@ -235,6 +237,10 @@ func KindOf(e E164) Kind {
 	n, ok := parsed(e)
 	if !ok {
 		return Other
+	}
+	switch n.GetCountryCode() {
+	case 870, 878, 881, 882, 883: // ITU-T E.164: Inmarsat, personal numbers, satellite and international networks
+		return Satellite
 	}
 	switch phonenumbers.GetNumberType(n) {
 	case phonenumbers.MOBILE:
@@ -251,8 +257,31 @@ func KindOf(e E164) Kind {
 		return SharedCost
 	case phonenumbers.VOIP:
 		return VoIP
+	case phonenumbers.PAGER:
+		return Pager
 	}
 	return Other
+}
+
+// everywhere are the emergency numbers and their tests that no country uses for
+// anything else; a country's own come from its numbering plan.
+var everywhere = map[string]bool{"000": true, "112": true, "911": true, "933": true, "999": true}
+
+// Emergency reports whether what somebody typed is an emergency number of the
+// country, with or without the country's calling code. Ask it before Parse, which
+// takes short numbers for mistakes.
+func Emergency(raw, country string) bool {
+	if len(raw) > 4*maxInput {
+		return false
+	}
+	digits := phonenumbers.NormalizeDigitsOnly(raw)
+	country = strings.ToUpper(strings.TrimSpace(country))
+	for _, d := range []string{digits, strings.TrimPrefix(digits, strconv.Itoa(CallingCode(country)))} {
+		if len(d) >= 2 && len(d) <= 6 && (everywhere[d] || knownCountry(country) && phonenumbers.IsEmergencyNumber(d, country)) {
+			return true
+		}
+	}
+	return false
 }
 
 // withheld are words, and their spelling on a telephone keypad, that networks

@@ -168,7 +168,7 @@ func TestKindOfLine(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[phone.E164]phone.Kind{
 		"+61412345678": phone.Mobile, "+61255501234": phone.Fixed, "+14158675310": phone.FixedOrMobile,
-		"+18003569377": phone.TollFree, "+19002345678": phone.Premium, "+611900654321": phone.Premium, "": phone.Other, "x": phone.Other,
+		"+18003569377": phone.TollFree, "+19002345678": phone.Premium, "+611900654321": phone.Premium, "+881612345678": phone.Satellite, "+870773123456": phone.Satellite, "+882161234567": phone.Satellite, "+447640123456": phone.Pager, "": phone.Other, "x": phone.Other,
 	} {
 		if got := phone.KindOf(in); got != want {
 			t.Errorf("KindOf(%q) = %s, want %s", in, got, want)
@@ -218,4 +218,34 @@ func FuzzNothingPanics(f *testing.F) {
 		phone.SameNumber(s, string(e), country)
 		phone.CallingCode(country)
 	})
+}
+
+func TestEmergencyNumbersAreKnownHoweverTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		raw, country string
+		want         bool
+		why          string
+	}{
+		{"911", "US", true, "the country's own"},
+		{"9-1-1", "US", true, "punctuation"},
+		{" ９１１ ", "US", true, "digits of another width"},
+		{"+1911", "US", true, "with the calling code"},
+		{"+61000", "AU", true, "with the calling code"},
+		{"000", "AU", true, "Australia"},
+		{"111", "NZ", true, "New Zealand"},
+		{"110", "DE", true, "the police in Germany"},
+		{"112", "US", true, "known everywhere"},
+		{"999", "", true, "known without a country"},
+		{"933", "US", true, "the test of the emergency address"},
+		{"100", "IN", true, "India"},
+		{"9112345678", "US", false, "an ordinary length"},
+		{"+61255501234", "AU", false, "an ordinary number"},
+		{"", "US", false, "nothing"},
+		{"x", "XX", false, "no digits, no country"},
+	} {
+		if got := phone.Emergency(c.raw, c.country); got != c.want {
+			t.Errorf("Emergency(%q, %q) = %t: %s", c.raw, c.country, got, c.why)
+		}
+	}
 }

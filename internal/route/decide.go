@@ -3,16 +3,20 @@ package route
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"switchboard/internal/id"
 	"switchboard/internal/phone"
 )
 
-// MaxTargets is how many devices and phones ring at once: a <Dial> takes no more (T01).
+// MaxTargets is how many devices and phones one <Dial> rings: it takes no more (T01).
 const MaxTargets = 10
+
+// MaxHops is how often our own forwarding may bring a call back to a number of
+// ours. Two numbers that forward to each other would ring for ever.
+const MaxHops = 3
 
 // defaultRing is the ring time where a number says nothing useful, in seconds.
 const defaultRing = 25
@@ -21,70 +25,124 @@ const defaultRing = 25
 type decider struct {
 	s Snapshot
 	d Decision
+
+	branchPhones bool      // a fieldworker's personal phone is not rung (R028)
+	masked       bool      // the parties of a masked call are not asked to press 1
+	matched      []Contact // whose call it is, most likely first
+}
+
+func newDecider(s Snapshot) *decider {
+	x := &decider{s: s}
+	x.d.Mode = cmp.Or(s.Number.Mode, Branch)
+	x.d.Trace = make([]Trace, 0, 16+2*len(s.People))
+	return x
 }
 
 // Decide says where a call goes and why. It never returns a decision without steps.
+//
+// In this order: numbers that take no calls, forwarding loops, masked pairs,
+// opening hours, the menu, and then what the number's mode says.
 func Decide(s Snapshot) Decision {
-	x := &decider{s: s}
-	x.d.Mode = cmp.Or(s.Number.Mode, Branch)
-	if x.refused() {
+	x := newDecider(s)
+	x.ignored()
+	if x.refused() || x.looping() || x.pair() {
 		return x.d
 	}
 	lead := x.match()
-	if s.Number.HasWelcome {
-		x.step(Step{Kind: Welcome})
+	if x.closed() {
+		return x.d
 	}
-	var ring []Target
-	if x.d.Mode == Layered {
-		ring = x.layers(lead)
-	} else {
-		ring = x.branch()
+	x.welcome()
+	if s.Menu != nil {
+		x.ask(Step{Kind: MenuStep, Menu: s.Menu})
+		return x.d
 	}
-	if len(ring) > 0 {
-		x.step(Step{Kind: Ring, Targets: ring, TimeoutSeconds: x.timeout(s.Number.AgentTimeout)})
-	}
-	x.fallback()
+	x.route(lead)
 	return x.d
 }
 
-func (x *decider) note(rule string, v Verdict, user id.ID, format string, args ...any) {
-	x.d.Trace = append(x.d.Trace, Trace{Rule: rule, Verdict: v, UserID: user, Detail: fmt.Sprintf(format, args...)})
+// route is what the number's mode says, with what follows when nobody answers.
+func (x *decider) route(lead *Contact) {
+	if x.d.Mode == Layered {
+		if to := x.layers(lead); to != nil {
+			x.rings([]Target{*to}, x.least(x.ringSeconds(), x.s.Number.AgentTimeout))
+		}
+	} else {
+		people := x.group()
+		x.ring(people, x.preferred())
+	}
+	x.fallback()
+}
+
+func (x *decider) note(rule string, v Verdict, user id.ID, detail string) {
+	x.d.Trace = append(x.d.Trace, Trace{Rule: rule, Verdict: v, UserID: user, Detail: detail})
 }
 
 func (x *decider) step(s Step) { x.d.Steps = append(x.d.Steps, s) }
 
-// timeout is the smallest of the number's ring, dial and agent timeouts (D07).
-func (x *decider) timeout(agent int) *int {
-	n := x.s.Number
-	t := cmp.Or(n.RingTimeout, defaultRing)
-	for _, o := range []int{n.DialTimeout, agent} {
+// rings adds a RING step.
+func (x *decider) rings(to []Target, seconds int) {
+	if len(to) > 0 {
+		x.step(Step{Kind: Ring, Targets: to, TimeoutSeconds: &seconds})
+	}
+}
+
+// ringSeconds is how long the whole ringing phase lasts (D07).
+func (x *decider) ringSeconds() int { return cmp.Or(max(x.s.Number.RingTimeout, 0), defaultRing) }
+
+// least is the smallest of a time, the dial timeout and others that are set (D07).
+func (x *decider) least(t int, others ...int) int {
+	for _, o := range append(others, x.s.Number.DialTimeout) {
 		if o > 0 {
 			t = min(t, o)
 		}
 	}
-	return &t
+	return t
+}
+
+// ignored suppresses the popup and nothing else (D08).
+func (x *decider) ignored() {
+	rule := x.s.IgnoredBy
+	if rule == "" {
+		return
+	}
+	x.d.Ignored = true
+	what := "a number" // not the rule itself, which may show a number that the reader may not see
+	if rule[0] == '#' {
+		what = "a pattern"
+	}
+	x.note("IGNORED_NUMBER", Included, id.ID{}, "the caller is on the ignored list, by "+what+": no popup is shown; the call is routed and logged as any other")
 }
 
 // refused handles numbers that take no calls (D26, R030).
 func (x *decider) refused() bool {
 	n := x.s.Number
-	var why EndReason
 	switch {
 	case n.ID.IsZero():
-		why = NumberNotInUse
-		x.note("NUMBER_KNOWN", Chosen, id.ID{}, "the number called is not one of ours: refused as busy")
+		x.reject(NumberNotInUse, "NUMBER_KNOWN", "the number called is not one of ours: refused as busy")
 	case !n.Enabled:
-		why = NumberDisabled
-		x.note("NUMBER_ENABLED", Chosen, id.ID{}, "the number is disabled: refused as busy")
+		x.reject(NumberDisabled, "NUMBER_ENABLED", "the number is disabled: refused as busy")
 	case !n.ForInbound:
-		why = NumberNotInUse
-		x.note("NUMBER_TAKES_CALLS", Chosen, id.ID{}, "the number is not used for inbound calls: refused as busy")
+		x.reject(NumberNotInUse, "NUMBER_TAKES_CALLS", "the number is not used for inbound calls: refused as busy")
 	default:
 		return false
 	}
+	return true
+}
+
+// looping stops a call that our own forwarding brings back again and again.
+func (x *decider) looping() bool {
+	if x.s.Hops < MaxHops {
+		return false
+	}
+	x.reject(ForwardingLoop, "FORWARDING_LOOP", "forwarding has brought this call back "+strconv.Itoa(x.s.Hops)+" times: refused as busy; look for numbers that forward to each other")
+	return true
+}
+
+func (x *decider) reject(why EndReason, rule, detail string) {
+	x.note(rule, Chosen, id.ID{}, detail)
 	x.d.RejectReason = &why
 	x.step(Step{Kind: Reject})
-	return true
 }
 
 // match settles whose call this is, and which lead layer 3 looks at. A caller
@@ -104,6 +162,7 @@ func (x *decider) match() (lead *Contact) {
 	slices.SortFunc(all, func(a, b Contact) int {
 		return cmp.Or(later(!a.IsLead, !b.IsLead), b.lastContact().Compare(a.lastContact()), b.CreatedAt.Compare(a.CreatedAt), compareID(b.ID, a.ID))
 	})
+	x.matched = all
 	x.d.ContactID = all[0].ID
 	if i := slices.IndexFunc(all, func(c Contact) bool { return c.IsLead }); i >= 0 {
 		lead = &all[i]
@@ -115,7 +174,7 @@ func (x *decider) match() (lead *Contact) {
 		x.note("CALLER", Chosen, id.ID{}, "one contact has the caller's number")
 		return lead
 	}
-	x.note("CALLER", Chosen, id.ID{}, "%d contacts have the caller's number: leads come last, and of several leads the one that a campaign contacted last, then the newest", len(all))
+	x.note("CALLER", Chosen, id.ID{}, strconv.Itoa(len(all))+" contacts have the caller's number: leads come last, and of several leads the one that a campaign contacted last, then the newest")
 	return lead
 }
 
@@ -169,123 +228,11 @@ func (x *decider) person(user id.ID) *Person {
 	return nil
 }
 
-// branch is the ring group of the number's branch (R023) and the General
-// Fieldworker where the number asks for it (R024).
-func (x *decider) branch() []Target {
-	n := x.s.Number
-	if x.d.Mode == Team {
-		x.note("TEAM", NotApplicable, id.ID{}, "the number has no team; its branch rings")
-	}
-	if n.BranchID.IsZero() {
-		x.note("BRANCH_GROUP", NotApplicable, id.ID{}, "the number belongs to no branch")
-	}
-	people := slices.Clone(x.s.People)
-	slices.SortFunc(people, func(a, b Person) int { return cmp.Or(cmp.Compare(a.Name, b.Name), compareID(a.ID, b.ID)) })
-	var all []ringing
-	inGroup := 0
-	for _, p := range people {
-		inBranch := p.InBranch && !n.BranchID.IsZero()
-		cover := p.GeneralFieldworker && n.IncludeGeneralFieldworker
-		switch {
-		case inBranch:
-			inGroup++
-		case cover:
-			x.note("GENERAL_FIELDWORKER", Included, p.ID, "%s is the General Fieldworker, which the number includes", p.Name)
-		default:
-			continue
-		}
-		if x.available(p) {
-			all = append(all, x.reach(p)...)
-		}
-	}
-	if !n.BranchID.IsZero() && inGroup == 0 {
-		x.note("BRANCH_GROUP", Skipped, id.ID{}, "nobody belongs to the number's branch")
-	}
-	return x.limit(all)
-}
-
-// available says whether a person may be rung now, and notes why not.
-func (x *decider) available(p Person) bool {
-	switch {
-	case !p.Active:
-		x.note("USER_ACTIVE", Skipped, p.ID, "%s is not an active user", p.Name)
-	case !p.MayReceive:
-		x.note("USER_ROLE", Skipped, p.ID, "the role of %s does not permit receiving calls", p.Name)
-	case p.DoNotDisturb:
-		x.note("USER_DO_NOT_DISTURB", Skipped, p.ID, "%s is not to be disturbed", p.Name)
-	case p.LineDoNotDisturb:
-		x.note("USER_LINE_DO_NOT_DISTURB", Skipped, p.ID, "%s is not to be disturbed by calls to this number", p.Name)
-	default:
-		return true
-	}
-	return false
-}
-
-// ringing is a target with what the limit of ten needs.
-type ringing struct {
-	Target
-	seen time.Time
-	what string
-}
-
-// reach is what rings for a person in a ring group (D21).
-func (x *decider) reach(p Person) []ringing {
-	switch x.s.Number.ReachBy {
-	case ByPhone:
-		switch {
-		case p.Fieldworker && !p.GeneralFieldworker:
-			x.note("USER_PHONE", Skipped, p.ID, "a ring group does not ring the personal phone of a fieldworker (R028)")
-		case !usable(p.Phone, x.s.Number.E164):
-			x.note("USER_PHONE", Skipped, p.ID, "%s has no valid primary phone", p.Name)
-		default:
-			x.note("USER_PHONE", Included, p.ID, "the primary phone of %s rings", p.Name)
-			return []ringing{{Target: Target{Kind: UserPhone, UserID: p.ID, Address: p.Phone}, what: "the phone of " + p.Name}}
-		}
-		return nil
-	case BySIPAddress:
-		if p.SIPAddress == "" {
-			x.note("USER_SIP_ADDRESS", Skipped, p.ID, "%s has no SIP address", p.Name)
-			return nil
-		}
-		x.note("USER_SIP_ADDRESS", Included, p.ID, "the SIP address of %s rings", p.Name)
-		return []ringing{{Target: Target{Kind: SIP, UserID: p.ID, Address: p.SIPAddress}, what: "the SIP address of " + p.Name}}
-	}
-	if len(p.Devices) == 0 {
-		x.note("USER_DEVICE", Skipped, p.ID, "%s has no registered device", p.Name)
-		return nil
-	}
-	x.note("USER_DEVICE", Included, p.ID, "%s has %s", p.Name, count(len(p.Devices), "device"))
-	all := make([]ringing, 0, len(p.Devices))
-	for _, h := range p.Devices {
-		all = append(all, ringing{
-			Target: Target{Kind: Device, UserID: p.ID, DeviceID: h.ID, Address: "client:" + h.ID.String()},
-			seen:   h.LastSeen, what: h.Name + " of " + p.Name,
-		})
-	}
-	return all
-}
-
 func count(n int, what string) string {
 	if n == 1 {
 		return "one " + what
 	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// limit keeps the ten most recently seen (T01) and names the rest.
-func (x *decider) limit(all []ringing) []Target {
-	slices.SortStableFunc(all, func(a, b ringing) int {
-		return cmp.Or(b.seen.Compare(a.seen), compareID(a.DeviceID, b.DeviceID))
-	})
-	out := make([]Target, 0, min(len(all), MaxTargets))
-	for i, r := range all {
-		if i >= MaxTargets {
-			x.note("DEVICE_LIMIT", Skipped, r.UserID, "%s does not ring: %d ring at once, those seen last", r.what, MaxTargets)
-			continue
-		}
-		out = append(out, r.Target)
-	}
-	return out
+	return strconv.Itoa(n) + " " + what + "s"
 }
 
 // usable reports whether a phone can be rung: it is a number, and not the one
@@ -298,23 +245,45 @@ func usable(number, called string) bool {
 // fallback is what happens when nobody answers: external numbers (R052), then
 // voicemail (R124) or the farewell (R051). A call is never dropped silently (D05).
 func (x *decider) fallback() {
+	x.forward("FORWARDING_NUMBERS", x.s.Number.ForwardingNumbers)
+	x.end()
+}
+
+// forward adds a step that rings external numbers, where there are any (R052).
+// Whoever picks up presses 1 where the number asks for it.
+func (x *decider) forward(rule string, numbers []string) {
 	n := x.s.Number
 	var to []Target
-	for _, f := range n.ForwardingNumbers {
+	for _, f := range numbers {
 		switch {
 		case !usable(f, n.E164):
-			x.note("FORWARDING_NUMBERS", Skipped, id.ID{}, "%s cannot be rung", phone.Mask(phone.E164(f)))
+			x.note(rule, Skipped, id.ID{}, phone.Mask(phone.E164(f))+" cannot be rung")
 		case len(to) == MaxTargets:
-			x.note("FORWARDING_NUMBERS", Skipped, id.ID{}, "%s does not ring: %d ring at once", phone.Mask(phone.E164(f)), MaxTargets)
+			x.note(rule, Skipped, id.ID{}, phone.Mask(phone.E164(f))+" does not ring: "+strconv.Itoa(MaxTargets)+" ring at once")
 		default:
-			to = append(to, Target{Kind: ForwardPhone, Address: f})
+			to = append(to, Target{Kind: ForwardPhone, Address: f, Screen: n.Screen})
 		}
 	}
 	if len(to) > 0 {
-		x.note("FORWARDING_NUMBERS", Included, id.ID{}, "without an answer the call goes on to %s", count(len(to), "forwarding number"))
-		x.step(Step{Kind: Forward, Targets: to, TimeoutSeconds: x.timeout(0)})
+		detail := "without an answer the call goes on to " + count(len(to), "forwarding number")
+		if rule != "FORWARDING_NUMBERS" {
+			detail = "the call goes to " + count(len(to), "external number")
+		}
+		x.note(rule, Included, id.ID{}, detail)
+		t := x.least(x.ringSeconds())
+		x.step(Step{Kind: Forward, Targets: to, TimeoutSeconds: &t})
 	}
-	if n.Voicemail {
+}
+
+func (x *decider) welcome() {
+	if x.s.Number.HasWelcome {
+		x.step(Step{Kind: Welcome})
+	}
+}
+
+// end is the number's voicemail, or the farewell where it is off.
+func (x *decider) end() {
+	if x.s.Number.Voicemail {
 		x.note("VOICEMAIL", Included, id.ID{}, "without an answer the caller can leave a voicemail")
 		x.step(Step{Kind: Voicemail})
 		return

@@ -322,34 +322,69 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// T01: the ten devices seen last ring, and the trace names the rest.
-func TestMoreThanTenDevicesRingTheTenSeenLast(t *testing.T) {
-	t.Parallel()
-	s := snapshot(route.Branch, func(s *route.Snapshot) {
+// crowd is a branch of so many people with a device each, the last seen last.
+func crowd(n int, change func(*route.Snapshot)) route.Snapshot {
+	return snapshot(route.Branch, func(s *route.Snapshot) {
 		s.People = nil
-		for i := range 13 {
+		for i := range n {
 			s.People = append(s.People, person(fmt.Sprintf("User %02d", i), func(p *route.Person) {
 				p.Devices[0].LastSeen = noon.Add(time.Duration(i) * time.Minute)
 			}))
 		}
+		change(s)
 	})
-	d := route.Decide(s)
-	if n := len(d.Steps[0].Targets); n != 10 {
-		t.Fatalf("%d ring", n)
+}
+
+// T01: a <Dial> has ten nouns; the others are rung by calls of our own at the
+// connection's pace, and the trace names those whom the time did not reach.
+func TestMoreThanTenDevicesRingAtThePaceOfTheConnection(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		why     string
+		people  int
+		pace    route.Pace
+		ring    int
+		reached int // by calls of our own
+		last    int // when the last of them starts, in milliseconds
+	}{
+		"the default pace":   {why: "one a second, one second left to ring: 0 to 23 s", people: 40, ring: 25, reached: 24, last: 23_000},
+		"a fast connection":  {why: "30 a second: all 40 within a second", people: 40, pace: route.Pace{PerSecond: 30}, ring: 25, reached: 30, last: 966},
+		"a slow connection":  {why: "one in four seconds", people: 40, pace: route.Pace{PerSecond: 0.25}, ring: 25, reached: 6, last: 20_000},
+		"a busy connection":  {why: "calls asked for before come first", people: 40, pace: route.Pace{PerSecond: 1, Backlog: 20 * time.Second}, ring: 25, reached: 4, last: 23_000},
+		"a hopeless backlog": {why: "the ten ring all the same", people: 40, pace: route.Pace{Backlog: time.Hour}, ring: 25},
+		"exactly ten":        {why: "one <Dial> is enough", people: 10, ring: 25},
+		"eleven":             {why: "the eleventh starts at once", people: 11, ring: 25, reached: 1},
 	}
-	for i, target := range d.Steps[0].Targets {
-		if want := s.People[12-i].ID; target.UserID != want {
-			t.Errorf("place %d rings %s, want %s", i, target.UserID, want)
-		}
-	}
-	var left []string
-	for _, x := range d.Trace {
-		if x.Rule == "DEVICE_LIMIT" {
-			left = append(left, x.Detail)
-		}
-	}
-	if len(left) != 3 || left[0][:len("web of User 02")] != "web of User 02" {
-		t.Errorf("the trace names %q", left)
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := crowd(c.people, func(s *route.Snapshot) { s.Pace, s.Number.RingTimeout = c.pace, c.ring })
+			d := route.Decide(s)
+			targets := d.Steps[0].Targets
+			if len(targets) != min(10, c.people)+c.reached {
+				t.Fatalf("%s: %d ring", c.why, len(targets))
+			}
+			for i, target := range targets {
+				if want := s.People[c.people-1-i].ID; target.UserID != want || target.Own != (i >= 10) {
+					t.Errorf("place %d rings %s, own %t, want %s", i, target.UserID, target.Own, want)
+				}
+			}
+			if last := targets[len(targets)-1].After; last != c.last {
+				t.Errorf("%s: the last starts after %d ms, want %d", c.why, last, c.last)
+			}
+			var left []string
+			for _, x := range d.Trace {
+				if x.Rule == "DEVICE_PACE" && x.Verdict == route.Skipped {
+					left = append(left, x.Detail)
+				}
+			}
+			if len(left) != c.people-len(targets) {
+				t.Fatalf("the trace names %q", left)
+			}
+			if len(left) > 0 && left[len(left)-1] != "the time did not reach web of User 00" {
+				t.Errorf("the trace names %q", left)
+			}
+		})
 	}
 }
 
@@ -404,8 +439,16 @@ func TestEveryDecisionHoldsItsPromises(t *testing.T) {
 			t.Fatalf("the call ends with %s", last)
 		}
 		for _, step := range d.Steps {
-			if len(step.Targets) > route.MaxTargets {
-				t.Fatalf("%d ring at once", len(step.Targets))
+			nouns := 0
+			for _, target := range step.Targets {
+				if !target.Own {
+					nouns++
+				} else if target.After < 0 || target.After >= *step.TimeoutSeconds*1000 {
+					t.Fatalf("a leg of our own starts after %d ms of %d s", target.After, *step.TimeoutSeconds)
+				}
+			}
+			if nouns > route.MaxTargets {
+				t.Fatalf("%d ring in one <Dial>", nouns)
 			}
 			if (step.Kind == route.Ring || step.Kind == route.Forward) != (len(step.Targets) > 0) {
 				t.Fatalf("step %s with %d targets", step.Kind, len(step.Targets))

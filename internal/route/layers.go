@@ -1,7 +1,7 @@
 package route
 
 import (
-	"fmt"
+	"strconv"
 
 	"switchboard/internal/id"
 	"switchboard/internal/phone"
@@ -22,18 +22,18 @@ type layer struct {
 // layers is the truth table of R031-R036: the highest layer that applies wins.
 // A layer whose phone cannot be rung falls to the next one, and the trace says
 // why (D05). Do-not-disturb, role and devices do not count here (D20).
-func (x *decider) layers(lead *Contact) []Target {
+func (x *decider) layers(lead *Contact) *Target {
 	var won *layer
 	for _, l := range []layer{x.layer4(), x.layer3(lead), x.layer2(), x.layer1()} {
 		switch {
 		case won != nil:
-			x.note(l.rule, NotApplicable, id.ID{}, "layer %d decided", won.number)
+			x.note(l.rule, NotApplicable, id.ID{}, "layer "+strconv.Itoa(won.number)+" decided")
 		case !l.applies:
-			x.note(l.rule, NotApplicable, id.ID{}, "%s", l.detail)
+			x.note(l.rule, NotApplicable, id.ID{}, l.detail)
 		case l.broken != "":
-			x.note(l.rule, Skipped, l.target.UserID, "%s; the next layer is taken", l.broken)
+			x.note(l.rule, Skipped, l.target.UserID, l.broken+"; the next layer is taken")
 		default:
-			x.note(l.rule, Chosen, l.target.UserID, "%s", l.detail)
+			x.note(l.rule, Chosen, l.target.UserID, l.detail)
 			won = &l
 		}
 	}
@@ -42,13 +42,14 @@ func (x *decider) layers(lead *Contact) []Target {
 		return nil
 	}
 	x.d.Layer = &won.number
-	return []Target{won.target}
+	won.target.Screen = x.s.Number.Screen
+	return &won.target
 }
 
 func (x *decider) layer4() layer {
 	l := layer{number: 4, rule: "LAYER_4_NUMBER_USER", detail: "the number is assigned to no user"}
 	if u := x.s.Number.AssignedUserID; !u.IsZero() {
-		x.ringPhone(&l, u, "the number is assigned to %s")
+		x.ringPhone(&l, u, "the number is assigned to ")
 	}
 	return l
 }
@@ -60,12 +61,12 @@ func (x *decider) layer3(c *Contact) layer {
 		return l
 	}
 	if !c.AssignedUserID.IsZero() {
-		x.ringPhone(&l, c.AssignedUserID, "the lead is assigned to %s")
+		x.ringPhone(&l, c.AssignedUserID, "the lead is assigned to ")
 		return l
 	}
 	if k := c.lastCampaign(func(k Campaign) bool { return !k.AssignedUserID.IsZero() }); k != nil {
 		l.rule = "LAYER_3_CAMPAIGN_USER"
-		x.ringPhone(&l, k.AssignedUserID, "the lead is in a campaign of %s")
+		x.ringPhone(&l, k.AssignedUserID, "the lead is in a campaign of ")
 		return l
 	}
 	l.detail = "the lead is assigned to no user and in no campaign of a user"
@@ -109,7 +110,7 @@ func (x *decider) ringPhone(l *layer, user id.ID, detail string) {
 		return
 	}
 	l.target.Address = p.Phone
-	l.detail = fmt.Sprintf(detail, p.Name)
+	l.detail = detail + p.Name
 	switch {
 	case !p.Active:
 		l.broken = l.detail + ", who is not an active user"

@@ -157,6 +157,8 @@ type Step struct {
 	// Menu is what a MENU step asks, with the visit, from 1: a wrong key is another step.
 	Menu  *Menu `json:"menu,omitempty"`
 	Visit int   `json:"visit,omitempty"`
+	// Tries is how often this menu got a wrong key or none; Visit counts every prompt of the call.
+	Tries int `json:"tries,omitempty"`
 	// Say and Audio are heard before a CLOSED step goes on; Audio is the file's public token and wins (R127).
 	Say   string `json:"say,omitempty"`
 	Audio string `json:"audio,omitempty"`
