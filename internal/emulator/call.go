@@ -62,15 +62,20 @@ type call struct {
 	lane     *lane
 	jar      http.CookieJar
 
-	voice, prompt []interval
-	speech        string
-	recordings    []*recording
-	record        *recordRequest
-	sipCode       int
-	timeout       time.Duration
-	timeLimit     time.Duration
-	sendDigits    string
-	params        map[string]string
+	voice      []interval
+	bridges    []*bridged
+	seat       *participant   // in a conference, or on the way there
+	seats      []*participant // every one it ever had
+	afterAsk   func()         // runs once the next question is answered
+	settled    func()         // runs once the next document is under way
+	speech     string
+	recordings []*recording
+	record     *recordRequest
+	sipCode    int
+	timeout    time.Duration
+	timeLimit  time.Duration
+	sendDigits string
+	params     map[string]string
 
 	party
 }
@@ -114,6 +119,16 @@ type Call struct {
 	Records   []string  `json:"recordings,omitempty"`
 	// Parameters are the custom parameters that a <Client> gives to the device.
 	Parameters map[string]string `json:"parameters,omitempty"`
+	// Hears is what the party hears now: the URL of a sound, the text of a <Say>, "room:" and
+	// the name of a conference, the leg at the other end, or "ringing".
+	Hears string `json:"hears,omitempty"`
+	// Conference is the name of the conference that the leg is in; Label is its label there,
+	// Coaching the leg that it coaches.
+	Conference string `json:"conference,omitempty"`
+	Label      string `json:"label,omitempty"`
+	Muted      bool   `json:"muted,omitempty"`
+	Held       bool   `json:"held,omitempty"`
+	Coaching   string `json:"coaching,omitempty"`
 	// AnsweredBy is the verdict of answering machine detection.
 	AnsweredBy string `json:"answeredBy,omitempty"`
 	// Left is what a voicemail box at the end of the leg has recorded since its beep.
@@ -126,6 +141,10 @@ type Call struct {
 func (e *Emulator) shown(c *call) Call {
 	p := c.public()
 	c.show(&p, e.clk.Now())
+	p.Hears = c.hears(e.clk.Now())
+	if s := c.seat; s != nil && s.connected {
+		p.Conference, p.Label, p.Muted, p.Held, p.Coaching = s.room.name, s.label, s.muted, s.hold, s.coach
+	}
 	return p
 }
 
@@ -288,6 +307,7 @@ func (e *Emulator) answerCall(c *call) {
 		return
 	}
 	e.dropTimers(c)
+	c.hear(keys(c.sendDigits))
 	e.detect(c)
 	switch {
 	case c.leg != nil:
@@ -304,6 +324,10 @@ func (e *Emulator) begin(c *call) {
 	}
 	if c.record != nil {
 		e.startRecording(c, *c.record)
+	}
+	if c.seat != nil {
+		e.takeSeat(c.seat)
+		return
 	}
 	e.afterVerdict(c, func(verdict url.Values) {
 		if c.inline != "" {
@@ -337,6 +361,9 @@ func (e *Emulator) end(c *call, status string) {
 	if c.taking != nil {
 		e.taken(c, "hangup")
 	}
+	if c.seat != nil {
+		e.leaveSeat(c.seat, "participant_hung_up")
+	}
 	if c.dial != nil {
 		e.dialAbandoned(c.dial)
 	}
@@ -350,6 +377,15 @@ func (e *Emulator) end(c *call, status string) {
 	if p := c.peer; p != nil && !p.over() {
 		c.peer, p.peer = nil, nil
 		e.end(p, peerStatus(c, p))
+	}
+	c.settle()
+}
+
+// settle does what waited for the next document.
+func (c *call) settle() {
+	if then := c.settled; then != nil {
+		c.settled = nil
+		then()
 	}
 }
 
@@ -510,10 +546,15 @@ func (e *Emulator) ask(c *call, to, method string, extra url.Values, then func(a
 		f[k] = v
 	}
 	gen := c.gen
+	after := c.afterAsk
+	c.afterAsk = nil
 	e.send(c.account, &delivery{Delivery: Delivery{Kind: KindTwiML, Resource: c.sid, Method: cmp.Or(method, http.MethodPost), URL: to, Form: f, Voice: true},
 		lane: c.root().lane, jar: c.root().jar, done: func(a answer) {
 			if c.gen == gen && !c.over() {
 				then(a)
+			}
+			if after != nil {
+				after()
 			}
 		}})
 }

@@ -160,6 +160,9 @@ var controls = map[string]func(*Emulator, json.RawMessage) (any, error){
 		e.FailNext(in)
 		return nil, nil
 	}),
+	"promotion": verb(func(e *Emulator, in struct{ Order string }) (any, error) {
+		return nil, e.SetPromotion(in.Order)
+	}),
 	"rate": verb(func(e *Emulator, in struct{ CallsPerSecond float64 }) (any, error) {
 		e.SetCallsPerSecond(in.CallsPerSecond)
 		return nil, nil
@@ -282,6 +285,8 @@ func (e *Emulator) controlGet(w http.ResponseWriter, name string) {
 		out = e.Messages()
 	case "recordings":
 		out = e.Recordings()
+	case "conferences":
+		out = e.Conferences()
 	case "debugger":
 		out = e.Debugger()
 	case "deliveries":
@@ -290,7 +295,7 @@ func (e *Emulator) controlGet(w http.ResponseWriter, name string) {
 		out = e.Held()
 	default:
 		writeJSON(w, 404, map[string]any{"error": "the emulator does not know GET /_control/" + clip(name, 40),
-			"known": []string{"state", "calls", "ringing", "messages", "recordings", "debugger", "deliveries", "held"}})
+			"known": []string{"state", "calls", "ringing", "messages", "recordings", "conferences", "debugger", "deliveries", "held"}})
 		return
 	}
 	writeJSON(w, 200, out)

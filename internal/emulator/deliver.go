@@ -10,14 +10,15 @@ import (
 
 // Kinds of deliveries.
 const (
-	KindTwiML     = "twiml"     // asks what to do with a call
-	KindStatus    = "status"    // call progress
-	KindRecording = "recording" // recording status
-	KindAMD       = "amd"       // verdict of answering machine detection
-	KindMessage   = "message"   // inbound message, asks for a reply
-	KindDelivery  = "delivery"  // status of an outbound message
-	KindAudio     = "audio"     // the file of a <Play>
-	KindMedia     = "media"     // the file of an outbound MMS
+	KindTwiML     = "twiml"      // asks what to do with a call
+	KindStatus    = "status"     // call progress
+	KindRecording = "recording"  // recording status
+	KindAMD       = "amd"        // verdict of answering machine detection
+	KindRoom      = "conference" // event of a conference
+	KindMessage   = "message"    // inbound message, asks for a reply
+	KindDelivery  = "delivery"   // status of an outbound message
+	KindAudio     = "audio"      // the file of a <Play>
+	KindMedia     = "media"      // the file of an outbound MMS
 )
 
 // Delivery is one webhook: what was sent and what came back.
@@ -63,7 +64,7 @@ func (l *lane) idle() bool { return l.busy == 0 && len(l.queue) == 0 }
 // callback reports whether this is a notification, which may be late, doubled or held,
 // and not a question whose answer the call waits for.
 func (d *delivery) callback() bool {
-	return d.Kind == KindStatus || d.Kind == KindRecording || d.Kind == KindDelivery || d.Kind == KindAMD
+	return d.Kind == KindStatus || d.Kind == KindRecording || d.Kind == KindDelivery || d.Kind == KindAMD || d.Kind == KindRoom
 }
 
 // send puts a webhook on its way. The lock is held.
@@ -166,8 +167,11 @@ func (e *Emulator) finish(d *delivery, ans answer) {
 		if ans.code != 11200 {
 			code = ans.code
 		}
-		if d.Kind == KindStatus {
+		switch d.Kind {
+		case KindStatus:
 			code, level = 15003, "warning"
+		case KindRoom:
+			code, level = 16011, "warning"
 		}
 		e.alert(Alert{Code: code, Level: level, Text: describe(code) + ": " + ans.text, Account: d.Account, Resource: d.Resource, URL: d.URL, Method: d.Method})
 	}

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -26,6 +27,52 @@ type dial struct {
 	lastSID string // the last leg that had been answered
 	rung    int
 	over    bool
+
+	seat     *participant // of a <Conference>
+	stranded bool         // the child left and nobody has said so yet
+	parting  url.Values   // what the action will hear of that, nil for nothing
+}
+
+// When the action of a <Dial> is requested whose child leg was given a document of its own.
+// Twilio promises no order.
+const (
+	PromotionFirst = "first" // and answered before the child's document begins
+	PromotionLast  = "last"  // once the child's document is under way
+	PromotionNever = "never" // not at all: the parent hears nothing until it is updated or hangs up
+)
+
+// SetPromotion changes Options.Promotion.
+func (e *Emulator) SetPromotion(order string) error {
+	switch order {
+	case "", PromotionFirst, PromotionLast, PromotionNever:
+		e.do(func() { e.o.Promotion = order })
+		return nil
+	}
+	return fmt.Errorf("emulator: promotion is first, last or never, and not %q", clip(order, 20))
+}
+
+// bridged is a stretch of time in which a leg heard another.
+type bridged struct {
+	who *call
+	interval
+}
+
+// connect lets the two legs of a bridge hear each other.
+func (e *Emulator) connect(a, b *call) {
+	a.bridges = append(a.bridges, &bridged{b, interval{from: e.at}})
+	b.bridges = append(b.bridges, &bridged{a, interval{from: e.at}})
+}
+
+// disconnect is the end of connect.
+func (e *Emulator) disconnect(d *dial) {
+	if d.bridged == nil {
+		return
+	}
+	for _, c := range []*call{d.parent, d.bridged.call} {
+		if n := len(c.bridges); n > 0 && c.bridges[n-1].to.IsZero() {
+			c.bridges[n-1].to = e.at
+		}
+	}
 }
 
 // leg is a child call of a dial.
@@ -45,7 +92,11 @@ func (e *Emulator) startDial(c *call, n *node) {
 		e.endDial(d, failed)
 	}
 	for _, k := range nouns {
-		if k.name == "Conference" || k.name == "Queue" {
+		if k.name == "Conference" {
+			e.joinByDial(d, k)
+			return
+		}
+		if k.name == "Queue" {
 			e.unknown(c.account.sid, c.sid, "<Dial><"+k.name+">")
 			c.dial = nil
 			e.applicationError(c)
@@ -275,14 +326,7 @@ func (e *Emulator) bridge(l *leg) {
 	if strings.HasPrefix(d.recordMode(), "record-from-answer") {
 		e.recordDial(d)
 	}
-	if d.rec != nil {
-		d.rec.other = append(d.rec.other, l.call)
-	}
-	for _, r := range d.parent.recordings {
-		if r != d.rec && r.stopped.IsZero() {
-			r.other = append(r.other, l.call)
-		}
-	}
+	e.connect(d.parent, l.call)
 	d.limit = e.after(d.node.seconds("timeLimit", 14400), func() { e.end(l.call, completed) })
 }
 
@@ -333,6 +377,9 @@ func (e *Emulator) legEnded(l *leg, status string) {
 // report is what the action learns.
 func (e *Emulator) report(d *dial, status string) url.Values {
 	f := url.Values{"DialCallStatus": {status}, "DialBridged": {"false"}}
+	if d.seat != nil {
+		f.Set("DialBridged", trueFalse(d.seat.met))
+	}
 	if d.bridged != nil {
 		f.Set("DialBridged", "true")
 		f.Set("DialCallSid", d.bridged.call.sid)
@@ -350,6 +397,7 @@ func (e *Emulator) report(d *dial, status string) url.Values {
 func (e *Emulator) closeDial(d *dial) {
 	d.over = true
 	d.parent.dial = nil
+	e.disconnect(d)
 	e.drop(d.timer)
 	e.drop(d.limit)
 	if d.rec != nil {
@@ -374,13 +422,16 @@ func (e *Emulator) endDial(d *dial, status string) {
 	e.act(c, d.node, e.report(d, status))
 }
 
-// dialAbandoned is the parent's end while it dials: the children go too, and the action
-// is told although its answer no longer matters.
+// dialAbandoned is the parent's end while it dials, or its taking over by REST: the
+// children go too, and the action is told although its answer no longer matters.
 func (e *Emulator) dialAbandoned(d *dial) {
+	f := d.parting
+	if !d.stranded {
+		f = e.report(d, d.outcome())
+	}
 	e.closeDial(d)
-	status := canceled
-	if d.bridged != nil {
-		status = completed
+	if f != nil {
+		e.tellAction(d, f)
 	}
 	for _, l := range slices.Clone(d.legs) {
 		if l.call.answered.IsZero() {
@@ -389,7 +440,17 @@ func (e *Emulator) dialAbandoned(d *dial) {
 			e.end(l.call, completed)
 		}
 	}
-	e.tellAction(d, e.report(d, status))
+}
+
+// outcome is the DialCallStatus of a dial that is cut short.
+func (d *dial) outcome() string {
+	switch {
+	case d.seat != nil:
+		return joined
+	case d.bridged != nil:
+		return completed
+	}
+	return canceled
 }
 
 // tellAction requests the action and ignores what it answers.
@@ -402,24 +463,83 @@ func (e *Emulator) tellAction(d *dial, f url.Values) {
 	}
 }
 
+// takeOver stops what the leg was doing because a new document comes by REST, which begin
+// starts. A <Dial> hears of it through its action, whose answer is ignored (twilio changelog
+// 2021-05-24). A conference is left.
+func (e *Emulator) takeOver(c *call, begin func()) {
+	e.supersede(c)
+	c.gather = nil
+	if t := c.taking; t != nil {
+		c.taking = nil
+		e.stopRecording(t.rec)
+	}
+	if p := c.seat; p != nil {
+		e.leaveSeat(p, "participant_updated_via_api")
+	}
+	if c.dial != nil {
+		e.dialAbandoned(c.dial)
+	}
+	if c.leg == nil {
+		begin()
+		return
+	}
+	gen := c.gen
+	e.depart(c.leg, func() {
+		if c.gen == gen && !c.over() {
+			begin()
+		}
+	})
+}
+
 // depart takes a child out of its dial because it gets a document of its own. The parent's
-// action hears no duration and the parent goes on (twilio: voice/twiml/dial).
-func (e *Emulator) depart(l *leg) {
+// action hears no duration and the parent goes on (twilio: voice/twiml/dial); when, is
+// Options.Promotion.
+func (e *Emulator) depart(l *leg, begin func()) {
 	d := l.dial
 	l.call.leg = nil
 	d.legs = slices.DeleteFunc(d.legs, func(o *leg) bool { return o == l })
 	if d.over {
+		begin()
 		return
 	}
-	if d.bridged == nil {
+	if d.bridged != l {
 		d.last = completed
 		if !slices.ContainsFunc(d.legs, func(o *leg) bool { return !o.call.over() }) {
 			e.endDial(d, completed)
 		}
+		begin()
 		return
 	}
 	f := e.report(d, completed)
 	f.Del("DialCallDuration")
+	e.disconnect(d)
+	d.bridged, d.stranded = nil, true
+	e.drop(d.limit)
+	if d.rec != nil {
+		e.stopRecording(d.rec)
+	}
+	switch e.o.Promotion {
+	case PromotionNever:
+		begin()
+	case PromotionLast:
+		d.parting = f
+		l.call.settled = func() { e.promoted(d, f) }
+		begin()
+	default:
+		d.parent.afterAsk = begin
+		e.promoted(d, f)
+		if d.parent.afterAsk != nil { // nothing was asked
+			d.parent.afterAsk = nil
+			begin()
+		}
+	}
+}
+
+// promoted lets the parent go on whose child has a document of its own.
+func (e *Emulator) promoted(d *dial, f url.Values) {
+	if d.over {
+		return
+	}
 	e.closeDial(d)
 	if d.node.attr("action", "") == "" {
 		e.step(d.parent)

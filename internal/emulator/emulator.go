@@ -71,6 +71,9 @@ type Options struct {
 	AbandonedStatus string
 	// LoserStatus is the end of a leg that rang while another answered; "" is canceled.
 	LoserStatus string
+	// Promotion is when the action of a <Dial> is requested whose child leg was given a
+	// document of its own: PromotionFirst ("" is the same), PromotionLast or PromotionNever.
+	Promotion string
 	// SwapChannels makes the child leg channel 1 of a dual recording (the documents say
 	// the parent is, a live measurement said the child).
 	SwapChannels bool
@@ -110,6 +113,9 @@ type Emulator struct {
 	messages []*message
 	recs     []*recording
 	recBy    map[string]*recording
+	rooms    []*conference
+	roomBy   map[string]*conference
+	named    map[string][]*conference // by account and name; only the last may be open
 	phones   map[string]PhoneBehaviour
 	alerts   []Alert
 
@@ -232,6 +238,7 @@ func New(o Options) *Emulator {
 		http: &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		kick: make(chan struct{}, 1), changed: make(chan struct{}),
 		seed: o.Seed, byNumber: map[string]*number{}, callBy: map[string]*call{}, recBy: map[string]*recording{},
+		roomBy: map[string]*conference{}, named: map[string][]*conference{},
 		phones: map[string]PhoneBehaviour{}, hold: o.HoldCallbacks, chaos: o.Chaos, restNo: map[string]int{}, concurrent: map[string]int{},
 	}
 	e.ctx, e.quit = context.WithCancel(context.Background())

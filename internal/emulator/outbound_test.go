@@ -376,10 +376,10 @@ func TestUnregisteredClientNeverAnswers(t *testing.T) {
 func TestUnknownVerbEndsTheCallAloud(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, emulator.Options{})
-	s.answer("/voice", `<Response><Dial><Conference>room</Conference></Dial></Response>`)
+	s.answer("/voice", `<Response><Start><Stream url="wss://example.com/"/></Start></Response>`)
 	sid := s.call(mobile, office)
 	list := s.e.Debugger()
-	if len(list) != 1 || list[0].Code != 0 || !strings.Contains(list[0].Text, "does not know <Dial><Conference>") || s.status(sid) != "failed" {
+	if len(list) != 1 || list[0].Code != 0 || !strings.Contains(list[0].Text, "does not know <Start><Stream>") || s.status(sid) != "failed" {
 		t.Errorf("call %s, debugger %+v", s.status(sid), list)
 	}
 }

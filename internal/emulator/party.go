@@ -36,8 +36,10 @@ type Heard struct {
 }
 
 // plays notes a sound that begins now on the leg.
-func (e *Emulator) plays(c *call, url, text string, d time.Duration) {
-	c.sounds = append(c.sounds, &sound{url: url, text: text, interval: interval{e.at, e.at.Add(d)}})
+func (e *Emulator) plays(c *call, url, text string, d time.Duration) *sound {
+	s := &sound{url: url, text: text, interval: interval{e.at, e.at.Add(d)}}
+	c.sounds = append(c.sounds, s)
+	return s
 }
 
 // hush cuts off the sound that plays on the leg.

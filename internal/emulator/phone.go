@@ -236,6 +236,9 @@ func (e *Emulator) speak(c *call, d time.Duration, words string) {
 	}
 	c.voice = append(c.voice, interval{e.at, e.at.Add(d)})
 	e.listen(c, e.at.Add(d))
+	if c.seat != nil {
+		e.spoke(c.seat, d)
+	}
 	if g := c.gather; g != nil && words != "" && strings.Contains(g.node.attr("input", "dtmf"), "speech") {
 		e.dropTimers(c)
 		e.later(c, d+time.Second, func() {
@@ -262,9 +265,7 @@ func (e *Emulator) press(c *call, digits string) {
 		case c.dial != nil && c.dial.bridged != nil && d == "*" && c.dial.node.flag("hangupOnStar", false):
 			e.end(c.dial.bridged.call, completed)
 		default:
-			if o := c.other(); o != nil {
-				o.hear(d)
-			}
+			e.carryKey(c, d)
 		}
 	}
 }

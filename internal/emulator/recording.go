@@ -29,8 +29,8 @@ type recordRequest struct {
 type recording struct {
 	recordRequest
 	sid              string
-	call             *call // always the parent of a two-leg call
-	other            []*call
+	call             *call       // always the parent of a two-leg call
+	room             *conference // of the mix of a conference
 	status           string
 	started, stopped time.Time
 	updated          time.Time
@@ -56,12 +56,18 @@ func (e *Emulator) recordingURL(r *recording) string {
 }
 
 func (e *Emulator) startRecording(c *call, q recordRequest) *recording {
+	return e.newRecording(c, nil, q)
+}
+
+// newRecording starts a recording of a call, or of a conference that the call is in.
+func (e *Emulator) newRecording(c *call, room *conference, q recordRequest) *recording {
 	q.channels, q.track, q.method = cmp.Or(q.channels, 1), cmp.Or(q.track, "both"), cmp.Or(q.method, http.MethodPost)
-	r := &recording{recordRequest: q, sid: e.sid("RE"), call: c, status: inProgress, started: e.at, updated: e.at}
-	if c.dial != nil && c.dial.bridged != nil {
-		r.other = append(r.other, c.dial.bridged.call)
+	r := &recording{recordRequest: q, sid: e.sid("RE"), call: c, room: room, status: inProgress, started: e.at, updated: e.at}
+	if room != nil {
+		room.recordings = append(room.recordings, r)
+	} else {
+		c.recordings = append(c.recordings, r)
 	}
-	c.recordings = append(c.recordings, r)
 	e.recs = append(e.recs, r)
 	e.recBy[r.sid] = r
 	e.notifyRecording(r, inProgress)
@@ -112,10 +118,7 @@ func (e *Emulator) stopRecording(r *recording) {
 
 // mix works out what is to be heard in the file.
 func (e *Emulator) mix(r *recording) {
-	mine, theirs := r.spans(r.call.voice), []span(nil)
-	for _, o := range r.other {
-		theirs = append(theirs, r.spans(o.voice)...)
-	}
+	mine, theirs := r.voices()
 	switch r.track {
 	case "inbound":
 		theirs = nil
@@ -135,8 +138,10 @@ func (e *Emulator) mix(r *recording) {
 		r.silent = true
 		return
 	}
-	if r.source != "RecordVerb" { // prompts are on the far channel of a call's recording
-		theirs = append(theirs, r.spans(r.call.prompt)...)
+	if r.source != "RecordVerb" && r.room == nil { // prompts are on the far channel of a call's recording
+		for _, s := range r.call.sounds {
+			theirs = append(theirs, r.spans([]interval{s.interval})...)
+		}
 	}
 	r.length = r.place(r.stopped)
 	if r.trim == "trim-silence" {
@@ -148,6 +153,62 @@ func (e *Emulator) mix(r *recording) {
 		mine, theirs = theirs, mine
 	}
 	r.sound = [2][]span{mine, theirs}
+}
+
+// voices are the party's own and those that it heard; of a conference, the first to join
+// and all the others.
+func (r *recording) voices() (mine, theirs []span) {
+	if r.room != nil {
+		for i, p := range r.room.everyone {
+			heard := r.spans(overlap(p.call.voice, p.speaks, r.stopped))
+			if i == 0 {
+				mine = heard
+			} else {
+				theirs = append(theirs, heard...)
+			}
+		}
+		return mine, theirs
+	}
+	mine = r.spans(r.call.voice)
+	for _, b := range r.call.bridges {
+		theirs = append(theirs, r.spans(overlap(b.who.voice, []interval{b.interval}, r.stopped))...)
+	}
+	for _, p := range r.call.seats {
+		for _, o := range p.room.everyone {
+			if o == p {
+				continue
+			}
+			theirs = append(theirs, r.spans(overlap(overlap(o.call.voice, o.speaks, r.stopped), p.hears, r.stopped))...)
+			for _, w := range o.whispers {
+				if w.to == r.call {
+					theirs = append(theirs, r.spans(overlap(o.call.voice, w.periods, r.stopped))...)
+				}
+			}
+		}
+	}
+	return mine, theirs
+}
+
+// overlap is what lies in both; what has no end yet ends at the given time.
+func overlap(a, b []interval, end time.Time) (out []interval) {
+	for _, x := range a {
+		for _, y := range b {
+			if y.to.IsZero() {
+				y.to = end
+			}
+			from, to := x.from, x.to
+			if from.Before(y.from) {
+				from = y.from
+			}
+			if to.After(y.to) {
+				to = y.to
+			}
+			if to.After(from) {
+				out = append(out, interval{from, to})
+			}
+		}
+	}
+	return out
 }
 
 // place is where an instant lies in the file, skipped pauses taken out.
@@ -227,19 +288,47 @@ func (e *Emulator) notifyRecording(r *recording, event string) {
 	if event == completed {
 		f["RecordingDuration"] = itoa(r.duration)
 	}
+	about, l, jar := r.call.sid, r.call.root().lane, r.call.root().jar
+	if r.room != nil {
+		delete(f, "CallSid")
+		f["ConferenceSid"] = r.room.sid
+		about, l, jar = r.room.sid, r.room.lane, nil
+	}
 	form := map[string][]string{}
 	for k, v := range f {
 		form[k] = []string{v}
 	}
-	root := r.call.root()
-	e.send(r.call.account, &delivery{Delivery: Delivery{Kind: KindRecording, Resource: r.call.sid, Event: r.sid + "/" + event, Method: r.method, URL: r.callback, Form: form, Voice: true},
-		lane: root.lane, jar: root.jar})
+	e.send(r.call.account, &delivery{Delivery: Delivery{Kind: KindRecording, Resource: about, Event: r.sid + "/" + event, Method: r.method, URL: r.callback, Form: form, Voice: true},
+		lane: l, jar: jar})
+}
+
+// startBackground is <Start>: what it starts goes on while the document does, and after it.
+func (e *Emulator) startBackground(c *call, n *node) (known bool) {
+	for _, k := range n.kids {
+		if k.name != "Recording" {
+			e.unknown(c.account.sid, c.sid, "<Start><"+clip(k.name, 40)+">")
+			e.applicationError(c)
+			return false
+		}
+		q := recordRequest{source: "StartCallRecordingTwiML", channels: 2, trim: k.attr("trim", "do-not-trim"), track: k.attr("recordingTrack", "both"),
+			method: k.attr("recordingStatusCallbackMethod", http.MethodPost), events: set(k.attr("recordingStatusCallbackEvent", completed))}
+		switch to := k.attr("recordingStatusCallback", ""); {
+		case to == "":
+		case webURL(to):
+			q.callback = to
+		default: // relative URLs do not work here, and nobody is called back
+			e.alert(Alert{Code: 11200, Text: "recordingStatusCallback of <Start><Recording> must be an absolute URL: " + clip(to, 200), Account: c.account.sid, Resource: c.sid})
+		}
+		e.startRecording(c, q)
+	}
+	return true
 }
 
 // Recording is one recording as the emulator sees it.
 type Recording struct {
 	SID      string    `json:"sid"`
 	Call     string    `json:"call"`
+	Room     string    `json:"conference,omitempty"` // SID, of a conference's recording
 	Status   string    `json:"status"`
 	Source   string    `json:"source"`
 	Channels int       `json:"channels"`
@@ -253,8 +342,12 @@ type Recording struct {
 func (e *Emulator) Recordings() (list []Recording) {
 	e.read(func() {
 		for _, r := range e.recs {
-			list = append(list, Recording{SID: r.sid, Call: r.call.sid, Status: r.status, Source: r.source, Channels: r.channels, Started: r.started,
-				Seconds: r.duration, Deleted: r.gone, URL: e.recordingURL(r)})
+			x := Recording{SID: r.sid, Call: r.call.sid, Status: r.status, Source: r.source, Channels: r.channels, Started: r.started,
+				Seconds: r.duration, Deleted: r.gone, URL: e.recordingURL(r)}
+			if r.room != nil {
+				x.Room = r.room.sid
+			}
+			list = append(list, x)
 		}
 	})
 	return list

@@ -412,6 +412,8 @@ func (e *Emulator) routeV2010(q *request, parts []string) result {
 		return e.outgoingCallerIDs(q)
 	case "Calls":
 		return e.callsResource(q)
+	case "Conferences":
+		return e.conferencesResource(q)
 	case "Recordings":
 		return e.recordings(q, nil)
 	case "SIP":

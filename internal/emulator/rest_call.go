@@ -210,7 +210,14 @@ func (e *Emulator) createCall(q *request) result {
 	if q.get("Record") == "true" {
 		c.record = recordRequestOf(q, "OutboundAPI", "trim-silence")
 	}
-	start := e.at
+	place := e.queueCall(c)
+	return result{status: 201, body: e.callJSON(c), lane: c.lane, then: place}
+}
+
+// queueCall gives a call made by REST its turn (twilio: one a second unless the account has
+// more) and returns what lets it wait for that, once REST has answered.
+func (e *Emulator) queueCall(c *call) func() {
+	a, start := c.account, e.at
 	if e.o.CallsPerSecond > 0 {
 		if a.nextCall.After(start) {
 			start = a.nextCall
@@ -218,7 +225,7 @@ func (e *Emulator) createCall(q *request) result {
 		a.nextCall = start.Add(time.Duration(float64(time.Second) / e.o.CallsPerSecond))
 	}
 	c.queueTime = start.Sub(e.at)
-	return result{status: 201, body: e.callJSON(c), lane: c.lane, then: func() {
+	return func() {
 		if c.over() {
 			return
 		}
@@ -228,7 +235,7 @@ func (e *Emulator) createCall(q *request) result {
 				e.place(c)
 			}
 		})
-	}}
+	}
 }
 
 func recordRequestOf(q *request, source, trim string) *recordRequest {
@@ -352,15 +359,16 @@ func (e *Emulator) updateCall(q *request, c *call) result {
 		if c.over() {
 			return
 		}
-		e.takeOver(c)
-		if next.fallback != "" {
-			c.fallback, c.fallbackMethod = next.fallback, next.fallbackMethod
-		}
-		if next.inline != "" {
-			e.runInline(c, next.inline)
-			return
-		}
-		e.fetch(c, next.url, next.method, nil)
+		e.takeOver(c, func() {
+			if next.fallback != "" {
+				c.fallback, c.fallbackMethod = next.fallback, next.fallbackMethod
+			}
+			if next.inline != "" {
+				e.runInline(c, next.inline)
+				return
+			}
+			e.fetch(c, next.url, next.method, nil)
+		})
 	})
 }
 
@@ -377,34 +385,4 @@ func (e *Emulator) cancel(c *call) {
 		c.callback = ""
 	}
 	e.end(c, canceled)
-}
-
-// takeOver stops what the leg was doing because a new document comes by REST. A <Dial>
-// hears of it through its action, whose answer is ignored (twilio changelog 2021-05-24).
-func (e *Emulator) takeOver(c *call) {
-	e.supersede(c)
-	c.gather = nil
-	if t := c.taking; t != nil {
-		c.taking = nil
-		e.stopRecording(t.rec)
-	}
-	if d := c.dial; d != nil {
-		status := canceled
-		if d.bridged != nil {
-			status = completed
-		}
-		f := e.report(d, status)
-		e.closeDial(d)
-		e.tellAction(d, f)
-		for _, l := range slices.Clone(d.legs) {
-			if l.call.answered.IsZero() {
-				e.end(l.call, canceled)
-			} else {
-				e.end(l.call, completed)
-			}
-		}
-	}
-	if l := c.leg; l != nil {
-		e.depart(l)
-	}
 }

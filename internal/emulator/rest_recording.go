@@ -18,6 +18,9 @@ func (e *Emulator) recordingJSON(r *recording) map[string]any {
 	if r.status == completed || r.status == deleted {
 		body["duration"] = itoa(r.duration)
 	}
+	if r.room != nil {
+		body["conference_sid"] = r.room.sid
+	}
 	return body
 }
 
@@ -41,18 +44,11 @@ func (e *Emulator) recordings(q *request, c *call) result {
 	sid, ext, _ := strings.Cut(q.path[1], ".")
 	var r *recording
 	if q.path[1] == "Twilio.CURRENT" && c != nil {
-		n := 0
-		for _, x := range c.recordings {
-			if x.active() {
-				r = x
-				n++
-			}
-		}
-		if n != 1 { // works only when exactly one is active
+		if r = current(c.recordings); r == nil {
 			return q.notFound()
 		}
 		ext = "json"
-	} else if r = e.recBy[sid]; r == nil || r.call.account != q.account || c != nil && r.call != c {
+	} else if r = e.recBy[sid]; r == nil || r.call.account != q.account || c != nil && (r.call != c || r.room != nil) {
 		return q.notFound()
 	}
 	// The .json was cut off before: what is left is the name alone (metadata when it came
@@ -76,8 +72,15 @@ func (e *Emulator) recordings(q *request, c *call) result {
 
 func (e *Emulator) listRecordings(q *request, c *call) result {
 	var list []*recording
-	for _, r := range newestFirst(e.recs) {
-		if r.call.account != q.account || c != nil && r.call != c || r.gone && q.get("IncludeSoftDeleted") != "true" {
+	all := e.recs
+	if c != nil {
+		all = c.recordings
+	}
+	for _, r := range newestFirst(all) {
+		if r.call.account != q.account || r.gone && q.get("IncludeSoftDeleted") != "true" {
+			continue
+		}
+		if sid := q.get("ConferenceSid"); sid != "" && (r.room == nil || r.room.sid != sid) {
 			continue
 		}
 		if sid := q.get("CallSid"); sid != "" && r.call.sid != sid || !inWindow(q, "DateCreated", r.started) {
@@ -86,6 +89,19 @@ func (e *Emulator) listRecordings(q *request, c *call) result {
 		list = append(list, r)
 	}
 	return page(q, "recordings", list, func(r *recording) string { return r.sid }, e.recordingJSON)
+}
+
+// current is what Twilio.CURRENT means: it works only when exactly one is active.
+func current(list []*recording) (r *recording) {
+	for _, x := range list {
+		if x.active() {
+			if r != nil {
+				return nil
+			}
+			r = x
+		}
+	}
+	return r
 }
 
 func (e *Emulator) updateRecording(q *request, r *recording) result {
@@ -98,6 +114,9 @@ func (e *Emulator) updateRecording(q *request, r *recording) result {
 	case inProgress:
 		e.resumeRecording(r)
 	case stopped:
+		if r.room != nil {
+			return fail(20001, "a conference recording cannot be stopped, only paused")
+		}
 		e.stopRecording(r)
 		body := e.recordingJSON(r)
 		body["status"] = stopped

@@ -299,9 +299,9 @@ func TestServicesShowTheirNumbersAndCallerIDsAreListed(t *testing.T) {
 func TestUnknownRequestsAreRefusedAloud(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, emulator.Options{})
-	_, err := s.tw.Api.ListConference(nil)
-	if code(err) != 20404 || !strings.Contains(err.Error(), "the emulator does not know GET api /2010-04-01/Accounts/AC/Conferences.json") {
-		t.Errorf("conferences: %v", err)
+	_, err := s.tw.Api.ListTranscription(nil)
+	if code(err) != 20404 || !strings.Contains(err.Error(), "the emulator does not know GET api /2010-04-01/Accounts/AC/Transcriptions.json") {
+		t.Errorf("transcriptions: %v", err)
 	}
 	_, err = s.tw.LookupsV2.FetchPhoneNumber(mobile, nil)
 	if err == nil || !strings.Contains(err.Error(), "does not know GET lookups") {

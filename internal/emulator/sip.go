@@ -304,8 +304,9 @@ func (e *Emulator) referred(d *dial, by *call, to string) {
 	if by == d.parent {
 		stays = d.bridged.call
 	}
-	e.takeOver(stays)
-	e.fetch(stays, ref, d.node.attr("referMethod", http.MethodPost), url.Values{"ReferTransferTarget": {to}})
+	e.takeOver(stays, func() {
+		e.fetch(stays, ref, d.node.attr("referMethod", http.MethodPost), url.Values{"ReferTransferTarget": {to}})
+	})
 	if !by.over() {
 		e.end(by, completed)
 	}

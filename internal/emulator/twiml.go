@@ -100,6 +100,7 @@ var schema = func() map[string]map[string]bool {
 		"Leave":      "",
 		"Refer":      "action method",
 		"Start":      "action method",
+		"Recording":  "channels trim recordingTrack" + recording,
 		"Stop":       "",
 		"Connect":    "action method",
 		"Message":    "to from action method statusCallback",

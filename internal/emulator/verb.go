@@ -14,6 +14,7 @@ func (e *Emulator) run(c *call, doc *document) {
 	e.supersede(c)
 	c.frame = &frame{doc: doc}
 	e.step(c)
+	c.settle()
 }
 
 // step does the next verb of the leg's document.
@@ -59,6 +60,10 @@ func (e *Emulator) step(c *call) {
 			return
 		}
 		e.fetch(c, to, n.attr("method", http.MethodPost), nil)
+	case "Start":
+		if e.startBackground(c, n) {
+			next()
+		}
 	case "Dial":
 		if screening {
 			e.refuse(c, 13201, "")
@@ -110,7 +115,6 @@ func (e *Emulator) prompt(c *call, n *node, next func()) {
 	play := func(once time.Duration) {
 		d := once * time.Duration(loop)
 		e.plays(c, file, text, d)
-		c.prompt = append(c.prompt, interval{e.at, e.at.Add(d)})
 		e.later(c, d, next)
 	}
 	if n.name == "Say" {
@@ -122,7 +126,13 @@ func (e *Emulator) prompt(c *call, n *node, next func()) {
 		return
 	}
 	if n.text == "" { // digits only
-		play(time.Duration(len(n.attr("digits", ""))) * 200 * time.Millisecond)
+		keys := n.attr("digits", "")
+		for range min(loop, 100) {
+			e.tones(c, keys)
+		}
+		if !c.over() {
+			play(dialing(keys))
+		}
 		return
 	}
 	to, err := c.frame.doc.resolve(n.text)
@@ -131,23 +141,34 @@ func (e *Emulator) prompt(c *call, n *node, next func()) {
 		return
 	}
 	gen := c.gen
-	e.send(c.account, &delivery{Delivery: Delivery{Kind: KindAudio, Resource: c.sid, Method: http.MethodGet, URL: to, Form: url.Values{}, Voice: true},
-		lane: c.root().lane, jar: c.root().jar, done: func(a answer) {
-			if c.gen != gen || c.over() {
-				return
-			}
-			kind, _, _ := mime.ParseMediaType(a.contentType)
-			code, text := a.code, a.text
-			if code == 0 && !playable[kind] {
-				code, text = 12300, "Invalid Content-Type of audio: "+clip(a.contentType, 100)
-			}
-			if code != 0 { // the file is passed over, the call goes on
-				e.alert(Alert{Code: code, Text: text, Account: c.account.sid, Resource: c.sid, URL: to, Method: http.MethodGet})
-				next()
-				return
-			}
+	e.fetchSound(c.account, c.sid, to, c.root().lane, c.root().jar, func(length time.Duration) {
+		switch {
+		case c.gen != gen || c.over():
+		case length == 0: // the file is passed over, the call goes on
+			next()
+		default:
 			file = to
-			play(playTime(a.body))
+			play(length)
+		}
+	})
+}
+
+// fetchSound fetches a sound file; what cannot be played is complained about and has no
+// length.
+func (e *Emulator) fetchSound(a *account, about, to string, l *lane, jar http.CookieJar, then func(time.Duration)) {
+	e.send(a, &delivery{Delivery: Delivery{Kind: KindAudio, Resource: about, Method: http.MethodGet, URL: to, Form: url.Values{}, Voice: true},
+		lane: l, jar: jar, done: func(ans answer) {
+			kind, _, _ := mime.ParseMediaType(ans.contentType)
+			code, text := ans.code, ans.text
+			if code == 0 && !playable[kind] {
+				code, text = 12300, "Invalid Content-Type of audio: "+clip(ans.contentType, 100)
+			}
+			if code != 0 {
+				e.alert(Alert{Code: code, Text: text, Account: a.sid, Resource: about, URL: to, Method: http.MethodGet})
+				then(0)
+				return
+			}
+			then(playTime(ans.body))
 		}})
 }
 
