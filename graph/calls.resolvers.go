@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"fmt"
 	"switchboard/graph/exec"
 	"switchboard/graph/loader"
 	"switchboard/graph/model"
@@ -65,6 +66,10 @@ func (r *callResolver) Voicemail(ctx context.Context, obj *call.Call) (*voicemai
 	return loader.From(ctx).CallVoicemails.Load(ctx, obj.ID)
 }
 
+func (r *callResolver) MaskedPair(ctx context.Context, obj *call.Call) (*call.MaskedPair, error) {
+	panic(fmt.Errorf("not implemented: MaskedPair - maskedPair"))
+}
+
 func (r *callAnsweredResolver) Actor(ctx context.Context, obj *model.CallAnswered) (*user.User, error) {
 	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
 }
@@ -91,6 +96,10 @@ func (r *callLegResolver) Device(ctx context.Context, obj *call.Leg) (*user.Devi
 
 func (r *callLegResolver) AnsweredBy(ctx context.Context, obj *call.Leg) (*user.User, error) {
 	return loader.Load(ctx, loader.From(ctx).Users, obj.AnsweredByID)
+}
+
+func (r *callLegResolver) QualityWarnings(ctx context.Context, obj *call.Leg) ([]*call.QualityWarning, error) {
+	panic(fmt.Errorf("not implemented: QualityWarnings - qualityWarnings"))
 }
 
 func (r *callStartedResolver) Actor(ctx context.Context, obj *model.CallStarted) (*user.User, error) {
@@ -241,12 +250,24 @@ func (r *routeDecisionResolver) Contact(ctx context.Context, obj *route.Decision
 	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
 }
 
+func (r *routeStepResolver) MenuName(ctx context.Context, obj *route.Step) (*string, error) {
+	panic(fmt.Errorf("not implemented: MenuName - menuName"))
+}
+
 func (r *routeTargetResolver) User(ctx context.Context, obj *route.Target) (*user.User, error) {
 	return loader.Load(ctx, loader.From(ctx).Users, obj.UserID)
 }
 
 func (r *routeTargetResolver) Device(ctx context.Context, obj *route.Target) (*user.Device, error) {
 	return loader.Load(ctx, loader.From(ctx).Devices, obj.DeviceID)
+}
+
+func (r *routeTargetResolver) IsScreened(ctx context.Context, obj *route.Target) (bool, error) {
+	panic(fmt.Errorf("not implemented: IsScreened - isScreened"))
+}
+
+func (r *routeTargetResolver) AfterMilliseconds(ctx context.Context, obj *route.Target) (int, error) {
+	panic(fmt.Errorf("not implemented: AfterMilliseconds - afterMilliseconds"))
 }
 
 func (r *routeTraceResolver) User(ctx context.Context, obj *route.Trace) (*user.User, error) {
@@ -337,6 +358,8 @@ func (r *Resolver) RingStarted() exec.RingStartedResolver { return &ringStartedR
 
 func (r *Resolver) RouteDecision() exec.RouteDecisionResolver { return &routeDecisionResolver{r} }
 
+func (r *Resolver) RouteStep() exec.RouteStepResolver { return &routeStepResolver{r} }
+
 func (r *Resolver) RouteTarget() exec.RouteTargetResolver { return &routeTargetResolver{r} }
 
 func (r *Resolver) RouteTrace() exec.RouteTraceResolver { return &routeTraceResolver{r} }
@@ -363,6 +386,7 @@ type (
 	ringEndedResolver         struct{ *Resolver }
 	ringStartedResolver       struct{ *Resolver }
 	routeDecisionResolver     struct{ *Resolver }
+	routeStepResolver         struct{ *Resolver }
 	routeTargetResolver       struct{ *Resolver }
 	routeTraceResolver        struct{ *Resolver }
 	voicemailResolver         struct{ *Resolver }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"fmt"
 	"switchboard/graph/exec"
 	"switchboard/graph/loader"
 	"switchboard/graph/model"
@@ -184,6 +185,26 @@ func (r *queryResolver) TwilioConnections(ctx context.Context, first *int, after
 	return c, err
 }
 
+func (r *routingSettingsResolver) Team(ctx context.Context, obj *number.RoutingSettings) (*number.Team, error) {
+	panic(fmt.Errorf("not implemented: Team - team"))
+}
+
+func (r *routingSettingsResolver) TeamUsers(ctx context.Context, obj *number.RoutingSettings) ([]*number.NumberUser, error) {
+	panic(fmt.Errorf("not implemented: TeamUsers - teamUsers"))
+}
+
+func (r *routingSettingsResolver) OpeningHours(ctx context.Context, obj *number.RoutingSettings) (*number.OpeningHours, error) {
+	panic(fmt.Errorf("not implemented: OpeningHours - openingHours"))
+}
+
+func (r *routingSettingsResolver) Menu(ctx context.Context, obj *number.RoutingSettings) (*number.Menu, error) {
+	panic(fmt.Errorf("not implemented: Menu - menu"))
+}
+
+func (r *twilioConnectionResolver) PushCredentials(ctx context.Context, obj *number.Connection) ([]*number.PushCredential, error) {
+	panic(fmt.Errorf("not implemented: PushCredentials - pushCredentials"))
+}
+
 func (r *twilioConnectionResolver) PhoneNumbers(ctx context.Context, obj *number.Connection, first *int, after *string) (*model.PhoneNumberConnection, error) {
 	return r.numbers(ctx, number.Filter{ConnectionID: obj.ID}, page(first, after))
 }
@@ -220,6 +241,8 @@ func (r *Resolver) PhoneNumberUpdated() exec.PhoneNumberUpdatedResolver {
 
 func (r *Resolver) PromptSettings() exec.PromptSettingsResolver { return &promptSettingsResolver{r} }
 
+func (r *Resolver) RoutingSettings() exec.RoutingSettingsResolver { return &routingSettingsResolver{r} }
+
 func (r *Resolver) TwilioConnection() exec.TwilioConnectionResolver {
 	return &twilioConnectionResolver{r}
 }
@@ -238,6 +261,7 @@ type (
 	phoneNumberResolver             struct{ *Resolver }
 	phoneNumberUpdatedResolver      struct{ *Resolver }
 	promptSettingsResolver          struct{ *Resolver }
+	routingSettingsResolver         struct{ *Resolver }
 	twilioConnectionResolver        struct{ *Resolver }
 	twilioConnectionUpdatedResolver struct{ *Resolver }
 	voicemailSettingsResolver       struct{ *Resolver }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"fmt"
 	"switchboard/graph/exec"
 	"switchboard/graph/loader"
 	"switchboard/graph/model"
@@ -157,10 +158,18 @@ func (r *mutationResolver) DeviceTokenRefresh(ctx context.Context, id id.ID) (*m
 	return &model.DeviceTokenRefreshPayload{Device: d, VoiceToken: token, VoiceTokens: tokens, UserErrors: problems}, err
 }
 
+func (r *mutationResolver) DeviceReport(ctx context.Context, input model.DeviceReportInput) (*model.DeviceReportPayload, error) {
+	panic(fmt.Errorf("not implemented: DeviceReport - deviceReport"))
+}
+
 func (r *mutationResolver) DeviceRemove(ctx context.Context, id id.ID) (*model.DeviceRemovePayload, error) {
 	d, err := r.d.Users.DeviceRemove(ctx, access.From(ctx), id)
 	problems, err := userErrors(err)
 	return &model.DeviceRemovePayload{Device: d, UserErrors: problems}, err
+}
+
+func (r *organizationResolver) HoldMusic(ctx context.Context, obj *tenant.Organization) (*number.Audio, error) {
+	panic(fmt.Errorf("not implemented: HoldMusic - holdMusic"))
 }
 
 func (r *queryResolver) Organization(ctx context.Context) (*tenant.Organization, error) {
@@ -261,6 +270,10 @@ func (r *userResolver) InboundPhoneNumber(ctx context.Context, obj *user.User) (
 	return loader.Load(ctx, loader.From(ctx).Numbers, numbers[0])
 }
 
+func (r *userResolver) SipDomain(ctx context.Context, obj *user.User) (*number.SIPDomain, error) {
+	panic(fmt.Errorf("not implemented: SipDomain - sipDomain"))
+}
+
 func (r *userUpdatedResolver) Actor(ctx context.Context, obj *model.UserUpdated) (*user.User, error) {
 	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
 }
@@ -273,13 +286,16 @@ func (r *Resolver) ApiKey() exec.ApiKeyResolver { return &apiKeyResolver{r} }
 
 func (r *Resolver) Device() exec.DeviceResolver { return &deviceResolver{r} }
 
+func (r *Resolver) Organization() exec.OrganizationResolver { return &organizationResolver{r} }
+
 func (r *Resolver) User() exec.UserResolver { return &userResolver{r} }
 
 func (r *Resolver) UserUpdated() exec.UserUpdatedResolver { return &userUpdatedResolver{r} }
 
 type (
-	apiKeyResolver      struct{ *Resolver }
-	deviceResolver      struct{ *Resolver }
-	userResolver        struct{ *Resolver }
-	userUpdatedResolver struct{ *Resolver }
+	apiKeyResolver       struct{ *Resolver }
+	deviceResolver       struct{ *Resolver }
+	organizationResolver struct{ *Resolver }
+	userResolver         struct{ *Resolver }
+	userUpdatedResolver  struct{ *Resolver }
 )

@@ -3,6 +3,7 @@ package model
 import (
 	"time"
 
+	"switchboard/internal/call"
 	"switchboard/internal/id"
 )
 
@@ -45,6 +46,12 @@ type (
 	CallUpdated struct {
 		EventHead
 		CallID id.ID
+	}
+	// CallNoticed says that there is something to know about a call.
+	CallNoticed struct {
+		EventHead
+		CallID id.ID
+		Notice *call.Notice
 	}
 	// RingStarted says that a device or phone began to ring.
 	RingStarted struct {

@@ -10,6 +10,7 @@ import (
 	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/number"
+	"switchboard/internal/route"
 	"switchboard/internal/session"
 	"switchboard/internal/tenant"
 	"switchboard/internal/user"
@@ -22,6 +23,18 @@ import (
 // A live update.
 type LiveCallsUpdate interface {
 	IsLiveCallsUpdate()
+}
+
+// Changes to what happens outside opening hours.
+type AfterHoursInput struct {
+	// What happens.
+	Action graphql.Omittable[*route.ClosedAction] `json:"action,omitempty"`
+	// Spoken first; 3,000 characters at most.
+	Text graphql.Omittable[*string] `json:"text,omitempty"`
+	// Played first: an uploaded audio's id.
+	AudioID graphql.Omittable[*id.ID] `json:"audioId,omitempty"`
+	// Where FORWARD goes, as typed; ten at most.
+	Numbers graphql.Omittable[[]string] `json:"numbers,omitempty"`
 }
 
 // A page of API keys.
@@ -130,6 +143,24 @@ type BranchUpdatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Answer of callAddParticipant.
+type CallAddParticipantPayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What it costs.
+	Notices []*call.Notice `json:"notices"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of callAnswererSet.
+type CallAnswererSetPayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A page of calls.
 type CallConnection struct {
 	// With cursors.
@@ -174,6 +205,8 @@ type CallFilter struct {
 	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
 	// Only answered or started by this user.
 	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// Only of this business unit (R022).
+	BusinessUnit graphql.Omittable[*string] `json:"businessUnit,omitempty"`
 	// Only started at or after.
 	StartedFrom graphql.Omittable[*time.Time] `json:"startedFrom,omitempty"`
 	// Only started before.
@@ -182,6 +215,128 @@ type CallFilter struct {
 
 // Answer of callHangUp.
 type CallHangUpPayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of callHold.
+type CallHoldPayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// How to monitor.
+type CallMonitorStartInput struct {
+	// How.
+	Mode call.MonitorMode `json:"mode"`
+	// Your device that rings; absent: the one seen last.
+	DeviceID graphql.Omittable[*id.ID] `json:"deviceId,omitempty"`
+	// The colleague's leg to whisper to; absent: who talks with the outside party.
+	LegID graphql.Omittable[*id.ID] `json:"legId,omitempty"`
+}
+
+// Answer of callMonitorStart.
+type CallMonitorStartPayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of callMonitorStop.
+type CallMonitorStopPayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of callMute.
+type CallMutePayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A party to add.
+type CallParticipantInput struct {
+	// A colleague.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// A contact's primary phone.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// An outside number, as typed.
+	To graphql.Omittable[*string] `json:"to,omitempty"`
+}
+
+// Warnings of a device.
+type CallQualityReportInput struct {
+	// The call.
+	CallID id.ID `json:"callId"`
+	// The device.
+	DeviceID id.ID `json:"deviceId"`
+	// What the SDK said; 50 at most.
+	Warnings []*CallQualityWarningInput `json:"warnings"`
+}
+
+// Answer of callQualityReport.
+type CallQualityReportPayload struct {
+	// How many warnings were new.
+	Accepted *int `json:"accepted,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// One warning.
+type CallQualityWarningInput struct {
+	// The SDK's own name.
+	Name string `json:"name"`
+	// The measured value.
+	Value graphql.Omittable[*float64] `json:"value,omitempty"`
+	// When it was raised.
+	At time.Time `json:"at"`
+	// Whether it was cleared rather than raised.
+	IsCleared graphql.Omittable[*bool] `json:"isCleared,omitempty"`
+}
+
+// Answer of callRecordingPause.
+type CallRecordingPausePayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of callRecordingResume.
+type CallRecordingResumePayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of callRemoveParticipant.
+type CallRemoveParticipantPayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of callResume.
+type CallResumePayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of callSendDigits.
+type CallSendDigitsPayload struct {
 	// The call.
 	Call *call.Call `json:"call,omitempty"`
 	// What went wrong.
@@ -204,6 +359,14 @@ type CallStartInput struct {
 	DeviceID graphql.Omittable[*id.ID] `json:"deviceId,omitempty"`
 	// Ring your primary phone first rather than a device (R087).
 	RingMyPhone graphql.Omittable[*bool] `json:"ringMyPhone,omitempty"`
+	// Ring your SIP address first rather than a device.
+	RingMySip graphql.Omittable[*bool] `json:"ringMySip,omitempty"`
+	// Call a colleague (R093); instead of `to` and `contactId`.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// Detect answering machines (T10); costs a little.
+	DetectMachine graphql.Omittable[*bool] `json:"detectMachine,omitempty"`
+	// Leave this saved message by itself when a machine answers, at its beep (R109).
+	DropMessageID graphql.Omittable[*id.ID] `json:"dropMessageId,omitempty"`
 }
 
 // Answer of callStart.
@@ -212,6 +375,8 @@ type CallStartPayload struct {
 	Call *call.Call `json:"call,omitempty"`
 	// What it costs: the first leg is billed too (R087).
 	Notice *string `json:"notice,omitempty"`
+	// What there is to know about it.
+	Notices []*call.Notice `json:"notices"`
 	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
 }
@@ -232,6 +397,52 @@ type CallStatisticsFilter struct {
 	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
 }
 
+// Answer of callTransferCancel.
+type CallTransferCancelPayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of callTransferComplete.
+type CallTransferCompletePayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// To whom, and how.
+type CallTransferInput struct {
+	// BLIND unless told.
+	Mode graphql.Omittable[*call.TransferMode] `json:"mode,omitempty"`
+	// A colleague.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// A branch: its people ring.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// An outside number, as typed.
+	To graphql.Omittable[*string] `json:"to,omitempty"`
+}
+
+// Answer of callTransfer.
+type CallTransferPayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What it costs.
+	Notices []*call.Notice `json:"notices"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of callUnmute.
+type CallUnmutePayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Changes to a call.
 type CallUpdateInput struct {
 	// What came of it.
@@ -250,6 +461,20 @@ type CallUpdatePayload struct {
 	Call *call.Call `json:"call,omitempty"`
 	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A call to think of.
+type CallerIDExplainInput struct {
+	// Whom, as typed; or give a contact or a user.
+	To graphql.Omittable[*string] `json:"to,omitempty"`
+	// A contact's primary phone.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// A colleague.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// About this record.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+	// Show this number (R080).
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
 }
 
 // A page of campaigns.
@@ -418,6 +643,8 @@ type DeviceRegisterInput struct {
 	Platform user.Platform `json:"platform"`
 	// A device registered before, to take up again.
 	ID graphql.Omittable[*id.ID] `json:"id,omitempty"`
+	// What wakes a mobile device; kept sealed, never shown again.
+	PushToken graphql.Omittable[*string] `json:"pushToken,omitempty"`
 }
 
 // Answer of deviceRegister.
@@ -440,6 +667,28 @@ type DeviceRemovePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A device's condition.
+type DeviceReportInput struct {
+	// The device.
+	ID id.ID `json:"id"`
+	// Its microphone.
+	Microphone graphql.Omittable[*user.Microphone] `json:"microphone,omitempty"`
+	// Its notifications.
+	Notifications graphql.Omittable[*user.Notifications] `json:"notifications,omitempty"`
+	// Its network.
+	Network graphql.Omittable[*user.Network] `json:"network,omitempty"`
+	// A new push token.
+	PushToken graphql.Omittable[*string] `json:"pushToken,omitempty"`
+}
+
+// Answer of deviceReport.
+type DeviceReportPayload struct {
+	// The device.
+	Device *user.Device `json:"device,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Answer of deviceTokenRefresh.
 type DeviceTokenRefreshPayload struct {
 	// The device.
@@ -452,12 +701,150 @@ type DeviceTokenRefreshPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A page of saved messages.
+type DropMessageConnection struct {
+	// With cursors.
+	Edges []*DropMessageEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*voicemail.DropMessage `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A new saved message.
+type DropMessageCreateInput struct {
+	// Its name.
+	Name string `json:"name"`
+	// Spoken; 3,000 characters at most.
+	Text graphql.Omittable[*string] `json:"text,omitempty"`
+	// Played: an uploaded audio's id.
+	AudioID graphql.Omittable[*id.ID] `json:"audioId,omitempty"`
+	// Voice of spoken text.
+	Voice graphql.Omittable[*string] `json:"voice,omitempty"`
+	// Language of spoken text.
+	Language graphql.Omittable[*string] `json:"language,omitempty"`
+}
+
+// Answer of dropMessageCreate.
+type DropMessageCreatePayload struct {
+	// The message.
+	DropMessage *voicemail.DropMessage `json:"dropMessage,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of dropMessageDelete.
+type DropMessageDeletePayload struct {
+	// The id of the message that is gone.
+	DeletedDropMessageID *id.ID `json:"deletedDropMessageId,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A saved message and its cursor.
+type DropMessageEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The message.
+	Node *voicemail.DropMessage `json:"node"`
+}
+
+// Changes to a saved message.
+type DropMessageUpdateInput struct {
+	// Its name.
+	Name graphql.Omittable[*string] `json:"name,omitempty"`
+	// Spoken.
+	Text graphql.Omittable[*string] `json:"text,omitempty"`
+	// Played.
+	AudioID graphql.Omittable[*id.ID] `json:"audioId,omitempty"`
+	// Voice of spoken text.
+	Voice graphql.Omittable[*string] `json:"voice,omitempty"`
+	// Language of spoken text.
+	Language graphql.Omittable[*string] `json:"language,omitempty"`
+}
+
+// Answer of dropMessageUpdate.
+type DropMessageUpdatePayload struct {
+	// The message.
+	DropMessage *voicemail.DropMessage `json:"dropMessage,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // One switch.
 type FeatureInput struct {
 	// Which.
 	Name tenant.FeatureName `json:"name"`
 	// Whether it shall be on.
 	IsOn bool `json:"isOn"`
+}
+
+// A day on which the week does not count.
+type HolidayInput struct {
+	// The day.
+	Date Date `json:"date"`
+	// What it is called.
+	Name string `json:"name"`
+	// When it is open after all; absent: closed all day.
+	Open graphql.Omittable[[]*HolidaySpanInput] `json:"open,omitempty"`
+}
+
+// A stretch of a holiday.
+type HolidaySpanInput struct {
+	// From, HH:MM.
+	From string `json:"from"`
+	// To, HH:MM.
+	To string `json:"to"`
+}
+
+// Rules to add.
+type IgnoredNumberAddInput struct {
+	// The rules; 1,000 at most at once, 10,000 in all.
+	Rules []string `json:"rules"`
+	// Why.
+	Note graphql.Omittable[*string] `json:"note,omitempty"`
+}
+
+// Answer of ignoredNumberAdd.
+type IgnoredNumberAddPayload struct {
+	// The rules that are on the list now, in the order given; those that were there before included.
+	IgnoredNumbers []*number.IgnoredNumber `json:"ignoredNumbers,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A page of ignored numbers.
+type IgnoredNumberConnection struct {
+	// With cursors.
+	Edges []*IgnoredNumberEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*number.IgnoredNumber `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A rule and its cursor.
+type IgnoredNumberEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The rule.
+	Node *number.IgnoredNumber `json:"node"`
+}
+
+// Answer of ignoredNumberRemove.
+type IgnoredNumberRemovePayload struct {
+	// The id of the rule that is gone.
+	RemovedIgnoredNumberID *id.ID `json:"removedIgnoredNumberId,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A caller to think of.
+type IgnoredNumberTestInput struct {
+	// Who calls, as typed.
+	From string `json:"from"`
+	// A rule to try; absent: the whole list.
+	Rule graphql.Omittable[*string] `json:"rule,omitempty"`
 }
 
 // An invitation taken up.
@@ -497,6 +884,170 @@ type LiveCallsSnapshot struct {
 }
 
 func (LiveCallsSnapshot) IsLiveCallsUpdate() {}
+
+// A page of masked pairs.
+type MaskedPairConnection struct {
+	// With cursors.
+	Edges []*MaskedPairEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*call.MaskedPair `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A booking to mask.
+type MaskedPairCreateInput struct {
+	// The booking.
+	RecordID id.ID `json:"recordId"`
+	// The customer; absent: the booking's contact.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// The fieldworker; absent: the booking's.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// Until when; absent: a day after the booking starts, else a day from now. 90 days at most.
+	ExpiresAt graphql.Omittable[*time.Time] `json:"expiresAt,omitempty"`
+}
+
+// Answer of maskedPairCreate.
+type MaskedPairCreatePayload struct {
+	// The pair.
+	MaskedPair *call.MaskedPair `json:"maskedPair,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A masked pair and its cursor.
+type MaskedPairEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The pair.
+	Node *call.MaskedPair `json:"node"`
+}
+
+// Answer of maskedPairEnd.
+type MaskedPairEndPayload struct {
+	// The pair.
+	MaskedPair *call.MaskedPair `json:"maskedPair,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which masked pairs.
+type MaskedPairFilter struct {
+	// Only of this booking.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+	// Only of this fieldworker.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// Only those that work, or only those that do not.
+	IsActive graphql.Omittable[*bool] `json:"isActive,omitempty"`
+}
+
+// A page of menus.
+type MenuConnection struct {
+	// With cursors.
+	Edges []*MenuEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*number.Menu `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A new menu.
+type MenuCreateInput struct {
+	// Its name.
+	Name string `json:"name"`
+	// Spoken prompt; 3,000 characters at most.
+	PromptText graphql.Omittable[*string] `json:"promptText,omitempty"`
+	// Played prompt: an uploaded audio's id.
+	PromptAudioID graphql.Omittable[*id.ID] `json:"promptAudioId,omitempty"`
+	// Spoken after a wrong key; 500 characters at most.
+	InvalidText graphql.Omittable[*string] `json:"invalidText,omitempty"`
+	// 1 to 60; 5 unless told.
+	TimeoutSeconds graphql.Omittable[*int] `json:"timeoutSeconds,omitempty"`
+	// 0 to 5; 2 unless told.
+	Repeats graphql.Omittable[*int] `json:"repeats,omitempty"`
+	// The keys; 12 at most.
+	Options []*MenuOptionInput `json:"options"`
+	// Without a key; absent: what the number's routing mode says.
+	Otherwise graphql.Omittable[*MenuDestinationInput] `json:"otherwise,omitempty"`
+}
+
+// Answer of menuCreate.
+type MenuCreatePayload struct {
+	// The menu.
+	Menu *number.Menu `json:"menu,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of menuDelete.
+type MenuDeletePayload struct {
+	// The id of the menu that is gone.
+	DeletedMenuID *id.ID `json:"deletedMenuId,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Where a key leads.
+type MenuDestinationInput struct {
+	// What kind of place.
+	Kind route.DestinationKind `json:"kind"`
+	// For TEAM.
+	TeamID graphql.Omittable[*id.ID] `json:"teamId,omitempty"`
+	// For BRANCH.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// For USER.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// For FORWARD, as typed.
+	Number graphql.Omittable[*string] `json:"number,omitempty"`
+	// For MENU.
+	MenuID graphql.Omittable[*id.ID] `json:"menuId,omitempty"`
+}
+
+// A menu and its cursor.
+type MenuEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The menu.
+	Node *number.Menu `json:"node"`
+}
+
+// One key.
+type MenuOptionInput struct {
+	// 0 to 9, * or #.
+	Key string `json:"key"`
+	// What it is for.
+	Label string `json:"label"`
+	// Where it leads.
+	To *MenuDestinationInput `json:"to"`
+}
+
+// Changes to a menu.
+type MenuUpdateInput struct {
+	// Its name.
+	Name graphql.Omittable[*string] `json:"name,omitempty"`
+	// Spoken prompt.
+	PromptText graphql.Omittable[*string] `json:"promptText,omitempty"`
+	// Played prompt.
+	PromptAudioID graphql.Omittable[*id.ID] `json:"promptAudioId,omitempty"`
+	// Spoken after a wrong key.
+	InvalidText graphql.Omittable[*string] `json:"invalidText,omitempty"`
+	// 1 to 60.
+	TimeoutSeconds graphql.Omittable[*int] `json:"timeoutSeconds,omitempty"`
+	// 0 to 5.
+	Repeats graphql.Omittable[*int] `json:"repeats,omitempty"`
+	// All keys.
+	Options graphql.Omittable[[]*MenuOptionInput] `json:"options,omitempty"`
+	// Without a key.
+	Otherwise graphql.Omittable[*MenuDestinationInput] `json:"otherwise,omitempty"`
+}
+
+// Answer of menuUpdate.
+type MenuUpdatePayload struct {
+	// The menu.
+	Menu *number.Menu `json:"menu,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
 
 // A page of messages.
 type MessageConnection struct {
@@ -548,6 +1099,82 @@ type MessageSendPayload struct {
 type Mutation struct {
 }
 
+// A page of opening hours.
+type OpeningHoursConnection struct {
+	// With cursors.
+	Edges []*OpeningHoursEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*number.OpeningHours `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// New opening hours.
+type OpeningHoursCreateInput struct {
+	// Their name.
+	Name string `json:"name"`
+	// IANA time zone; absent: the organization's.
+	TimeZone graphql.Omittable[*string] `json:"timeZone,omitempty"`
+	// The week; 70 spans at most.
+	Week []*OpeningSpanInput `json:"week"`
+	// The holidays; 400 at most.
+	Holidays graphql.Omittable[[]*HolidayInput] `json:"holidays,omitempty"`
+}
+
+// Answer of openingHoursCreate.
+type OpeningHoursCreatePayload struct {
+	// The opening hours.
+	OpeningHours *number.OpeningHours `json:"openingHours,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of openingHoursDelete.
+type OpeningHoursDeletePayload struct {
+	// The id of what is gone.
+	DeletedOpeningHoursID *id.ID `json:"deletedOpeningHoursId,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Opening hours and their cursor.
+type OpeningHoursEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The opening hours.
+	Node *number.OpeningHours `json:"node"`
+}
+
+// Changes to opening hours.
+type OpeningHoursUpdateInput struct {
+	// Their name.
+	Name graphql.Omittable[*string] `json:"name,omitempty"`
+	// IANA time zone.
+	TimeZone graphql.Omittable[*string] `json:"timeZone,omitempty"`
+	// The whole week.
+	Week graphql.Omittable[[]*OpeningSpanInput] `json:"week,omitempty"`
+	// All holidays.
+	Holidays graphql.Omittable[[]*HolidayInput] `json:"holidays,omitempty"`
+}
+
+// Answer of openingHoursUpdate.
+type OpeningHoursUpdatePayload struct {
+	// The opening hours.
+	OpeningHours *number.OpeningHours `json:"openingHours,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A stretch of a day.
+type OpeningSpanInput struct {
+	// The day of the week.
+	Day number.Weekday `json:"day"`
+	// From, HH:MM.
+	From string `json:"from"`
+	// To, HH:MM; 24:00 is the end of the day.
+	To string `json:"to"`
+}
+
 // Changes to the organization.
 type OrganizationUpdateInput struct {
 	// Its name.
@@ -562,6 +1189,18 @@ type OrganizationUpdateInput struct {
 	DisplayOfficeNumber graphql.Omittable[*bool] `json:"displayOfficeNumber,omitempty"`
 	// Features to switch.
 	Features graphql.Omittable[[]*FeatureInput] `json:"features,omitempty"`
+	// Hold music: an uploaded audio's id; null: Twilio's own.
+	HoldMusicID graphql.Omittable[*id.ID] `json:"holdMusicId,omitempty"`
+	// E164, NATIONAL, or a template such as 0011{digits} (R089).
+	DialFormat graphql.Omittable[*string] `json:"dialFormat,omitempty"`
+	// ISO countries that may be called.
+	CallCountries graphql.Omittable[[]string] `json:"callCountries,omitempty"`
+	// 1 to 10,000.
+	MaxConcurrentCalls graphql.Omittable[*int] `json:"maxConcurrentCalls,omitempty"`
+	// 1 to 10,000.
+	MaxCallsPerUserHour graphql.Omittable[*int] `json:"maxCallsPerUserHour,omitempty"`
+	// See Organization.customersMayCallFieldworkers.
+	CustomersMayCallFieldworkers graphql.Omittable[*bool] `json:"customersMayCallFieldworkers,omitempty"`
 }
 
 // Answer of organizationUpdate.
@@ -640,6 +1279,8 @@ type PhoneNumberFilter struct {
 	IsEnabled graphql.Omittable[*bool] `json:"isEnabled,omitempty"`
 	// Also disconnected ones.
 	IncludeDisconnected graphql.Omittable[*bool] `json:"includeDisconnected,omitempty"`
+	// Only of this business unit (R022).
+	BusinessUnit graphql.Omittable[*string] `json:"businessUnit,omitempty"`
 }
 
 // Answer of phoneNumberSetDefault.
@@ -686,12 +1327,64 @@ type PhoneNumberUpdatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Switches of a user on a number.
+type PhoneNumberUserSetInput struct {
+	// The number.
+	PhoneNumberID id.ID `json:"phoneNumberId"`
+	// The user.
+	UserID id.ID `json:"userId"`
+	// See PhoneNumberUser.incomingCalls.
+	IncomingCalls graphql.Omittable[*bool] `json:"incomingCalls,omitempty"`
+	// See PhoneNumberUser.outgoingCalls.
+	OutgoingCalls graphql.Omittable[*bool] `json:"outgoingCalls,omitempty"`
+	// See PhoneNumberUser.sms.
+	Sms graphql.Omittable[*bool] `json:"sms,omitempty"`
+	// See PhoneNumberUser.mms.
+	Mms graphql.Omittable[*bool] `json:"mms,omitempty"`
+}
+
+// Answer of phoneNumberUserSet.
+type PhoneNumberUserSetPayload struct {
+	// The number.
+	PhoneNumber *number.PhoneNumber `json:"phoneNumber,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Answer of phoneNumberWebhooksWrite.
 type PhoneNumberWebhooksWritePayload struct {
 	// The number.
 	PhoneNumber *number.PhoneNumber `json:"phoneNumber,omitempty"`
 	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A page of presences.
+type PresenceConnection struct {
+	// With cursors.
+	Edges []*PresenceEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*call.Presence `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A presence and its cursor.
+type PresenceEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The presence.
+	Node *call.Presence `json:"node"`
+}
+
+// Whose presence.
+type PresenceFilter struct {
+	// Only of this branch.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// Only of this team.
+	TeamID graphql.Omittable[*id.ID] `json:"teamId,omitempty"`
+	// Only in these states.
+	States graphql.Omittable[[]call.PresenceState] `json:"states,omitempty"`
 }
 
 // Changes to prompts.
@@ -706,10 +1399,36 @@ type PromptSettingsInput struct {
 	FarewellText graphql.Omittable[*string] `json:"farewellText,omitempty"`
 	// An uploaded audio's id.
 	FarewellAudioID graphql.Omittable[*id.ID] `json:"farewellAudioId,omitempty"`
+	// An audio's address; fetched once, checked and kept by us.
+	FarewellAudioURL graphql.Omittable[*string] `json:"farewellAudioUrl,omitempty"`
 	// Voice of spoken text.
 	Voice graphql.Omittable[*string] `json:"voice,omitempty"`
 	// Language of spoken text.
 	Language graphql.Omittable[*string] `json:"language,omitempty"`
+}
+
+// A push credential.
+type PushCredentialSetInput struct {
+	// The connection.
+	ConnectionID id.ID `json:"connectionId"`
+	// IOS or ANDROID.
+	Platform user.Platform `json:"platform"`
+	// IOS: the VoIP certificate, PEM.
+	Certificate graphql.Omittable[*string] `json:"certificate,omitempty"`
+	// IOS: its private key, PEM.
+	PrivateKey graphql.Omittable[*string] `json:"privateKey,omitempty"`
+	// IOS: for development builds.
+	IsSandbox graphql.Omittable[*bool] `json:"isSandbox,omitempty"`
+	// ANDROID: the Firebase service account, JSON.
+	Secret graphql.Omittable[*string] `json:"secret,omitempty"`
+}
+
+// Answer of pushCredentialSet.
+type PushCredentialSetPayload struct {
+	// The credential.
+	PushCredential *number.PushCredential `json:"pushCredential,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // What may be asked.
@@ -788,6 +1507,10 @@ type RingChanged struct {
 	Cursor string `json:"cursor"`
 	// When.
 	At time.Time `json:"at"`
+	// Whether to show a popup: not for ignored callers, nor for those who switched notifications off (R057, R076).
+	ShowPopup bool `json:"showPopup"`
+	// Whether to make a sound (R077).
+	PlaySound bool `json:"playSound"`
 }
 
 // A new role.
@@ -860,6 +1583,18 @@ type RoutingSettingsInput struct {
 	AllowTransfer graphql.Omittable[*bool] `json:"allowTransfer,omitempty"`
 	// See RoutingSettings.bridge.
 	Bridge graphql.Omittable[*number.Bridge] `json:"bridge,omitempty"`
+	// The team.
+	TeamID graphql.Omittable[*id.ID] `json:"teamId,omitempty"`
+	// See RoutingSettings.preferredUser.
+	PreferredUser graphql.Omittable[*bool] `json:"preferredUser,omitempty"`
+	// See RoutingSettings.screening.
+	Screening graphql.Omittable[*bool] `json:"screening,omitempty"`
+	// The opening hours; null: always open.
+	OpeningHoursID graphql.Omittable[*id.ID] `json:"openingHoursId,omitempty"`
+	// Outside opening hours.
+	AfterHours graphql.Omittable[*AfterHoursInput] `json:"afterHours,omitempty"`
+	// The menu; null: none.
+	MenuID graphql.Omittable[*id.ID] `json:"menuId,omitempty"`
 }
 
 // Who signs in.
@@ -902,6 +1637,40 @@ type SessionRefreshPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A page of SIP domains.
+type SipDomainConnection struct {
+	// With cursors.
+	Edges []*SipDomainEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*number.SIPDomain `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A SIP domain and its cursor.
+type SipDomainEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The domain.
+	Node *number.SIPDomain `json:"node"`
+}
+
+// Answer of sipDomainUpdate.
+type SipDomainUpdatePayload struct {
+	// The domain.
+	SipDomain *number.SIPDomain `json:"sipDomain,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of sipDomainsImport.
+type SipDomainsImportPayload struct {
+	// The domains of the account.
+	SipDomains []*number.SIPDomain `json:"sipDomains,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A page of threads.
 type SmsThreadConnection struct {
 	// With cursors.
@@ -936,6 +1705,100 @@ type SmsThreadFilter struct {
 
 // What may be watched, over WebSocket (graphql-transport-ws) or SSE.
 type Subscription struct {
+}
+
+// A page of teams.
+type TeamConnection struct {
+	// With cursors.
+	Edges []*TeamEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*number.Team `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A new team.
+type TeamCreateInput struct {
+	// Its name.
+	Name string `json:"name"`
+	// Its people, in ringing order; 200 at most.
+	UserIds []*id.ID `json:"userIds"`
+}
+
+// Answer of teamCreate.
+type TeamCreatePayload struct {
+	// The team.
+	Team *number.Team `json:"team,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of teamDelete.
+type TeamDeletePayload struct {
+	// The id of the team that is gone.
+	DeletedTeamID *id.ID `json:"deletedTeamId,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A team and its cursor.
+type TeamEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The team.
+	Node *number.Team `json:"node"`
+}
+
+// Changes to a team.
+type TeamUpdateInput struct {
+	// Its name.
+	Name graphql.Omittable[*string] `json:"name,omitempty"`
+	// All its people, in ringing order.
+	UserIds graphql.Omittable[[]*id.ID] `json:"userIds,omitempty"`
+}
+
+// Answer of teamUpdate.
+type TeamUpdatePayload struct {
+	// The team.
+	Team *number.Team `json:"team,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What to test.
+type TestCallInput struct {
+	// The number to show; absent: chosen by the rules (R085).
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// A phone of yours, as typed; absent: your primary phone.
+	To graphql.Omittable[*string] `json:"to,omitempty"`
+}
+
+// Answer of testCall.
+type TestCallPayload struct {
+	// The call that rings you.
+	Call *call.Call `json:"call,omitempty"`
+	// What to look at next.
+	Steps []*call.TestStep `json:"steps"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A page of transfer targets.
+type TransferTargetConnection struct {
+	// With cursors.
+	Edges []*TransferTargetEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*call.TransferTarget `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A transfer target and its cursor.
+type TransferTargetEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The target.
+	Node *call.TransferTarget `json:"node"`
 }
 
 // A page of connections.
@@ -1176,6 +2039,10 @@ type UserUpdateInput struct {
 	DisplayNotifications graphql.Omittable[*bool] `json:"displayNotifications,omitempty"`
 	// See User.silentNotifications.
 	SilentNotifications graphql.Omittable[*bool] `json:"silentNotifications,omitempty"`
+	// See User.internalClickToCall.
+	InternalClickToCall graphql.Omittable[*bool] `json:"internalClickToCall,omitempty"`
+	// Their VoIP server (R257).
+	SipDomainID graphql.Omittable[*id.ID] `json:"sipDomainId,omitempty"`
 }
 
 // Answer of userUpdate.
@@ -1210,6 +2077,14 @@ type VoicemailConnection struct {
 	Nodes []*voicemail.Voicemail `json:"nodes"`
 	// Where the page stands.
 	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// Answer of voicemailDrop.
+type VoicemailDropPayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // A voicemail and its cursor.

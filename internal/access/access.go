@@ -22,6 +22,9 @@ const (
 	CallMake         Permission = "CALL_MAKE"
 	CallView         Permission = "CALL_VIEW"
 	CallControl      Permission = "CALL_CONTROL"
+	CallTransfer     Permission = "CALL_TRANSFER"
+	CallInternal     Permission = "CALL_INTERNAL"
+	CallMonitor      Permission = "CALL_MONITOR"
 	LiveView         Permission = "LIVE_VIEW"
 	SMSSend          Permission = "SMS_SEND"
 	SMSView          Permission = "SMS_VIEW"
@@ -43,7 +46,7 @@ const (
 
 // All lists every permission, in the order of the contract.
 var All = []Permission{
-	CallReceive, CallMake, CallView, CallControl, LiveView, SMSSend, SMSView, RecordingListen, RecordingDelete,
+	CallReceive, CallMake, CallView, CallControl, CallTransfer, CallInternal, CallMonitor, LiveView, SMSSend, SMSView, RecordingListen, RecordingDelete,
 	VoicemailListen, ContactView, ContactEdit, ReportView, RouteExplain, SettingsManage, UserManage, NumberManage,
 	ConnectionManage, APIKeyManage, SchemaIntrospect, AuditView,
 }

@@ -468,6 +468,7 @@ const (
 	EventAnswered    event.Kind = "CALL_ANSWERED"
 	EventEnded       event.Kind = "CALL_ENDED"
 	EventUpdated     event.Kind = "CALL_UPDATED"
+	EventNotice      event.Kind = "CALL_NOTICE"
 	EventRingStarted event.Kind = "RING_STARTED"
 	EventRingEnded   event.Kind = "RING_ENDED"
 )

@@ -126,6 +126,18 @@ type Call struct {
 	Outcome            *string                   `bun:"outcome"`
 	Notes              *string                   `bun:"notes"`
 	CreatedAt          time.Time                 `bun:"created_at"`
+	BusinessUnit       *string                   `bun:"business_unit"`
+	IsIgnored          bool                      `bun:"is_ignored"` // D08
+	IsOnHold           bool                      `bun:"is_on_hold"`
+	IsTest             bool                      `bun:"is_test"`
+	IsLogged           bool                      `bun:"is_logged"` // R094
+	RoomSID            *string                   `bun:"room_sid"`
+	Transfer           *Transfer                 `bun:"transfer,type:jsonb"`
+	Answerer           *Answerer                 `bun:"answerer"`
+	RecordingPausedAt  *time.Time                `bun:"recording_paused_at"`
+	NoticeCodes        []NoticeCode              `bun:"notices,array"`
+	MaskedPairID       id.ID                     `bun:"masked_pair_id,type:uuid"`
+	Hops               int                       `bun:"hops"`
 
 	// LegsThen are the legs as they were when the call was read; nil where they
 	// were not read with it.
@@ -156,23 +168,29 @@ func (c *Call) Live() bool { return c.EndedAt == nil }
 type Leg struct {
 	bun.BaseModel `bun:"table:call_leg,alias:leg"`
 
-	OrganizationID  id.ID       `bun:"organization_id,pk,type:uuid"`
-	ID              id.ID       `bun:"id,pk,type:uuid"`
-	CallID          id.ID       `bun:"call_id,type:uuid"`
-	Kind            LegKind     `bun:"kind"`
-	Step            int         `bun:"step"`
-	UserID          id.ID       `bun:"user_id,type:uuid"`
-	DeviceID        id.ID       `bun:"device_id,type:uuid"`
-	ToAddress       string      `bun:"to_address"`
-	TwilioSID       *string     `bun:"twilio_sid"`
-	Status          LegStatus   `bun:"status"`
-	Outcome         *LegOutcome `bun:"outcome"`
-	AnsweredByID    id.ID       `bun:"answered_by_user_id,scanonly,type:uuid"` // who answered instead (R063)
-	StartedAt       time.Time   `bun:"started_at"`
-	RingingAt       *time.Time  `bun:"ringing_at"`
-	AnsweredAt      *time.Time  `bun:"answered_at"`
-	EndedAt         *time.Time  `bun:"ended_at"`
-	DurationSeconds *int        `bun:"duration_seconds"`
+	OrganizationID  id.ID        `bun:"organization_id,pk,type:uuid"`
+	ID              id.ID        `bun:"id,pk,type:uuid"`
+	CallID          id.ID        `bun:"call_id,type:uuid"`
+	Kind            LegKind      `bun:"kind"`
+	Step            int          `bun:"step"`
+	UserID          id.ID        `bun:"user_id,type:uuid"`
+	DeviceID        id.ID        `bun:"device_id,type:uuid"`
+	ToAddress       string       `bun:"to_address"`
+	TwilioSID       *string      `bun:"twilio_sid"`
+	Status          LegStatus    `bun:"status"`
+	Outcome         *LegOutcome  `bun:"outcome"`
+	AnsweredByID    id.ID        `bun:"answered_by_user_id,scanonly,type:uuid"` // who answered instead (R063)
+	StartedAt       time.Time    `bun:"started_at"`
+	RingingAt       *time.Time   `bun:"ringing_at"`
+	AnsweredAt      *time.Time   `bun:"answered_at"`
+	EndedAt         *time.Time   `bun:"ended_at"`
+	DurationSeconds *int         `bun:"duration_seconds"`
+	Purpose         Purpose      `bun:"purpose"`
+	IsOnHold        bool         `bun:"is_on_hold"`
+	IsMuted         bool         `bun:"is_muted"`
+	MonitorMode     *MonitorMode `bun:"monitor_mode"`
+	Notice          *NoticeCode  `bun:"notice"`
+	StartAt         *time.Time   `bun:"start_at"` // when a leg of our own has its turn
 
 	// Masked hides the other end from whoever reads it.
 	Masked bool `bun:"-"`

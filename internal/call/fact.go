@@ -29,6 +29,13 @@ const (
 	FactRESTRequest     FactKind = "REST_REQUEST"     // we are about to ask Twilio to dial
 	FactRESTAnswer      FactKind = "REST_ANSWER"      // what Twilio answered
 	FactReconciled      FactKind = "RECONCILED"       // Twilio was asked what became of it
+	FactRouted          FactKind = "ROUTED"           // steps that a key or the time added to the route
+	FactKeys            FactKind = "KEYS"             // a <Gather> is over: the keys pressed, perhaps none
+	FactClaim           FactKind = "CLAIM"            // a leg was picked up and asks to be connected; Status says won or lost
+	FactRoom            FactKind = "ROOM"             // news of the call's conference
+	FactAction          FactKind = "ACTION"           // we are about to ask Twilio to change something
+	FactActionAnswer    FactKind = "ACTION_ANSWER"    // what Twilio answered
+	FactVerdict         FactKind = "VERDICT"          // who answered, as the network or a person says (T10)
 )
 
 // Fact is one thing that is known about a call. At is the time its source gives,
@@ -62,6 +69,29 @@ type FactData struct {
 	Command Command `json:"command,omitempty"`
 	By      id.ID   `json:"by,omitzero"`
 	Change  *Change `json:"change,omitempty"`
+
+	Steps  []route.Step  `json:"steps,omitempty"` // ROUTED: they stand from Step on
+	Trace  []route.Trace `json:"trace,omitempty"`
+	Keys   string        `json:"keys,omitempty"`
+	Action string        `json:"action,omitempty"` // names what is asked of Twilio, the same for each attempt
+	Room   string        `json:"room,omitempty"`   // the conference's SID
+	Order  *Order        `json:"order,omitempty"`  // what a person asked for in the call
+}
+
+// Order is what a person asked for while the call goes on. Each command uses some of the fields.
+type Order struct {
+	Mode     string         `json:"mode,omitempty"`    // of a transfer or monitor
+	Targets  []route.Target `json:"targets,omitempty"` // legs to ring, their ids made
+	Purpose  Purpose        `json:"purpose,omitempty"`
+	ToUser   id.ID          `json:"toUser,omitzero"`
+	ToBranch id.ID          `json:"toBranch,omitzero"`
+	ToNumber string         `json:"to,omitempty"`
+	Digits   string         `json:"digits,omitempty"`
+	Message  Prompt         `json:"message,omitzero"` // of a voicemail drop
+	Voice    string         `json:"voice,omitempty"`
+	Language string         `json:"language,omitempty"`
+	Now      bool           `json:"now,omitempty"` // a drop that does not wait for the beep
+	Coach    id.ID          `json:"coach,omitzero"`
 }
 
 // Command is what a person did.
@@ -72,6 +102,23 @@ const (
 	CommandDecline Command = "DECLINE"
 	CommandHangUp  Command = "HANG_UP"
 	CommandUpdate  Command = "UPDATE"
+
+	CommandHold             Command = "HOLD"
+	CommandResume           Command = "RESUME"
+	CommandMute             Command = "MUTE"
+	CommandUnmute           Command = "UNMUTE"
+	CommandTransfer         Command = "TRANSFER"
+	CommandTransferComplete Command = "TRANSFER_COMPLETE"
+	CommandTransferCancel   Command = "TRANSFER_CANCEL"
+	CommandAdd              Command = "ADD"
+	CommandRemove           Command = "REMOVE"
+	CommandDigits           Command = "DIGITS"
+	CommandRecordingPause   Command = "RECORDING_PAUSE"
+	CommandRecordingResume  Command = "RECORDING_RESUME"
+	CommandMonitor          Command = "MONITOR"
+	CommandMonitorStop      Command = "MONITOR_STOP"
+	CommandDrop             Command = "DROP"
+	CommandAnswerer         Command = "ANSWERER"
 )
 
 // Change is what a person wrote about a call. Nil keeps; empty clears.
@@ -104,6 +151,16 @@ type Start struct {
 	Decision       *route.Decision          `json:"decision,omitempty"` // inbound
 	Agent          *route.Target            `json:"agent,omitempty"`    // outbound: rung first
 	Callee         *route.Target            `json:"callee,omitempty"`   // outbound: rung then
+	Callees        []route.Target           `json:"callees,omitempty"`  // internal: a colleague's devices, rung then instead of Callee
+	Dialled        string                   `json:"dialled,omitempty"`  // the callee's number in the organization's dial format (R089)
+	BusinessUnit   string                   `json:"businessUnit,omitempty"`
+	Test           bool                     `json:"test,omitempty"`     // R085
+	Unlogged       bool                     `json:"unlogged,omitempty"` // R094
+	MaskedPair     id.ID                    `json:"mask,omitzero"`
+	Hops           int                      `json:"hops,omitempty"`
+	Notices        []NoticeCode             `json:"notices,omitempty"`
+	Detect         bool                     `json:"detect,omitempty"` // answering machines (T10)
+	Drop           *Order                   `json:"drop,omitempty"`   // the message to leave when a machine answers (R109)
 	Plan           Plan                     `json:"plan"`
 }
 
@@ -119,6 +176,13 @@ type Plan struct {
 	VoicemailOwner id.ID      `json:"voicemailOwner,omitzero"`
 	ShowOffice     bool       `json:"showOffice,omitempty"` // D15
 	RingSeconds    int        `json:"ringSeconds,omitempty"`
+
+	AllowTransfer  bool    `json:"allowTransfer,omitempty"` // R099
+	Conference     bool    `json:"conference,omitempty"`    // held in a conference from the first answer (Bridge)
+	HoldMusic      string  `json:"holdMusic,omitempty"`     // public token of the organization's audio (R098)
+	PauseSilent    bool    `json:"pauseSilent,omitempty"`   // a pause is silence rather than a shorter file (R119)
+	MaskNumbers    bool    `json:"mask,omitempty"`          // no personal number in TwiML or callbacks to the other side (R103)
+	CallsPerSecond float64 `json:"callsPerSecond,omitempty"`
 }
 
 // Prompt is what a caller hears: audio, by its public token, wins over text (R127).
@@ -190,6 +254,7 @@ func over(word string) bool { return rank(word) == 4 }
 var kindRank = map[FactKind]int{
 	FactStarted: 0, FactRESTRequest: 1, FactRESTAnswer: 2, FactStep: 3, FactCallStatus: 4, FactLegStatus: 5,
 	FactCommand: 6, FactDialResult: 7, FactRecordingStatus: 8, FactRecordResult: 9, FactReconciled: 10,
+	FactVerdict: 11, FactKeys: 12, FactRouted: 13, FactClaim: 14, FactAction: 15, FactActionAnswer: 16, FactRoom: 17,
 }
 
 // canonical puts the facts into the one order in which they are folded, each once.

@@ -208,7 +208,7 @@ func (t *tally) legsOf(st *State, w *winner, gone *EndReason) {
 	c := &st.Call
 	if t.start.Direction == Inbound {
 		l := Leg{OrganizationID: c.OrganizationID, ID: t.start.CallerLeg, CallID: c.ID, Kind: route.Caller, ToAddress: c.FromNumber,
-			TwilioSID: c.TwilioSID, StartedAt: t.startedAt, RingingAt: &t.startedAt, AnsweredAt: c.AnsweredAt, EndedAt: c.EndedAt, Status: LegRinging}
+			TwilioSID: c.TwilioSID, StartedAt: t.startedAt, RingingAt: &t.startedAt, AnsweredAt: c.AnsweredAt, EndedAt: c.EndedAt, Status: LegRinging, Purpose: ForRoute}
 		if c.Status == InProgress {
 			l.Status = LegInProgress
 		}
@@ -263,7 +263,7 @@ func (t *tally) leg(st *State, step int, x route.Target, w *winner, gone *EndRea
 		servedAt = v.first
 	}
 	l := Leg{OrganizationID: st.Call.OrganizationID, ID: x.LegID, CallID: st.Call.ID, Kind: x.Kind, Step: step, UserID: x.UserID, DeviceID: x.DeviceID,
-		ToAddress: x.Address, StartedAt: notBefore(servedAt, t.startedAt), Status: LegQueued}
+		ToAddress: x.Address, StartedAt: notBefore(servedAt, t.startedAt), Status: LegQueued, Purpose: ForRoute}
 	if sid := v.sid; sid != "" {
 		l.TwilioSID = &sid
 	} else if agent {

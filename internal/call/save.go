@@ -48,9 +48,10 @@ const (
 		INSERT INTO call (organization_id, id, version, provider, direction, status, end_reason, connection_id, phone_number_id,
 			contact_id, record_id, campaign_id, user_id, answered_by_user_id, answered_by_leg_id, from_number, to_number, twilio_sid,
 			caller_id, caller_id_reason, is_recorded, started_at, answered_at, ended_at, ring_seconds, talk_seconds, duration_seconds,
-			outcome, notes, due_at, updated_at, branch_id, route)
+			outcome, notes, due_at, updated_at, business_unit, is_ignored, is_on_hold, is_test, is_logged, room_sid, transfer, answerer,
+			recording_paused_at, pause_due_at, notices, masked_pair_id, hops, branch_id, route)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31,
-			$32, $33::text::jsonb)
+			$32, $33, $34, $35, $36, $37, $38::text::jsonb, $39, $40, $41, $42::text[], $43, $44, $45, $46::text::jsonb)
 		ON CONFLICT (organization_id, twilio_sid) WHERE twilio_sid IS NOT NULL DO NOTHING
 		RETURNING true`
 
@@ -60,7 +61,8 @@ const (
 			contact_id = $10, record_id = $11, campaign_id = $12, user_id = $13, answered_by_user_id = $14, answered_by_leg_id = $15,
 			from_number = $16, to_number = $17, twilio_sid = $18, caller_id = $19, caller_id_reason = $20, is_recorded = $21, started_at = $22,
 			answered_at = $23, ended_at = $24, ring_seconds = $25, talk_seconds = $26, duration_seconds = $27, outcome = $28, notes = $29,
-			due_at = $30, updated_at = $31
+			due_at = $30, updated_at = $31, business_unit = $32, is_ignored = $33, is_on_hold = $34, is_test = $35, is_logged = $36, room_sid = $37,
+			transfer = $38::text::jsonb, answerer = $39, recording_paused_at = $40, pause_due_at = $41, notices = $42::text[], masked_pair_id = $43, hops = $44
 		WHERE organization_id = $1 AND id = $2`
 
 	// Most news changes a leg and nothing else of the call.
@@ -68,19 +70,22 @@ const (
 
 	updateLeg = `
 		UPDATE call_leg SET updated_at = $3, twilio_sid = $4, status = $5, outcome = $6, started_at = $7, ringing_at = $8, answered_at = $9,
-			ended_at = $10, duration_seconds = $11
+			ended_at = $10, duration_seconds = $11, purpose = $12, is_on_hold = $13, is_muted = $14, monitor_mode = $15, notice = $16, start_at = $17
 		WHERE organization_id = $1 AND id = $2`
 
 	// New legs are made together: one statement for all.
 	upsertLegs = `
 		INSERT INTO call_leg (organization_id, call_id, updated_at, id, kind, step, user_id, device_id, to_address, twilio_sid, status, outcome,
-			started_at, ringing_at, answered_at, ended_at, duration_seconds)
+			started_at, ringing_at, answered_at, ended_at, duration_seconds, purpose, is_on_hold, is_muted, monitor_mode, notice, start_at)
 		SELECT $1, $2, $3, l.*
 		FROM unnest($4::uuid[], $5::text[], $6::int[], $7::uuid[], $8::uuid[], $9::text[], $10::text[], $11::text[], $12::text[],
-			$13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::int[]) AS l
+			$13::timestamptz[], $14::timestamptz[], $15::timestamptz[], $16::timestamptz[], $17::int[],
+			$18::text[], $19::boolean[], $20::boolean[], $21::text[], $22::text[], $23::timestamptz[]) AS l
 		ON CONFLICT (organization_id, id) DO UPDATE SET updated_at = excluded.updated_at, twilio_sid = excluded.twilio_sid, status = excluded.status,
 			outcome = excluded.outcome, started_at = excluded.started_at, ringing_at = excluded.ringing_at, answered_at = excluded.answered_at,
-			ended_at = excluded.ended_at, duration_seconds = excluded.duration_seconds
+			ended_at = excluded.ended_at, duration_seconds = excluded.duration_seconds,
+			purpose = excluded.purpose, is_on_hold = excluded.is_on_hold, is_muted = excluded.is_muted, monitor_mode = excluded.monitor_mode,
+			notice = excluded.notice, start_at = excluded.start_at
 		WHERE call_leg.call_id = excluded.call_id`
 )
 
@@ -202,11 +207,24 @@ func addFacts(ctx context.Context, tx *db.Tx, call id.ID, facts []Fact) ([]Fact,
 
 func (st *State) callArgs(now time.Time) []any {
 	c := &st.Call
+	var transfer *string
+	if c.Transfer != nil {
+		b, err := json.Marshal(c.Transfer)
+		if err != nil {
+			panic("call: a transfer is no JSON: " + err.Error()) // strings, ids and times only
+		}
+		transfer = new(string(withoutNUL(b)))
+	}
+	notices := make([]string, len(c.NoticeCodes))
+	for i, n := range c.NoticeCodes {
+		notices[i] = string(n)
+	}
 	return []any{
 		c.OrganizationID, c.ID, c.Version, string(c.Provider), string(c.Direction), string(c.Status), c.EndReason, c.ConnectionID, c.PhoneNumberID,
 		c.ContactID, c.RecordID, c.CampaignID, c.UserID, c.AnsweredByID, c.AnsweredByLegID, c.FromNumber, c.ToNumber, c.TwilioSID,
 		c.CallerNumber, c.CallerNumberReason, c.IsRecorded, c.StartedAt, c.AnsweredAt, c.EndedAt, c.RingSeconds, c.TalkSeconds, c.DurationSeconds,
-		c.Outcome, c.Notes, st.DueAt, now,
+		c.Outcome, c.Notes, st.DueAt, now, c.BusinessUnit, c.IsIgnored, c.IsOnHold, c.IsTest, c.IsLogged, c.RoomSID, transfer, (*string)(c.Answerer),
+		c.RecordingPausedAt, st.PauseDueAt, notices, c.MaskedPairID, c.Hops,
 	}
 }
 
@@ -222,6 +240,10 @@ func queueLegs(b *pgx.Batch, st *State, legs []Leg, now time.Time) {
 		started                  []time.Time
 		ringing, answered, ended []*time.Time
 		lasted                   []*int
+		purposes                 []string
+		held, muted              []bool
+		modes, told              []*string
+		turns                    []*time.Time
 	)
 	for _, l := range legs {
 		ids, users, devices = append(ids, l.ID), append(users, l.UserID), append(devices, l.DeviceID)
@@ -229,8 +251,11 @@ func queueLegs(b *pgx.Batch, st *State, legs []Leg, now time.Time) {
 		steps, sids, outcomes = append(steps, l.Step), append(sids, l.TwilioSID), append(outcomes, (*string)(l.Outcome))
 		started, ringing, answered = append(started, l.StartedAt), append(ringing, l.RingingAt), append(answered, l.AnsweredAt)
 		ended, lasted = append(ended, l.EndedAt), append(lasted, l.DurationSeconds)
+		purposes, held, muted = append(purposes, string(l.Purpose)), append(held, l.IsOnHold), append(muted, l.IsMuted)
+		modes, told, turns = append(modes, (*string)(l.MonitorMode)), append(told, (*string)(l.Notice)), append(turns, l.StartAt)
 	}
-	b.Queue(upsertLegs, st.Call.OrganizationID, st.Call.ID, now, ids, kinds, steps, users, devices, to, sids, status, outcomes, started, ringing, answered, ended, lasted)
+	b.Queue(upsertLegs, st.Call.OrganizationID, st.Call.ID, now, ids, kinds, steps, users, devices, to, sids, status, outcomes, started, ringing, answered, ended, lasted,
+		purposes, held, muted, modes, told, turns)
 }
 
 // create writes a new call. made is false when Twilio's SID has a call already:
@@ -291,7 +316,7 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after State
 	b := &pgx.Batch{}
 	was := before.Call
 	was.Version = after.Call.Version
-	if reflect.DeepEqual(was, after.Call) && reflect.DeepEqual(before.DueAt, after.DueAt) {
+	if reflect.DeepEqual(was, after.Call) && reflect.DeepEqual(before.DueAt, after.DueAt) && reflect.DeepEqual(before.PauseDueAt, after.PauseDueAt) {
 		b.Queue(countCall, after.Call.OrganizationID, after.Call.ID, after.Call.Version, tx.Now)
 	} else {
 		b.Queue(updateCall, after.callArgs(tx.Now)...)
@@ -303,7 +328,8 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after State
 			made = append(made, l)
 		case !reflect.DeepEqual(*old, l):
 			b.Queue(updateLeg, l.OrganizationID, l.ID, tx.Now, l.TwilioSID, string(l.Status), (*string)(l.Outcome),
-				l.StartedAt, l.RingingAt, l.AnsweredAt, l.EndedAt, l.DurationSeconds)
+				l.StartedAt, l.RingingAt, l.AnsweredAt, l.EndedAt, l.DurationSeconds,
+				string(l.Purpose), l.IsOnHold, l.IsMuted, (*string)(l.MonitorMode), (*string)(l.Notice), l.StartAt)
 		}
 	}
 	queueLegs(b, &after, made, tx.Now)

@@ -22,6 +22,8 @@ type State struct {
 	Voicemail  *LeftVoicemail
 	// DueAt is when Twilio must be asked, should nothing more be heard.
 	DueAt *time.Time
+	// PauseDueAt is when people are told that a recording is still paused; nil when nothing is.
+	PauseDueAt *time.Time
 	// Step is the last step of the route that was served, from 1.
 	Step int
 
@@ -264,7 +266,11 @@ func (t *tally) state() State {
 	st.Call = Call{
 		OrganizationID: s.Organization, ID: s.Call, Provider: Twilio, Direction: s.Direction, ConnectionID: s.Connection,
 		PhoneNumberID: s.Number, BranchID: s.Branch, ContactID: s.Contact, RecordID: s.Record, CampaignID: s.Campaign, UserID: s.User,
-		FromNumber: s.From, ToNumber: s.To, StartedAt: t.startedAt,
+		FromNumber: s.From, ToNumber: s.To, StartedAt: t.startedAt, BusinessUnit: text(s.BusinessUnit), IsTest: s.Test, IsLogged: !s.Unlogged,
+		MaskedPairID: s.MaskedPair, Hops: s.Hops, NoticeCodes: slices.Clone(s.Notices),
+	}
+	if s.Decision != nil {
+		st.Call.IsIgnored = s.Decision.Ignored
 	}
 	if s.CallerID != "" {
 		number, reason := s.CallerID, s.CallerIDReason
@@ -287,6 +293,14 @@ func (t *tally) state() State {
 	t.times(&st)
 	t.due(&st, w)
 	return st
+}
+
+// text is a pointer to a text, nil for the empty one.
+func text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }
 
 func (t *tally) sid() string {
@@ -467,7 +481,7 @@ func (t *tally) sound(st *State) {
 
 // write folds what people wrote, the last word counting.
 func (t *tally) write(st *State) {
-	text := func(dst **string, v *string) {
+	set := func(dst **string, v *string) {
 		switch {
 		case v == nil:
 		case *v == "":
@@ -481,8 +495,8 @@ func (t *tally) write(st *State) {
 		if c == nil {
 			continue
 		}
-		text(&st.Call.Outcome, c.Outcome)
-		text(&st.Call.Notes, c.Notes)
+		set(&st.Call.Outcome, c.Outcome)
+		set(&st.Call.Notes, c.Notes)
 		if c.Contact != nil {
 			st.Call.ContactID = *c.Contact
 		}

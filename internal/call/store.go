@@ -25,11 +25,14 @@ import (
 const callColumns = `call.organization_id, call.id, call.version, call.provider, call.direction, call.status, call.end_reason, call.connection_id,
 	call.phone_number_id, call.branch_id, call.contact_id, call.record_id, call.campaign_id, call.user_id, call.answered_by_user_id, call.answered_by_leg_id,
 	call.from_number, call.to_number, call.twilio_sid, call.caller_id, call.caller_id_reason, call.is_recorded, call.started_at, call.answered_at, call.ended_at,
-	call.ring_seconds, call.talk_seconds, call.duration_seconds, call.outcome, call.notes, call.created_at`
+	call.ring_seconds, call.talk_seconds, call.duration_seconds, call.outcome, call.notes, call.created_at,
+	call.business_unit, call.is_ignored, call.is_on_hold, call.is_test, call.is_logged, call.room_sid, call.transfer, call.answerer, call.recording_paused_at,
+	call.notices, call.masked_pair_id, call.hops`
 
 const legColumns = `leg.organization_id, leg.id, leg.call_id, leg.kind, leg.step, leg.user_id, leg.device_id, leg.to_address, leg.twilio_sid, leg.status,
 	leg.outcome, CASE WHEN leg.outcome = 'ANSWERED_ELSEWHERE' THEN call.answered_by_user_id END AS answered_by_user_id,
-	leg.started_at, leg.ringing_at, leg.answered_at, leg.ended_at, leg.duration_seconds`
+	leg.started_at, leg.ringing_at, leg.answered_at, leg.ended_at, leg.duration_seconds,
+	leg.purpose, leg.is_on_hold, leg.is_muted, leg.monitor_mode, leg.notice, leg.start_at`
 
 // Filter narrows a list of calls. The zero Filter is all of them.
 type Filter struct {

@@ -16,6 +16,7 @@ import (
 
 	"switchboard/internal/id"
 	"switchboard/internal/phone"
+	"switchboard/internal/route"
 )
 
 // PhoneNumber is a number and its settings.
@@ -50,6 +51,17 @@ type PhoneNumber struct {
 	AgentTimeoutSeconds       *int         `bun:"agent_timeout_seconds"`
 	CallForwardingNumber      *phone.E164  `bun:"call_forwarding_number"`
 	ForwardingNumbers         []phone.E164 `bun:"forwarding_numbers,array"`
+
+	TeamID          id.ID              `bun:"team_id,type:uuid,nullzero"` // R025
+	PreferredUser   bool               `bun:"preferred_user"`             // R054
+	Screening       bool               `bun:"screening"`                  // R052
+	OpeningHoursID  id.ID              `bun:"opening_hours_id,type:uuid,nullzero"`
+	ClosedAction    route.ClosedAction `bun:"closed_action"`
+	ClosedText      *string            `bun:"closed_text"`
+	ClosedAudioID   id.ID              `bun:"closed_audio_id,type:uuid,nullzero"`
+	ClosedNumbers   []phone.E164       `bun:"closed_numbers,array"`
+	MenuID          id.ID              `bun:"menu_id,type:uuid,nullzero"`
+	LastFirstUserID id.ID              `bun:"last_first_user_id,type:uuid,nullzero"`
 
 	UseForInboundCalls bool   `bun:"use_for_inbound_calls"`
 	UseForCallerID     bool   `bun:"use_for_caller_id"`
@@ -110,6 +122,13 @@ type RoutingSettings struct {
 	ForwardingNumbers         []phone.E164
 	AllowTransfer             bool
 	Bridge                    Bridge
+	NumberID                  id.ID // whose settings these are
+	TeamID                    id.ID
+	PreferredUser             bool
+	Screening                 bool
+	OpeningHoursID            id.ID
+	AfterHours                *AfterHours
+	MenuID                    id.ID
 }
 
 // UsageSettings are what a number is used for (R030).
@@ -174,12 +193,18 @@ func (n *PhoneNumber) Routing() RoutingSettings {
 	if forwarding == nil {
 		forwarding = []phone.E164{}
 	}
+	closed := n.ClosedNumbers
+	if closed == nil {
+		closed = []phone.E164{}
+	}
 	return RoutingSettings{
 		Mode: n.RoutingMode, RingStrategy: n.RingStrategy, ReachBy: n.ReachBy,
 		IncludeGeneralFieldworker: n.IncludeGeneralFieldworker, RingTimeoutSeconds: n.RingTimeoutSeconds,
 		DialTimeoutSeconds: n.DialTimeoutSeconds, AgentTimeoutSeconds: n.AgentTimeoutSeconds,
 		CallForwardingNumber: n.CallForwardingNumber, ForwardingNumbers: forwarding,
 		AllowTransfer: n.AllowTransfer, Bridge: n.BridgeKind,
+		NumberID: n.ID, TeamID: n.TeamID, PreferredUser: n.PreferredUser, Screening: n.Screening, OpeningHoursID: n.OpeningHoursID,
+		AfterHours: &AfterHours{Action: n.ClosedAction, Text: n.ClosedText, AudioID: n.ClosedAudioID, Numbers: closed}, MenuID: n.MenuID,
 	}
 }
 

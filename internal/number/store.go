@@ -47,7 +47,8 @@ const numberColumns = `n.organization_id, n.id, n.connection_id, n.e164, n.twili
 	n.use_for_messages, n.allow_transfer, n.bridge, n.welcome_text, n.welcome_audio_id, n.farewell_text, n.farewell_audio_id, n.voice,
 	n.language, n.voicemail_enabled, n.voicemail_greeting_text, n.voicemail_greeting_audio_id, n.voicemail_max_seconds,
 	n.voicemail_owner_id, n.incoming_recording, n.outgoing_recording, n.previous_webhooks, n.written_webhooks, n.drift,
-	n.drift_checked_at, n.version, n.created_at, n.updated_at,
+	n.drift_checked_at, n.team_id, n.preferred_user, n.screening, n.opening_hours_id, n.closed_action, n.closed_text, n.closed_audio_id,
+	n.closed_numbers, n.menu_id, n.last_first_user_id, n.version, n.created_at, n.updated_at,
 	ARRAY(SELECT v.user_id FROM phone_number_voicemail_user v
 		WHERE v.organization_id = n.organization_id AND v.phone_number_id = n.id ORDER BY v.user_id) AS voicemail_user_ids,
 	c.incoming_recording AS connection_incoming, c.outgoing_recording AS connection_outgoing,

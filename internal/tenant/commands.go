@@ -145,7 +145,8 @@ type Founding struct {
 // administrator. It is the operator's, not an actor's: nobody is a member yet.
 func (s *Service) Create(ctx context.Context, in Founding) (o *Organization, first First, err error) {
 	defer errs.Wrap(&err, "tenant.Create")
-	o = &Organization{ID: id.New(id.Organization), TimeZone: "UTC", DefaultCountry: "US", DisabledFeatures: []FeatureName{}}
+	o = &Organization{ID: id.New(id.Organization), TimeZone: "UTC", DefaultCountry: "US", DisabledFeatures: []FeatureName{},
+		DialFormat: "E164", CallCountries: []string{}, MaxConcurrentCalls: 100, MaxCallsPerUserHour: 60}
 	change := Change{Name: patch.To(in.Name)}
 	if in.TimeZone != "" {
 		change.TimeZone = patch.To(in.TimeZone)

@@ -12,7 +12,8 @@ import (
 	"switchboard/internal/id"
 )
 
-const columns = `organization_id, name, time_zone, default_country, company_phone, display_office_number, disabled_features, created_at, updated_at`
+const columns = `organization_id, name, time_zone, default_country, company_phone, display_office_number, disabled_features,
+	hold_music_audio_id, dial_format, call_countries, max_concurrent_calls, max_calls_per_user_hour, customers_may_call_fieldworkers, created_at, updated_at`
 
 // Read gives the organization of the context's tenant, inside or outside a
 // transaction, for those who need its country, zone or switches.

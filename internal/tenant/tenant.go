@@ -25,9 +25,16 @@ type Organization struct {
 	DefaultCountry      string        `bun:"default_country"`
 	CompanyPhone        *phone.E164   `bun:"company_phone"` // R038
 	DisplayOfficeNumber bool          `bun:"display_office_number"`
-	DisabledFeatures    []FeatureName `bun:"disabled_features,array"` // R285
-	CreatedAt           time.Time     `bun:"created_at"`
-	UpdatedAt           time.Time     `bun:"updated_at"`
+	DisabledFeatures    []FeatureName `bun:"disabled_features,array"`                // R285
+	HoldMusicAudioID    id.ID         `bun:"hold_music_audio_id,type:uuid,nullzero"` // R098
+	DialFormat          string        `bun:"dial_format"`                            // R089
+	CallCountries       []string      `bun:"call_countries,array"`
+	MaxConcurrentCalls  int           `bun:"max_concurrent_calls"`
+	MaxCallsPerUserHour int           `bun:"max_calls_per_user_hour"`
+	// CustomersMayCallFieldworkers lets customers call past the masked number (R106).
+	CustomersMayCallFieldworkers bool      `bun:"customers_may_call_fieldworkers"`
+	CreatedAt                    time.Time `bun:"created_at"`
+	UpdatedAt                    time.Time `bun:"updated_at"`
 }
 
 // Location is the organization's time zone. Update lets no unknown one in; UTC
@@ -55,6 +62,17 @@ const (
 
 // AllFeatures lists every feature in the order of the contract.
 var AllFeatures = []FeatureName{Conference, RecordingPause, MutedAudio, Transcription, Masking, VoicemailDrop, InternalCallLog}
+
+// Warnings are what an administrator should know about the settings (R107).
+func (o *Organization) Warnings() []string {
+	if !o.HasFeature(Masking) {
+		return []string{"masking is off: customers and fieldworkers see each other's numbers, and calls between them may be neither recorded nor logged"}
+	}
+	if o.CustomersMayCallFieldworkers {
+		return []string{"customers may call the assigned fieldworker directly: such calls show personal numbers and may be neither recorded nor logged"}
+	}
+	return []string{}
+}
 
 // Feature is one switch and where it stands.
 type Feature struct {

@@ -118,7 +118,7 @@ func (s *Service) invite(ctx context.Context, tx *db.Tx, who access.Actor, in Cr
 	switch {
 	case isNew:
 		u = &User{OrganizationID: who.OrganizationID, ID: id.New(id.User), LoginID: login, Email: email, Status: Invited,
-			DisplayNotifications: true, CreatedAt: tx.Now}
+			DisplayNotifications: true, InternalClickToCall: true, CreatedAt: tx.Now}
 	case u.Status != Invited:
 		return nil, inv, errs.New(errs.Taken, "a person with this e-mail is here already").At("email")
 	default:

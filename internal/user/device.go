@@ -68,7 +68,8 @@ func (s *Service) DeviceRegister(ctx context.Context, who access.Actor, in Regis
 			return errs.New(errs.LimitReached, "you have %d devices, which is the most; remove one first", n)
 		}
 		d = &Device{OrganizationID: who.OrganizationID, ID: id.New(id.Device), UserID: who.UserID, Name: name, Platform: in.Platform,
-			RegisteredAt: tx.Now, LastSeenAt: tx.Now, CreatedAt: tx.Now}
+			RegisteredAt: tx.Now, LastSeenAt: tx.Now, CreatedAt: tx.Now,
+			Microphone: MicrophoneUnknown, Notifications: NotificationsUnknown, Network: NetworkUnknown}
 		if err := insertDevice(ctx, tx, d); err != nil {
 			return err
 		}

@@ -24,9 +24,11 @@ var errNoUser = errs.New(errs.NotFound, "there is no such person")
 const (
 	userColumns = `u.organization_id, u.id, u.login_id, u.email, u.name, u.role_id, u.status, u.is_fieldworker, u.is_general_fieldworker,
 		u.restrict_before_start, u.do_not_disturb, u.extension, u.sip_address, u.display_notifications, u.silent_notifications,
+		u.internal_click_to_call, u.sip_domain_id,
 		u.version, u.created_at, u.updated_at`
 	phoneColumns  = `organization_id, id, user_id, label, e164, is_primary, created_at`
-	deviceColumns = `organization_id, id, user_id, name, platform, registered_at, last_seen_at, removed_at, created_at`
+	deviceColumns = `organization_id, id, user_id, name, platform, registered_at, last_seen_at, removed_at, created_at,
+		microphone, notifications, network, reported_at, push_sealed`
 )
 
 func byID(ctx context.Context, q bun.IDB, org, user id.ID) (*User, error) {
@@ -207,7 +209,7 @@ func insertDevice(ctx context.Context, tx *db.Tx, d *Device) error {
 }
 
 func updateDevice(ctx context.Context, tx *db.Tx, d *Device) error {
-	_, err := tx.NewUpdate().Model(d).Column("name", "platform", "last_seen_at", "removed_at").WherePK().Exec(ctx)
+	_, err := tx.NewUpdate().Model(d).Column("name", "platform", "last_seen_at", "removed_at", "microphone", "notifications", "network", "reported_at", "push_sealed").WherePK().Exec(ctx)
 	return db.Translate(err)
 }
 

@@ -45,6 +45,8 @@ type User struct {
 	SIPAddress           *string   `bun:"sip_address"`
 	DisplayNotifications bool      `bun:"display_notifications"`
 	SilentNotifications  bool      `bun:"silent_notifications"`
+	InternalClickToCall  bool      `bun:"internal_click_to_call"` // R088
+	SIPDomainID          id.ID     `bun:"sip_domain_id,type:uuid,nullzero"`
 	Version              int       `bun:"version"`
 	CreatedAt            time.Time `bun:"created_at"`
 	UpdatedAt            time.Time `bun:"updated_at"`
@@ -93,4 +95,67 @@ type Device struct {
 	LastSeenAt     time.Time  `bun:"last_seen_at"`
 	RemovedAt      *time.Time `bun:"removed_at"` // nil while it rings
 	CreatedAt      time.Time  `bun:"created_at"`
+
+	Microphone    Microphone    `bun:"microphone"` // R075
+	Notifications Notifications `bun:"notifications"`
+	Network       Network       `bun:"network"`
+	ReportedAt    *time.Time    `bun:"reported_at"`
+	PushSealed    []byte        `bun:"push_sealed"` // the push token, sealed
+}
+
+// Microphone is a device's microphone, as it said itself (R075).
+type Microphone string
+
+// The states.
+const (
+	MicrophoneUnknown Microphone = "UNKNOWN"
+	MicrophoneGranted Microphone = "GRANTED"
+	MicrophoneDenied  Microphone = "DENIED"
+	MicrophoneMissing Microphone = "MISSING"
+)
+
+// Notifications are a device's notifications, as it said itself (R075).
+type Notifications string
+
+// The states.
+const (
+	NotificationsUnknown Notifications = "UNKNOWN"
+	NotificationsGranted Notifications = "GRANTED"
+	NotificationsDenied  Notifications = "DENIED"
+)
+
+// Network is a device's network, as it said itself (R273, R275).
+type Network string
+
+// The states.
+const (
+	NetworkUnknown Network = "UNKNOWN"
+	NetworkGood    Network = "GOOD"
+	NetworkPoor    Network = "POOR"
+	NetworkOffline Network = "OFFLINE"
+)
+
+// HasPushToken reports whether the device can be woken by push.
+func (d *Device) HasPushToken() bool { return len(d.PushSealed) > 0 }
+
+// IsReady reports whether the device can ring (R075).
+func (d *Device) IsReady() bool { return len(d.NotReady()) == 0 }
+
+// NotReady says why the device cannot ring and what to do; what it did not say is
+// taken to be fine.
+func (d *Device) NotReady() []string {
+	out := []string{}
+	switch d.Microphone {
+	case MicrophoneDenied:
+		out = append(out, "the microphone is refused: allow it in the settings of the browser or phone")
+	case MicrophoneMissing:
+		out = append(out, "there is no microphone: connect one")
+	}
+	if d.Notifications == NotificationsDenied && d.Platform != Web {
+		out = append(out, "notifications are refused: allow them, or calls cannot wake the app")
+	}
+	if d.Network == NetworkOffline {
+		out = append(out, "the network does not reach Twilio: look at firewall and VPN")
+	}
+	return out
 }
