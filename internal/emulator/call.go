@@ -174,7 +174,7 @@ func (c *call) other() *call {
 	case c.leg != nil && c.leg.dial.bridged == c.leg && !c.over():
 		return c.leg.dial.parent
 	}
-	return nil
+	return c.mate
 }
 
 func (c *call) seconds() int {
@@ -364,6 +364,7 @@ func (e *Emulator) end(c *call, status string) {
 	if c.seat != nil {
 		e.leaveSeat(c.seat, "participant_hung_up")
 	}
+	e.unqueue(c)
 	if c.dial != nil {
 		e.dialAbandoned(c.dial)
 	}

@@ -65,10 +65,14 @@ func (e *Emulator) connect(a, b *call) {
 
 // disconnect is the end of connect.
 func (e *Emulator) disconnect(d *dial) {
-	if d.bridged == nil {
-		return
+	if d.bridged != nil {
+		e.part(d.parent, d.bridged.call)
 	}
-	for _, c := range []*call{d.parent, d.bridged.call} {
+}
+
+// part lets two legs hear each other no more.
+func (e *Emulator) part(a, b *call) {
+	for _, c := range []*call{a, b} {
 		if n := len(c.bridges); n > 0 && c.bridges[n-1].to.IsZero() {
 			c.bridges[n-1].to = e.at
 		}
@@ -97,9 +101,8 @@ func (e *Emulator) startDial(c *call, n *node) {
 			return
 		}
 		if k.name == "Queue" {
-			e.unknown(c.account.sid, c.sid, "<Dial><"+k.name+">")
 			c.dial = nil
-			e.applicationError(c)
+			e.dialQueue(c, n, k, d.doc)
 			return
 		}
 	}
@@ -476,6 +479,7 @@ func (e *Emulator) takeOver(c *call, begin func()) {
 	if p := c.seat; p != nil {
 		e.leaveSeat(p, "participant_updated_via_api")
 	}
+	e.unqueue(c)
 	if c.dial != nil {
 		e.dialAbandoned(c.dial)
 	}

@@ -142,6 +142,7 @@ type account struct {
 	callerIDs             []*callerID
 	services              []*service
 	sip                   sipAccount
+	queues                []*queue
 	clients               map[string][]registration // by identity, oldest first
 	pushes                []*pushCredential
 	nextCall              time.Time       // earliest start of the next call made by REST

@@ -15,6 +15,9 @@ type party struct {
 	keys    string    // pressed by the other end, heard here
 	micOff  bool
 	waiting string     // keys to press when asked
+	place   *place     // in a queue
+	taker   *taker     // of a caller in a queue
+	mate    *call      // the other end after that
 	invite  url.Values // what a call from a SIP domain tells of itself
 }
 

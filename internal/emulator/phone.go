@@ -264,6 +264,8 @@ func (e *Emulator) press(c *call, digits string) {
 			}
 		case c.dial != nil && c.dial.bridged != nil && d == "*" && c.dial.node.flag("hangupOnStar", false):
 			e.end(c.dial.bridged.call, completed)
+		case c.taker != nil && c.mate != nil && d == "*" && c.taker.node.flag("hangupOnStar", false):
+			e.endTaker(c.taker, completed)
 		default:
 			e.carryKey(c, d)
 		}

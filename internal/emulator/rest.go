@@ -416,6 +416,8 @@ func (e *Emulator) routeV2010(q *request, parts []string) result {
 		return e.conferencesResource(q)
 	case "Recordings":
 		return e.recordings(q, nil)
+	case "Queues":
+		return e.queuesResource(q)
 	case "SIP":
 		return e.sipResource(q)
 	case "Messages":

@@ -303,13 +303,11 @@ func (e *Emulator) referred(d *dial, by *call, to string) {
 	stays := d.parent
 	if by == d.parent {
 		stays = d.bridged.call
+		stays.leg = nil
 	}
-	e.takeOver(stays, func() {
-		e.fetch(stays, ref, d.node.attr("referMethod", http.MethodPost), url.Values{"ReferTransferTarget": {to}})
-	})
-	if !by.over() {
-		e.end(by, completed)
-	}
+	e.closeDial(d)
+	e.fetch(stays, ref, d.node.attr("referMethod", http.MethodPost), url.Values{"ReferTransferTarget": {to}})
+	e.end(by, completed)
 }
 
 // startRefer is <Refer>: the SIP phone is told to go elsewhere (twilio: voice/twiml/refer).

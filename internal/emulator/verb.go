@@ -31,6 +31,10 @@ func (e *Emulator) step(c *call) {
 	f.i++
 	c.verb = n.name
 	next := func() { e.step(c) }
+	if !e.mayRun(c, n) {
+		next()
+		return
+	}
 	screening := c.leg != nil && c.leg.screening
 	switch n.name {
 	case "Say", "Play":
@@ -70,6 +74,10 @@ func (e *Emulator) step(c *call) {
 			return
 		}
 		e.startDial(c, n)
+	case "Enqueue":
+		e.startEnqueue(c, n)
+	case "Leave":
+		e.leaveQueue(c)
 	case "Refer":
 		e.startRefer(c, n)
 	default:
@@ -86,6 +94,10 @@ func (e *Emulator) refuse(c *call, code int, text string) {
 
 // endOfDocument is what happens when no verb is left.
 func (e *Emulator) endOfDocument(c *call) {
+	if c.place != nil {
+		e.queueDocumentEnds(c.place)
+		return
+	}
 	if c.leg != nil && c.leg.screening {
 		e.screened(c.leg)
 		return
