@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"switchboard/internal/id"
@@ -26,6 +27,11 @@ type decider struct {
 	s Snapshot
 	d Decision
 
+	// The details of all notes are one text, cut up at the end: a decision of 200
+	// people has as many notes, and a caller waits for it.
+	text strings.Builder
+	ends []int
+
 	branchPhones bool      // a fieldworker's personal phone is not rung (R028)
 	masked       bool      // the parties of a masked call are not asked to press 1
 	matched      []Contact // whose call it is, most likely first
@@ -34,8 +40,20 @@ type decider struct {
 func newDecider(s Snapshot) *decider {
 	x := &decider{s: s}
 	x.d.Mode = cmp.Or(s.Number.Mode, Branch)
-	x.d.Trace = make([]Trace, 0, 16+2*len(s.People))
+	notes := 16 + 2*len(s.People)
+	x.d.Trace, x.ends = make([]Trace, 0, notes), make([]int, 0, notes)
+	x.text.Grow(512 + 64*len(s.People))
 	return x
+}
+
+// done gives the notes their details.
+func (x *decider) done() Decision {
+	text, start := x.text.String(), 0
+	for i, end := range x.ends {
+		x.d.Trace[i].Detail = text[start:end]
+		start = end
+	}
+	return x.d
 }
 
 // Decide says where a call goes and why. It never returns a decision without steps.
@@ -44,21 +62,25 @@ func newDecider(s Snapshot) *decider {
 // opening hours, the menu, and then what the number's mode says.
 func Decide(s Snapshot) Decision {
 	x := newDecider(s)
+	x.decide()
+	return x.done()
+}
+
+func (x *decider) decide() {
 	x.ignored()
 	if x.refused() || x.looping() || x.pair() {
-		return x.d
+		return
 	}
 	lead := x.match()
 	if x.closed() {
-		return x.d
+		return
 	}
 	x.welcome()
-	if s.Menu != nil {
-		x.ask(Step{Kind: MenuStep, Menu: s.Menu})
-		return x.d
+	if x.s.Menu != nil {
+		x.ask(Step{Kind: MenuStep, Menu: x.s.Menu})
+		return
 	}
 	x.route(lead)
-	return x.d
 }
 
 // route is what the number's mode says, with what follows when nobody answers.
@@ -74,8 +96,13 @@ func (x *decider) route(lead *Contact) {
 	x.fallback()
 }
 
-func (x *decider) note(rule string, v Verdict, user id.ID, detail string) {
-	x.d.Trace = append(x.d.Trace, Trace{Rule: rule, Verdict: v, UserID: user, Detail: detail})
+// note says what a rule came to; the detail is given in pieces.
+func (x *decider) note(rule string, v Verdict, user id.ID, detail ...string) {
+	for _, piece := range detail {
+		x.text.WriteString(piece)
+	}
+	x.ends = append(x.ends, x.text.Len())
+	x.d.Trace = append(x.d.Trace, Trace{Rule: rule, Verdict: v, UserID: user})
 }
 
 func (x *decider) step(s Step) { x.d.Steps = append(x.d.Steps, s) }
@@ -111,7 +138,7 @@ func (x *decider) ignored() {
 	if rule[0] == '#' {
 		what = "a pattern"
 	}
-	x.note("IGNORED_NUMBER", Included, id.ID{}, "the caller is on the ignored list, by "+what+": no popup is shown; the call is routed and logged as any other")
+	x.note("IGNORED_NUMBER", Included, id.ID{}, "the caller is on the ignored list, by ", what, ": no popup is shown; the call is routed and logged as any other")
 }
 
 // refused handles numbers that take no calls (D26, R030).
@@ -174,7 +201,7 @@ func (x *decider) match() (lead *Contact) {
 		x.note("CALLER", Chosen, id.ID{}, "one contact has the caller's number")
 		return lead
 	}
-	x.note("CALLER", Chosen, id.ID{}, strconv.Itoa(len(all))+" contacts have the caller's number: leads come last, and of several leads the one that a campaign contacted last, then the newest")
+	x.note("CALLER", Chosen, id.ID{}, strconv.Itoa(len(all)), " contacts have the caller's number: leads come last, and of several leads the one that a campaign contacted last, then the newest")
 	return lead
 }
 
@@ -257,9 +284,9 @@ func (x *decider) forward(rule string, numbers []string) {
 	for _, f := range numbers {
 		switch {
 		case !usable(f, n.E164):
-			x.note(rule, Skipped, id.ID{}, phone.Mask(phone.E164(f))+" cannot be rung")
+			x.note(rule, Skipped, id.ID{}, phone.Mask(phone.E164(f)), " cannot be rung")
 		case len(to) == MaxTargets:
-			x.note(rule, Skipped, id.ID{}, phone.Mask(phone.E164(f))+" does not ring: "+strconv.Itoa(MaxTargets)+" ring at once")
+			x.note(rule, Skipped, id.ID{}, phone.Mask(phone.E164(f)), " does not ring: ", strconv.Itoa(MaxTargets), " ring at once")
 		default:
 			to = append(to, Target{Kind: ForwardPhone, Address: f, Screen: n.Screen})
 		}

@@ -65,10 +65,10 @@ func (x *decider) closed() bool {
 		when += ", a holiday" + named(holiday.Name)
 	}
 	if open {
-		x.note("OPENING_HOURS", NotApplicable, id.ID{}, "the business is open: "+when)
+		x.note("OPENING_HOURS", NotApplicable, id.ID{}, "the business is open: ", when)
 		return false
 	}
-	x.note("OPENING_HOURS", Chosen, id.ID{}, "the business is closed: "+when)
+	x.note("OPENING_HOURS", Chosen, id.ID{}, "the business is closed: ", when)
 	rule := "BRANCH_GROUP"
 	switch x.d.Mode {
 	case Layered:

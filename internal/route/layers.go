@@ -27,11 +27,11 @@ func (x *decider) layers(lead *Contact) *Target {
 	for _, l := range []layer{x.layer4(), x.layer3(lead), x.layer2(), x.layer1()} {
 		switch {
 		case won != nil:
-			x.note(l.rule, NotApplicable, id.ID{}, "layer "+strconv.Itoa(won.number)+" decided")
+			x.note(l.rule, NotApplicable, id.ID{}, "layer ", strconv.Itoa(won.number), " decided")
 		case !l.applies:
 			x.note(l.rule, NotApplicable, id.ID{}, l.detail)
 		case l.broken != "":
-			x.note(l.rule, Skipped, l.target.UserID, l.broken+"; the next layer is taken")
+			x.note(l.rule, Skipped, l.target.UserID, l.broken, "; the next layer is taken")
 		default:
 			x.note(l.rule, Chosen, l.target.UserID, l.detail)
 			won = &l

@@ -45,7 +45,7 @@ func (x *decider) toFieldworker(m *Mask) {
 	if p := x.person(m.Fieldworker); p == nil {
 		x.note("MASK", Skipped, m.Fieldworker, "the fieldworker of the booking does not exist any more")
 	} else {
-		x.note("MASK", Chosen, m.Fieldworker, "the customer of a booking calls: its fieldworker, "+p.Name+", rings")
+		x.note("MASK", Chosen, m.Fieldworker, "the customer of a booking calls: its fieldworker, ", p.Name, ", rings")
 		x.masked = true
 		if t := x.turn(p); t != nil {
 			seconds := x.least(x.ringSeconds(), x.s.Number.AgentTimeout)

@@ -140,7 +140,8 @@ type Next struct {
 func (s Snapshot) AfterMenu(step Step, key string) Next {
 	x := newDecider(s)
 	x.menuKey(step, key)
-	return Next{Steps: x.d.Steps, Trace: x.d.Trace, First: x.d.First, Layer: x.d.Layer}
+	d := x.done()
+	return Next{Steps: d.Steps, Trace: d.Trace, First: d.First, Layer: d.Layer}
 }
 
 func (x *decider) menuKey(step Step, key string) {
@@ -152,22 +153,22 @@ func (x *decider) menuKey(step Step, key string) {
 	}
 	if i := slices.IndexFunc(m.Options, func(o Option) bool { return o.Key == key }); i >= 0 {
 		o := m.Options[i]
-		x.note("MENU_KEY", Chosen, id.ID{}, "the caller pressed "+key+named(o.Label)+" in "+m.title())
+		x.note("MENU_KEY", Chosen, id.ID{}, "the caller pressed ", key, named(o.Label), " in ", m.title())
 		x.lead(step, o.To)
 		return
 	}
 	again := Step{Kind: MenuStep, Menu: m, Visit: max(step.Visit, 1), Tries: step.Tries + 1}
 	if key == "" {
-		x.note("MENU_KEY", Skipped, id.ID{}, "no key was pressed in "+m.title())
+		x.note("MENU_KEY", Skipped, id.ID{}, "no key was pressed in ", m.title())
 	} else {
 		again.Say = m.InvalidSay
-		x.note("MENU_KEY", Skipped, id.ID{}, "the key pressed leads nowhere in "+m.title())
+		x.note("MENU_KEY", Skipped, id.ID{}, "the key pressed leads nowhere in ", m.title())
 	}
 	if again.Tries <= m.Repeats {
 		x.ask(again)
 		return
 	}
-	x.note("MENU_OTHERWISE", Chosen, id.ID{}, m.title()+" was heard "+count(again.Tries, "time")+" without a key that leads anywhere")
+	x.note("MENU_OTHERWISE", Chosen, id.ID{}, m.title(), " was heard ", count(again.Tries, "time"), " without a key that leads anywhere")
 	if m.Otherwise.Kind == ToRepeat { // nothing stored says so; a caller must not hear it for ever
 		x.fallback()
 		return
@@ -178,14 +179,14 @@ func (x *decider) menuKey(step Step, key string) {
 // ask lets the caller hear a menu, unless this call has heard enough of them.
 func (x *decider) ask(step Step) {
 	if step.Visit++; step.Visit > MaxMenuVisits {
-		x.note("MENU_LIMIT", Chosen, id.ID{}, "the caller has heard "+strconv.Itoa(MaxMenuVisits)+" prompts; nobody is asked more often")
+		x.note("MENU_LIMIT", Chosen, id.ID{}, "the caller has heard ", strconv.Itoa(MaxMenuVisits), " prompts; nobody is asked more often")
 		x.fallback()
 		return
 	}
 	if step.Tries == 0 {
-		x.note("MENU", Chosen, id.ID{}, step.Menu.title()+" asks for a key")
+		x.note("MENU", Chosen, id.ID{}, step.Menu.title(), " asks for a key")
 	} else {
-		x.note("MENU", Chosen, id.ID{}, step.Menu.title()+" asks again")
+		x.note("MENU", Chosen, id.ID{}, step.Menu.title(), " asks again")
 	}
 	x.step(step)
 }
@@ -250,7 +251,7 @@ func (x *decider) ringGroup(to Destination) {
 		rule, what = "BRANCH_GROUP", "the branch "
 	}
 	if !ok {
-		x.note(rule, Skipped, id.ID{}, what+"that the key leads to is gone")
+		x.note(rule, Skipped, id.ID{}, what, "that the key leads to is gone")
 		return
 	}
 	byID := make(map[id.ID]*Person, len(x.s.People))
@@ -264,10 +265,10 @@ func (x *decider) ringGroup(to Destination) {
 		}
 	}
 	if len(people) == 0 {
-		x.note(rule, Skipped, id.ID{}, "nobody belongs to "+what+g.Name)
+		x.note(rule, Skipped, id.ID{}, "nobody belongs to ", what, g.Name)
 		return
 	}
-	x.note(rule, Chosen, id.ID{}, what+g.Name+" rings")
+	x.note(rule, Chosen, id.ID{}, what, g.Name, " rings")
 	if to.Kind == ToBranch {
 		sortByName(people)
 		if people = x.branchRules(people); len(people) == 0 {

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"time"
 
 	"switchboard/internal/id"
 )
@@ -14,13 +13,13 @@ import (
 func (x *decider) available(p *Person) bool {
 	switch {
 	case !p.Active:
-		x.note("USER_ACTIVE", Skipped, p.ID, p.Name+" is not an active user")
+		x.note("USER_ACTIVE", Skipped, p.ID, p.Name, " is not an active user")
 	case !p.MayReceive:
-		x.note("USER_ROLE", Skipped, p.ID, "the role of "+p.Name+" does not permit receiving calls")
+		x.note("USER_ROLE", Skipped, p.ID, "the role of ", p.Name, " does not permit receiving calls")
 	case p.DoNotDisturb:
-		x.note("USER_DO_NOT_DISTURB", Skipped, p.ID, p.Name+" is not to be disturbed")
+		x.note("USER_DO_NOT_DISTURB", Skipped, p.ID, p.Name, " is not to be disturbed")
 	case p.LineDoNotDisturb:
-		x.note("USER_LINE_DO_NOT_DISTURB", Skipped, p.ID, p.Name+" is not to be disturbed by calls to this number")
+		x.note("USER_LINE_DO_NOT_DISTURB", Skipped, p.ID, p.Name, " is not to be disturbed by calls to this number")
 	default:
 		return true
 	}
@@ -32,30 +31,32 @@ type ringing struct {
 	person *Person
 	device *Handset // nil: a phone or SIP address
 	kind   LegKind
+	seen   int64 // when the device was, in microseconds
+	place  int   // in the list
 }
 
-func (r ringing) seen() time.Time {
-	if r.device == nil {
-		return time.Time{}
-	}
-	return r.device.LastSeen
-}
-
-func (r ringing) deviceID() id.ID {
-	if r.device == nil {
-		return id.ID{}
-	}
-	return r.device.ID
-}
-
-func (r ringing) what() string {
+// what names it in a note.
+func (r ringing) what() (a, b string) {
 	switch r.kind {
 	case UserPhone:
-		return "the phone of " + r.person.Name
+		return "the phone", r.person.Name
 	case SIP:
-		return "the SIP address of " + r.person.Name
+		return "the SIP address", r.person.Name
 	}
-	return r.device.Name + " of " + r.person.Name
+	return r.device.Name, r.person.Name
+}
+
+// before sorts those seen last first, and phones after devices.
+func (r ringing) before(o ringing) int {
+	if c := cmp.Compare(o.seen, r.seen); c != 0 {
+		return c
+	}
+	if r.device != nil && o.device != nil {
+		if c := compareID(r.device.ID, o.device.ID); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(r.place, o.place)
 }
 
 func (x *decider) target(r ringing) Target {
@@ -79,22 +80,22 @@ func (x *decider) reach(all []ringing, p *Person) []ringing {
 		case x.branchPhones && p.personalPhone():
 			x.note("USER_PHONE", Skipped, p.ID, "a ring group does not ring the personal phone of a fieldworker (R028)")
 		case !usable(p.Phone, x.s.Number.E164):
-			x.note("USER_PHONE", Skipped, p.ID, p.Name+" has no valid primary phone")
+			x.note("USER_PHONE", Skipped, p.ID, p.Name, " has no valid primary phone")
 		default:
-			x.note("USER_PHONE", Included, p.ID, "the primary phone of "+p.Name+" rings")
-			return append(all, ringing{person: p, kind: UserPhone})
+			x.note("USER_PHONE", Included, p.ID, "the primary phone of ", p.Name, " rings")
+			return append(all, ringing{person: p, kind: UserPhone, seen: math.MinInt64, place: len(all)})
 		}
 		return all
 	case BySIPAddress:
 		if p.SIPAddress == "" {
-			x.note("USER_SIP_ADDRESS", Skipped, p.ID, p.Name+" has no SIP address")
+			x.note("USER_SIP_ADDRESS", Skipped, p.ID, p.Name, " has no SIP address")
 			return all
 		}
-		x.note("USER_SIP_ADDRESS", Included, p.ID, "the SIP address of "+p.Name+" rings")
-		return append(all, ringing{person: p, kind: SIP})
+		x.note("USER_SIP_ADDRESS", Included, p.ID, "the SIP address of ", p.Name, " rings")
+		return append(all, ringing{person: p, kind: SIP, seen: math.MinInt64, place: len(all)})
 	}
 	if len(p.Devices) == 0 {
-		x.note("USER_DEVICE", Skipped, p.ID, p.Name+" has no registered device")
+		x.note("USER_DEVICE", Skipped, p.ID, p.Name, " has no registered device")
 		return all
 	}
 	ready, why := 0, ""
@@ -102,19 +103,21 @@ func (x *decider) reach(all []ringing, p *Person) []ringing {
 		d := &p.Devices[i]
 		if d.NotReady != "" { // R075
 			why = d.NotReady
-			x.note("DEVICE_READY", Skipped, p.ID, d.Name+" of "+p.Name+" does not ring: "+d.NotReady)
+			x.note("DEVICE_READY", Skipped, p.ID, d.Name, " of ", p.Name, " does not ring: ", d.NotReady)
 			continue
 		}
 		ready++
-		all = append(all, ringing{person: p, device: d, kind: Device})
+		all = append(all, ringing{person: p, device: d, kind: Device, seen: d.LastSeen.UnixMicro(), place: len(all)})
 	}
 	switch {
 	case ready == 0 && len(p.Devices) == 1:
-		x.note("USER_DEVICE", Skipped, p.ID, "the device of "+p.Name+" is not ready: "+why)
+		x.note("USER_DEVICE", Skipped, p.ID, "the device of ", p.Name, " is not ready: ", why)
 	case ready == 0:
-		x.note("USER_DEVICE", Skipped, p.ID, "no device of "+p.Name+" is ready: "+why)
+		x.note("USER_DEVICE", Skipped, p.ID, "no device of ", p.Name, " is ready: ", why)
+	case ready == 1:
+		x.note("USER_DEVICE", Included, p.ID, p.Name, " has one device")
 	default:
-		x.note("USER_DEVICE", Included, p.ID, p.Name+" has "+count(ready, "device"))
+		x.note("USER_DEVICE", Included, p.ID, p.Name, " has ", strconv.Itoa(ready), " devices")
 	}
 	return all
 }
@@ -124,9 +127,7 @@ func (x *decider) reach(all []ringing, p *Person) []ringing {
 // the connection's pace. Whoever would have less than a second to answer is named
 // instead.
 func (x *decider) targets(all []ringing, seconds int) []Target {
-	slices.SortStableFunc(all, func(a, b ringing) int {
-		return cmp.Or(b.seen().Compare(a.seen()), compareID(a.deviceID(), b.deviceID()))
-	})
+	slices.SortFunc(all, ringing.before)
 	nouns := min(len(all), MaxTargets)
 	own := x.s.Pace.reached(len(all)-nouns, seconds)
 	out := make([]Target, nouns+own)
@@ -137,10 +138,11 @@ func (x *decider) targets(all []ringing, seconds int) []Target {
 		}
 	}
 	if own > 0 {
-		x.note("DEVICE_PACE", Included, id.ID{}, strconv.Itoa(nouns)+" ring at once, those seen last, and "+strconv.Itoa(own)+" more by calls of our own, "+x.s.Pace.String())
+		x.note("DEVICE_PACE", Included, id.ID{}, strconv.Itoa(nouns), " ring at once, those seen last, and ", strconv.Itoa(own), " more by calls of our own, ", x.s.Pace.String())
 	}
 	for _, r := range all[nouns+own:] {
-		x.note("DEVICE_PACE", Skipped, r.person.ID, "the time did not reach "+r.what())
+		what, whose := r.what()
+		x.note("DEVICE_PACE", Skipped, r.person.ID, "the time did not reach ", what, " of ", whose)
 	}
 	return out
 }

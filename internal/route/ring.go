@@ -22,8 +22,15 @@ type turn struct {
 	rings  []ringing
 }
 
+func byName(a, b *Person) int {
+	if c := strings.Compare(a.Name, b.Name); c != 0 {
+		return c
+	}
+	return compareID(a.ID, b.ID)
+}
+
 func sortByName(people []*Person) {
-	slices.SortFunc(people, func(a, b *Person) int { return cmp.Or(strings.Compare(a.Name, b.Name), compareID(a.ID, b.ID)) })
+	slices.SortFunc(people, byName)
 }
 
 // group is who may ring by the number's mode, in the order in which they take
@@ -44,12 +51,12 @@ func (x *decider) team() []*Person {
 	n := x.s.Number
 	people := x.people(func(p *Person) bool { return p.InTeam })
 	slices.SortFunc(people, func(a, b *Person) int {
-		return cmp.Or(cmp.Compare(a.Position, b.Position), strings.Compare(a.Name, b.Name), compareID(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Position, b.Position), byName(a, b))
 	})
 	if len(people) == 0 {
-		x.note("TEAM", Skipped, id.ID{}, "nobody belongs to the number's team"+named(n.TeamName))
+		x.note("TEAM", Skipped, id.ID{}, "nobody belongs to the number's team", named(n.TeamName))
 	} else {
-		x.note("TEAM", Chosen, id.ID{}, "the number's team"+named(n.TeamName)+" rings: "+count(len(people), "user"))
+		x.note("TEAM", Chosen, id.ID{}, "the number's team", named(n.TeamName), " rings: ", count(len(people), "user"))
 	}
 	people = x.receiving(people)
 	return append(people, x.cover(func(p *Person) bool { return p.InTeam })...)
@@ -60,7 +67,7 @@ func (x *decider) receiving(people []*Person) []*Person {
 	return slices.DeleteFunc(people, func(p *Person) bool {
 		off := p.InTeam && !p.LineReceive
 		if off {
-			x.note("USER_LINE_RECEIVE", Skipped, p.ID, "incoming calls of this number are switched off for "+p.Name)
+			x.note("USER_LINE_RECEIVE", Skipped, p.ID, "incoming calls of this number are switched off for ", p.Name)
 		}
 		return off
 	})
@@ -89,7 +96,7 @@ func (x *decider) cover(already func(*Person) bool) []*Person {
 	people := x.people(func(p *Person) bool { return p.GeneralFieldworker && !already(p) })
 	sortByName(people)
 	for _, p := range people {
-		x.note("GENERAL_FIELDWORKER", Included, p.ID, p.Name+" is the General Fieldworker, which the number includes")
+		x.note("GENERAL_FIELDWORKER", Included, p.ID, p.Name, " is the General Fieldworker, which the number includes")
 	}
 	return people
 }
@@ -111,7 +118,7 @@ func (x *decider) branchRules(people []*Person) []*Person {
 	if x.s.Number.ReachBy != ByPhone || len(people) != 1 || !people[0].personalPhone() {
 		return people
 	}
-	x.note("BRANCH_GROUP", Skipped, people[0].ID, "the ring group is one fieldworker, "+people[0].Name+", and a branch does not forward to a personal phone (R028); use a ring group of several users, external forwarding, voicemail or masked routing instead (R029)")
+	x.note("BRANCH_GROUP", Skipped, people[0].ID, "the ring group is one fieldworker, ", people[0].Name, ", and a branch does not forward to a personal phone (R028); use a ring group of several users, external forwarding, voicemail or masked routing instead (R029)")
 	return nil
 }
 
@@ -137,18 +144,18 @@ func (x *decider) preferred() *turn {
 		x.note("PREFERRED_USER", Skipped, user, "the user of the caller's contact cannot be rung by this number; the list rings")
 		return nil
 	case x.d.Mode == Branch && !p.InBranch:
-		x.note("PREFERRED_USER", Skipped, user, p.Name+", the user of the caller's contact, is not of the number's branch; the list rings (R023)")
+		x.note("PREFERRED_USER", Skipped, user, p.Name, ", the user of the caller's contact, is not of the number's branch; the list rings (R023)")
 		return nil
 	case p.InTeam && !p.LineReceive && x.d.Mode == Team:
-		x.note("PREFERRED_USER", Skipped, user, "incoming calls of this number are switched off for "+p.Name+"; the list rings")
+		x.note("PREFERRED_USER", Skipped, user, "incoming calls of this number are switched off for ", p.Name, "; the list rings")
 		return nil
 	}
 	t := x.turn(p)
 	if t == nil {
-		x.note("PREFERRED_USER", Skipped, user, p.Name+", the user of the caller's contact, cannot be rung now; the list rings")
+		x.note("PREFERRED_USER", Skipped, user, p.Name, ", the user of the caller's contact, cannot be rung now; the list rings")
 		return nil
 	}
-	x.note("PREFERRED_USER", Chosen, user, p.Name+", the user of the caller's contact, rings first")
+	x.note("PREFERRED_USER", Chosen, user, p.Name, ", the user of the caller's contact, rings first")
 	return t
 }
 
@@ -203,13 +210,13 @@ func (x *decider) ring(people []*Person, first *turn) {
 	}
 	if strategy == RoundRobin {
 		x.d.First = turns[0].person.ID
-		x.note("ROUND_ROBIN", Chosen, x.d.First, turns[0].person.Name+" is the first to ring this time")
+		x.note("ROUND_ROBIN", Chosen, x.d.First, turns[0].person.Name, " is the first to ring this time")
 	}
 	share := x.share(len(turns))
 	for i, t := range turns {
 		seconds := x.least(min(share, left))
 		if left < shortestRing && i > 0 || left <= 0 {
-			x.note("RING_TIME", Skipped, t.person.ID, "the time did not reach "+t.person.Name+": the ring timeout is "+count(x.ringSeconds(), "second"))
+			x.note("RING_TIME", Skipped, t.person.ID, "the time did not reach ", t.person.Name, ": the ring timeout is ", count(x.ringSeconds(), "second"))
 			continue
 		}
 		x.rings(x.targets(t.rings, seconds), seconds)
@@ -239,7 +246,7 @@ func (x *decider) together(people []*Person, first *turn, left int) {
 			return
 		}
 		if left <= 0 {
-			x.note("RING_TIME", Skipped, id.ID{}, "the time did not reach the list: the ring timeout is "+count(x.ringSeconds(), "second"))
+			x.note("RING_TIME", Skipped, id.ID{}, "the time did not reach the list: the ring timeout is ", count(x.ringSeconds(), "second"))
 			return
 		}
 	}
