@@ -132,6 +132,7 @@ func (e *Emulator) joinByDial(d *dial, n *node) {
 		refuse(16023)
 		return
 	}
+	e.checkRoom(c, n)
 	open := e.openRoom(c.account, n.text)
 	coach := n.attr("coach", "")
 	if coach != "" && open.member(coach) == nil {
@@ -174,6 +175,22 @@ func (e *Emulator) joinByDial(d *dial, n *node) {
 		e.endDial(d, joined)
 	})
 	e.takeSeat(p)
+}
+
+// checkRoom warns of values that mean nothing; the default stands then.
+func (e *Emulator) checkRoom(c *call, n *node) {
+	for _, x := range []struct {
+		attr, values string
+		code         int
+	}{
+		{"muted", "true false", 13230}, {"endConferenceOnExit", "true false", 13231}, {"startConferenceOnEnter", "true false", 13232},
+		{"waitMethod", "GET POST", 13234}, {"beep", "true false onEnter onExit", 13235}, {"trim", "trim-silence do-not-trim", 13239},
+	} {
+		if v, given := n.attrs[x.attr]; given && !set(x.values)[v] {
+			delete(n.attrs, x.attr)
+			e.alert(Alert{Code: x.code, Level: "warning", Account: c.account.sid, Resource: c.sid})
+		}
+	}
 }
 
 // joined is the DialCallStatus of a conference.

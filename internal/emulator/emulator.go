@@ -115,6 +115,7 @@ type Emulator struct {
 	recBy    map[string]*recording
 	rooms    []*conference
 	roomBy   map[string]*conference
+	tokens   map[string]*call         // by CallToken
 	named    map[string][]*conference // by account and name; only the last may be open
 	phones   map[string]PhoneBehaviour
 	alerts   []Alert
@@ -239,7 +240,7 @@ func New(o Options) *Emulator {
 		http: &http.Client{Transport: o.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		kick: make(chan struct{}, 1), changed: make(chan struct{}),
 		seed: o.Seed, byNumber: map[string]*number{}, callBy: map[string]*call{}, recBy: map[string]*recording{},
-		roomBy: map[string]*conference{}, named: map[string][]*conference{},
+		roomBy: map[string]*conference{}, named: map[string][]*conference{}, tokens: map[string]*call{},
 		phones: map[string]PhoneBehaviour{}, hold: o.HoldCallbacks, chaos: o.Chaos, restNo: map[string]int{}, concurrent: map[string]int{},
 	}
 	e.ctx, e.quit = context.WithCancel(context.Background())

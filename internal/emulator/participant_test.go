@@ -306,3 +306,29 @@ func TestStartRecordingNeedsAnAbsoluteCallback(t *testing.T) {
 		t.Errorf("call %s: %s", s.status(a), d)
 	}
 }
+
+func TestCallTokenShowsTheCaller(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, emulator.Options{})
+	a := s.join(mobile, ``)
+	token := s.last("/voice").Get("CallToken")
+	show := func(from, token string) error {
+		_, err := s.invite(roomName, second, func(p *api.CreateParticipantParams) { p.SetFrom(from).SetCallToken(token) })
+		return err
+	}
+	if err := show(mobile, "made up"); code(err) != 21210 {
+		t.Errorf("a token that is none: %v", err)
+	}
+	if err := show(third, token); code(err) != 21210 {
+		t.Errorf("somebody who does not call: %v", err)
+	}
+	s.must(show(mobile, token))
+	if got := s.e.Ringing(second); len(got) != 1 || got[0].From != mobile {
+		t.Errorf("ringing %+v", got)
+	}
+	s.must(s.e.HangUp(a))
+	s.idle()
+	if err := show(mobile, token); code(err) != 21210 {
+		t.Errorf("after the call: %v", err)
+	}
+}

@@ -248,6 +248,12 @@ func recordRequestOf(q *request, source, trim string) *recordRequest {
 	return r
 }
 
+// forwards reports whether the request shows the caller of a call that it has the token of.
+func (e *Emulator) forwards(q *request, from string) bool {
+	c := e.tokens[q.get("CallToken")]
+	return c != nil && c.account == q.account && c.from == from
+}
+
 // checkCall validates the parties of a call.
 func (e *Emulator) checkCall(q *request, to, from string) result {
 	a := q.account
@@ -260,7 +266,7 @@ func (e *Emulator) checkCall(q *request, to, from string) result {
 		return fail(21211, "The phone number you are attempting to call, "+clip(to, 40)+", is not valid.")
 	case isE164(to) && !isE164(from):
 		return fail(21212, "Invalid 'From' Number: "+clip(from, 40))
-	case isE164(from) && !e.owned(a, from):
+	case isE164(from) && !e.owned(a, from) && !e.forwards(q, from):
 		return fail(21210, "The source phone number provided, "+from+", is not yet verified for your account. You may only make calls from phone numbers that you've verified or purchased from Twilio.")
 	case a.typ == Trial && isE164(to) && !e.owned(a, to):
 		return fail(21219)
