@@ -72,6 +72,8 @@ type FactData struct {
 
 	Steps  []route.Step  `json:"steps,omitempty"` // ROUTED: they stand from Step on
 	Trace  []route.Trace `json:"trace,omitempty"`
+	Layer  *int          `json:"layer,omitempty"` // ROUTED: the layer that won
+	Delay  int           `json:"delay,omitempty"` // STEP: when the first call of our own has its turn, milliseconds after it
 	Keys   string        `json:"keys,omitempty"`
 	Action string        `json:"action,omitempty"` // names what is asked of Twilio, the same for each attempt
 	Room   string        `json:"room,omitempty"`   // the conference's SID

@@ -84,7 +84,7 @@ func (t *tally) voicemailExpected(st *State) bool {
 
 // kindOf is the kind of a step that was served.
 func (t *tally) kindOf(step int) route.StepKind {
-	if d := t.start.Decision; d != nil && step >= 1 && step <= len(d.Steps) {
+	if d := t.decision; d != nil && step >= 1 && step <= len(d.Steps) {
 		return d.Steps[step-1].Kind
 	}
 	return ""
@@ -97,7 +97,7 @@ func (t *tally) callerGone(st *State) bool {
 	case route.Ring, route.Forward:
 		r := t.dialled[st.Step]
 		return r == nil || r.Data.Status == wordCanceled || over(r.Data.Parent)
-	case route.Welcome, "":
+	case route.Welcome, route.MenuStep, route.ClosedStep, "":
 		return true
 	}
 	return false
@@ -116,6 +116,8 @@ func (t *tally) whyNobody(st *State) EndReason {
 		}
 	}
 	switch {
+	case rung == 0 && closedNow(st.Decision):
+		return route.Closed
 	case rung == 0:
 		return route.NobodyToRing
 	case rung == declined:
@@ -234,7 +236,7 @@ func callerOutcome(c *Call, gone *EndReason) LegOutcome {
 	switch {
 	case c.Status == Rejected:
 		return Declined
-	case c.AnsweredAt != nil:
+	case c.AnsweredAt != nil, c.Status == Voicemail: // a machine of ours is an answer too
 		return Answered
 	case gone != nil && *gone == route.CallerHungUp:
 		return CallerHungUp
@@ -269,6 +271,10 @@ func (t *tally) leg(st *State, step int, x route.Target, w *winner, gone *EndRea
 	} else if agent {
 		l.TwilioSID = st.Call.TwilioSID
 	}
+	if x.Own && v.request == nil && served {
+		turn := t.turn(step, x)
+		l.StartAt = &turn
+	}
 	if v.ringing != nil {
 		l.RingingAt, l.Status = at(notBefore(*v.ringing, l.StartedAt)), LegRinging
 	}
@@ -286,6 +292,9 @@ func (t *tally) leg(st *State, step int, x route.Target, w *winner, gone *EndRea
 		l.EndedAt, l.Status = at(notBefore(*e.ended, l.StartedAt)), LegEnded
 	}
 	l.Outcome = e.outcome
+	if l.EndedAt != nil || t.dialled[step] != nil || w != nil && w.step == step {
+		l.StartAt = nil
+	}
 	if e.outcome != nil && *e.outcome == AnsweredElsewhere && w != nil {
 		l.AnsweredByID = w.user
 	}
@@ -312,7 +321,7 @@ func (t *tally) ending(step int, x route.Target, v *view, w *winner, gone *EndRe
 		switch {
 		case v.ended != nil:
 			e.ended = &v.ended.At
-		case result != nil:
+		case result != nil && !x.Own: // a call of our own goes on in the room
 			e.ended = &result.At
 		case callEnded != nil:
 			e.ended = callEnded
@@ -361,6 +370,8 @@ func (t *tally) ending(step int, x route.Target, v *view, w *winner, gone *EndRe
 		return closed(endedAt, LegCanceled)
 	case word == wordCanceled:
 		return closed(endedAt, TimedOut)
+	case word == wordCompleted && t.claimed(step): // picked up, and nobody pressed 1
+		return closed(endedAt, TimedOut)
 	case v.ringing == nil && device:
 		return closed(endedAt, Unreachable)
 	case device:
@@ -375,7 +386,7 @@ func near(a, b time.Time) bool { return a.Sub(b).Abs() <= 2*time.Second }
 // ranOut reports whether a leg rang for as long as it was meant to.
 func (t *tally) ranOut(step int, v *view, endedAt time.Time) bool {
 	limit := t.start.Plan.RingSeconds
-	if d := t.start.Decision; d != nil && step <= len(d.Steps) {
+	if d := t.decision; d != nil && step <= len(d.Steps) {
 		limit = value(d.Steps[step-1].TimeoutSeconds)
 	}
 	from := v.first

@@ -30,6 +30,9 @@ type State struct {
 	agent, callee *route.Target
 	hungUp        bool // a person wants it over
 	asked         bool // Twilio was asked to dial
+	stepOver      bool // the <Dial> of the last step is over
+	ringRoom      bool // a call of our own won the ring: the caller meets it in the room
+	winnerGone    bool // whoever won the last step hung up before the <Dial> was over
 }
 
 // Recorded is a recording as far as facts tell.
@@ -123,6 +126,7 @@ type view struct {
 	ringing    *time.Time
 	inProgress *time.Time
 	ended      *Fact // the first word that ends it
+	request    *Fact // we asked Twilio to ring it, for a call of our own
 }
 
 func (v *view) take(f *Fact) {
@@ -181,12 +185,30 @@ type tally struct {
 	request   *Fact
 	answer    *Fact
 	asked     *Fact // the answer of Twilio that ends the call
+
+	decision *route.Decision // with what keys added to it
+	routed   []*Fact
+	delays   map[int]int     // of the steps' own calls, milliseconds
+	claims   map[id.ID]*Fact // the legs that may be connected
+}
+
+func newTally() *tally {
+	return &tally{legs: map[id.ID]*view{}, served: map[int]time.Time{}, dialled: map[int]*Fact{}, declined: map[id.ID]time.Time{},
+		delays: map[int]int{}, claims: map[id.ID]*Fact{}}
+}
+
+// leg is the view of a leg, made where there is none.
+func (t *tally) view(leg id.ID) *view {
+	if t.legs[leg] == nil {
+		t.legs[leg] = &view{}
+	}
+	return t.legs[leg]
 }
 
 // Fold makes the state of a call from its facts, in whatever order and number
 // they come. Without the fact that started the call it is the zero State.
 func Fold(facts []Fact) State {
-	t := &tally{legs: map[id.ID]*view{}, served: map[int]time.Time{}, dialled: map[int]*Fact{}, declined: map[id.ID]time.Time{}}
+	t := newTally()
 	all := canonical(facts)
 	for _, f := range all {
 		t.take(f)
@@ -209,13 +231,14 @@ func (t *tally) take(f *Fact) {
 		}
 	case FactStep:
 		if _, ok := t.served[d.Step]; !ok {
-			t.served[d.Step] = f.At
+			t.served[d.Step], t.delays[d.Step] = f.At, d.Delay
 		}
+	case FactRouted:
+		t.routed = append(t.routed, f)
 	case FactLegStatus:
-		if t.legs[d.Leg] == nil {
-			t.legs[d.Leg] = &view{}
-		}
-		t.legs[d.Leg].take(f)
+		t.view(d.Leg).take(f)
+	case FactClaim:
+		t.claim(f)
 	case FactCallStatus:
 		t.first.take(f)
 	case FactDialResult:
@@ -229,10 +252,22 @@ func (t *tally) take(f *Fact) {
 	case FactCommand:
 		t.command(f)
 	case FactRESTRequest:
+		if !d.Leg.IsZero() {
+			if v := t.view(d.Leg); v.request == nil {
+				v.request = f
+			}
+			break
+		}
 		if t.request == nil {
 			t.request = f
 		}
 	case FactRESTAnswer:
+		if !d.Leg.IsZero() {
+			if d.Status != wordRetry {
+				t.view(d.Leg).take(f)
+			}
+			break
+		}
 		// An attempt that did nothing is made again; what came of it counts.
 		if t.answer == nil && d.Status != wordRetry {
 			t.answer = f
@@ -262,7 +297,8 @@ func (t *tally) command(f *Fact) {
 // state derives everything from the tally.
 func (t *tally) state() State {
 	s := t.start
-	st := State{Decision: s.Decision, Plan: s.Plan, agent: s.Agent, callee: s.Callee, hungUp: t.hangUp != nil, asked: t.request != nil}
+	t.route()
+	st := State{Decision: t.decision, Plan: s.Plan, agent: s.Agent, callee: s.Callee, hungUp: t.hangUp != nil, asked: t.request != nil}
 	st.Call = Call{
 		OrganizationID: s.Organization, ID: s.Call, Provider: Twilio, Direction: s.Direction, ConnectionID: s.Connection,
 		PhoneNumberID: s.Number, BranchID: s.Branch, ContactID: s.Contact, RecordID: s.Record, CampaignID: s.Campaign, UserID: s.User,
@@ -284,6 +320,7 @@ func (t *tally) state() State {
 	}
 	t.sound(&st)
 	w := t.winner()
+	t.ring(&st, w)
 	if s.Direction == Inbound {
 		t.inbound(&st, w)
 	} else {
@@ -318,9 +355,9 @@ func (t *tally) sid() string {
 // steps are the targets of each step, from 1.
 func (t *tally) steps() [][]route.Target {
 	s := t.start
-	if s.Decision != nil {
-		out := make([][]route.Target, len(s.Decision.Steps))
-		for i, step := range s.Decision.Steps {
+	if d := t.decision; d != nil {
+		out := make([][]route.Target, len(d.Steps))
+		for i, step := range d.Steps {
 			out[i] = step.Targets
 		}
 		return out
@@ -352,14 +389,20 @@ func (t *tally) winner() *winner {
 			continue // the person's own device; the callee's answer counts
 		}
 		var best *winner
-		result := t.dialled[step]
+		result, claimed := t.dialled[step], claims(targets)
 		for _, x := range targets {
 			v := t.legs[x.LegID]
 			if v == nil {
 				continue
 			}
 			at := v.answered()
-			named := result != nil && bridged(result) && result.Data.SID != "" && result.Data.SID == v.sid
+			named := result != nil && connects(result, claimed) && result.Data.SID != "" && result.Data.SID == v.sid
+			if claimed {
+				at = nil
+				if f := t.claims[x.LegID]; f != nil {
+					at = &f.At
+				}
+			}
 			if named && at == nil {
 				at = t.since(result, v)
 			}
@@ -370,16 +413,17 @@ func (t *tally) winner() *winner {
 			if named {
 				return w
 			}
-			if best == nil || w.at.Before(best.at) {
+			// Who claims after another did so because that one was gone.
+			if best == nil || w.at.Before(best.at) != claimed {
 				best = w
 			}
 		}
 		switch {
 		case best != nil:
 			return best
-		case result != nil && bridged(result) && len(targets) == 1:
+		case result != nil && connects(result, claimed) && len(targets) == 1:
 			return &winner{step: step, leg: targets[0].LegID, user: targets[0].UserID, at: *t.since(result, nil), target: targets[0]}
-		case result != nil && bridged(result):
+		case result != nil && connects(result, claimed):
 			return &winner{step: step, at: *t.since(result, nil)}
 		}
 	}
@@ -583,15 +627,19 @@ const (
 
 // lasts is how long a step can take.
 func (t *tally) lasts(step int) time.Duration {
-	if t.start.Decision == nil || step > len(t.start.Decision.Steps) {
+	if t.decision == nil || step > len(t.decision.Steps) {
 		return time.Duration(t.start.Plan.RingSeconds)*time.Second + 5*time.Second
 	}
 	var d time.Duration
-	if step > 1 && t.start.Decision.Steps[step-2].Kind == route.Welcome {
-		d = prompt
+	for i := step - 1; i >= 1 && speaks(t.decision.Steps[i-1].Kind); i-- {
+		d += prompt
 	}
-	s := t.start.Decision.Steps[step-1]
+	s := t.decision.Steps[step-1]
 	switch s.Kind {
+	case route.MenuStep:
+		if s.Menu != nil {
+			d += time.Duration(s.Menu.TimeoutSeconds) * time.Second
+		}
 	case route.Ring, route.Forward:
 		return d + time.Duration(value(s.TimeoutSeconds))*time.Second + 5*time.Second
 	case route.Voicemail:

@@ -188,7 +188,7 @@ func scenarios() map[string]scenario {
 				leg(d[0], 11, "initiated@0", "ringing@1", "no-answer@25").
 				dialled(1, "no-answer", 0, 25, 0, "ringing").step(2, sec(25).Add(400*time.Millisecond)).
 				sound(1, "in-progress", "RecordVerb", 1, 30, 0).taken(2, 1, 42, 12).sound(1, "completed", "RecordVerb", 1, 30, 12).call("completed", 42, 42),
-			"VOICEMAIL LEFT_VOICEMAIL ring=42 talk=- long=42 recorded=false\n0 CALLER ENDED TIMED_OUT\n1 DEVICE ENDED TIMED_OUT\nrecording completed channels=1 offset=30 long=12 voicemail=true\nvoicemail long=12 at=12:00:42"}
+			"VOICEMAIL LEFT_VOICEMAIL ring=42 talk=- long=42 recorded=false\n0 CALLER ENDED ANSWERED\n1 DEVICE ENDED TIMED_OUT\nrecording completed channels=1 offset=30 long=12 voicemail=true\nvoicemail long=12 at=12:00:42"}
 	}
 	{
 		d := devices(1)
