@@ -1,0 +1,132 @@
+package call
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"switchboard/internal/access"
+	"switchboard/internal/db"
+	"switchboard/internal/errs"
+	"switchboard/internal/id"
+	"switchboard/internal/phone"
+	"switchboard/internal/route"
+)
+
+// rules are the organization's rules for calls that people make.
+type rules struct {
+	route.DialPolicy
+	name       string
+	home       string // the default country (R018)
+	format     string // of the dialled destination (R089)
+	concurrent int    // live calls that people started
+	hourly     int    // calls that one person starts in an hour
+	showOffice bool   // D15
+	off        []string
+	music      string // public token of the hold music
+}
+
+// The features that starting a call asks about; the words are package tenant's.
+const (
+	featureMasking     = "MASKING"
+	featureDrop        = "VOICEMAIL_DROP"
+	featureInternalLog = "INTERNAL_CALL_LOG"
+)
+
+func (r *rules) has(feature string) bool { return !slices.Contains(r.off, feature) }
+
+const selectRules = `
+	SELECT o.name, o.default_country, o.dial_format, o.call_countries, o.max_concurrent_calls, o.max_calls_per_user_hour,
+		o.display_office_number, o.disabled_features, coalesce(m.public_token, ''),
+		ARRAY(SELECT DISTINCT n.country FROM phone_number n WHERE n.organization_id = $1 AND n.is_enabled AND n.disconnected_at IS NULL ORDER BY 1)
+	FROM organization o
+	LEFT JOIN audio m ON m.organization_id = o.organization_id AND m.id = o.hold_music_audio_id
+	WHERE o.organization_id = $1`
+
+// Who starts a call waits for whoever starts one now, so that two at once do not both pass a cap.
+const lockRules = selectRules + ` FOR NO KEY UPDATE OF o`
+
+func readRules(ctx context.Context, tx *db.Tx, query string) (*rules, error) {
+	r := &rules{}
+	err := tx.Pgx().QueryRow(ctx, query, db.TenantFrom(ctx)).Scan(&r.name, &r.home, &r.format, &r.Countries, &r.concurrent, &r.hourly,
+		&r.showOffice, &r.off, &r.music, &r.Own)
+	return r, db.Translate(err)
+}
+
+// mayDial refuses a destination outside that the organization does not allow:
+// emergency and premium numbers, and countries that are not on its list. to is ""
+// when raw, what was typed, is no number. Whoever has a number outside rung asks
+// it first. Codes: errs.Unsupported, errs.Forbidden, errs.Invalid, each at "to".
+func (s *Service) mayDial(ctx context.Context, tx *db.Tx, who access.Actor, to phone.E164, raw string) error {
+	r, err := readRules(db.WithTenant(ctx, who.OrganizationID), tx, selectRules)
+	if err != nil {
+		return err
+	}
+	return r.Check(string(to), raw)
+}
+
+// mayStart refuses one call more than the organization's caps allow, to people and
+// to all together. The lock that it takes lasts until the call is kept or given up.
+// Code: errs.LimitReached.
+func (s *Service) mayStart(ctx context.Context, tx *db.Tx, who access.Actor) error {
+	ctx = db.WithTenant(ctx, who.OrganizationID)
+	r, err := readRules(ctx, tx, lockRules)
+	if err != nil {
+		return err
+	}
+	return r.mayStart(ctx, tx, who.UserID)
+}
+
+// stale is the age at which a call that is still live in the books counts for no cap.
+const stale = 24 * time.Hour
+
+func (r *rules) mayStart(ctx context.Context, tx *db.Tx, user id.ID) error {
+	var live, own int
+	err := tx.Pgx().QueryRow(ctx, `SELECT
+			(SELECT count(*) FROM call WHERE organization_id = $1 AND ended_at IS NULL AND started_at > $4 AND direction <> 'INBOUND' AND user_id IS NOT NULL),
+			(SELECT count(*) FROM call WHERE organization_id = $1 AND user_id = $2 AND direction <> 'INBOUND' AND started_at > $3)`,
+		db.TenantFrom(ctx), user, tx.Now.Add(-time.Hour), tx.Now.Add(-stale)).Scan(&live, &own)
+	switch {
+	case err != nil:
+		return db.Translate(err)
+	case live >= r.concurrent:
+		return errs.New(errs.LimitReached, "%d calls that people of your organization started go on, which is the most; wait until one ends, or have an administrator raise the limit", live)
+	case !user.IsZero() && own >= r.hourly:
+		return errs.New(errs.LimitReached, "you started %d calls within an hour, which is the most; wait a while, or have an administrator raise the limit", own)
+	}
+	return nil
+}
+
+// onTheWay is the status of a record whose fieldworker is on the way (D13).
+const onTheWay = "ON_THE_WAY"
+
+// mayContact refuses a fieldworker who is not to reach a customer before the
+// booking begins (R242). The exceptions are those of D13: the customer contacted us
+// within a day, the fieldworker is on the way, the record is a complaint. Without a
+// record the fieldworker's own bookings with the contact count: one to come bars,
+// unless another has begun within a day. Code: errs.Forbidden.
+func mayContact(ctx context.Context, tx *db.Tx, who access.Actor, contact, record id.ID) error {
+	if !who.RestrictBeforeStart || contact.IsZero() && record.IsZero() {
+		return nil
+	}
+	var starts *time.Time
+	err := tx.Pgx().QueryRow(ctx, `
+		WITH about AS (
+			SELECT r.contact_id, r.starts_at, r.kind = 'COMPLAINT' OR upper(replace(r.status, ' ', '_')) = $6 AS exempt
+			FROM record r
+			WHERE r.organization_id = $1 AND CASE WHEN $3::uuid IS NULL THEN r.contact_id = $2 AND r.assigned_user_id = $4 ELSE r.id = $3 END
+		)
+		SELECT min(a.starts_at) FILTER (WHERE a.starts_at > $5)
+		FROM about a
+		WHERE NOT EXISTS (SELECT FROM about x WHERE x.exempt OR $3::uuid IS NULL AND x.starts_at <= $5 AND x.starts_at > $7)
+			AND NOT EXISTS (SELECT FROM call c WHERE c.organization_id = $1 AND c.direction = 'INBOUND' AND c.started_at > $7
+				AND c.contact_id IN (SELECT coalesce($2, y.contact_id) FROM about y))
+			AND NOT EXISTS (SELECT FROM message m WHERE m.organization_id = $1 AND m.direction = 'INBOUND' AND m.at > $7
+				AND m.contact_id IN (SELECT coalesce($2, y.contact_id) FROM about y))`,
+		who.OrganizationID, contact, record, who.UserID, tx.Now, onTheWay, tx.Now.Add(-24*time.Hour)).Scan(&starts)
+	if err != nil || starts == nil {
+		return db.Translate(err)
+	}
+	return errs.New(errs.Forbidden, "customers are not to be contacted before their booking begins, which is at %s; you can once you are on the way, or after the customer contacted you",
+		starts.UTC().Format(time.RFC3339))
+}
