@@ -90,6 +90,9 @@ func (s *Service) begin(ctx context.Context, tx *db.Tx, in Incoming, sc scene, d
 		From: in.Form.From, To: in.Form.To, Number: sc.Number.ID, Branch: sc.Number.BranchID, Contact: d.ContactID, Campaign: d.CampaignID,
 		CallerLeg: id.New(id.Leg), Decision: &d, Plan: sc.plan,
 	}
+	if err := start.ofMask(ctx, tx, sc.Mask); err != nil {
+		return nil, err
+	}
 	started := Fact{Key: "started", Kind: FactStarted, At: tx.Now, Data: FactData{Start: start}}
 	w := script{state: Fold([]Fact{started}), hooks: in.Hooks, audio: s.Audio}
 	doc, served := w.from(1)

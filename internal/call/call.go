@@ -142,16 +142,22 @@ type Call struct {
 	// LegsThen are the legs as they were when the call was read; nil where they
 	// were not read with it.
 	LegsThen []*Leg `bun:"-"`
+
+	// The fieldworker of its masked pair, and what is hidden from whoever reads it.
+	MaskUserID     id.ID  `bun:"mask_user_id,scanonly,type:uuid"`
+	MaskUserNumber string `bun:"mask_user_number,scanonly"`
+	FromMasked     bool   `bun:"-"`
+	ToMasked       bool   `bun:"-"`
 }
 
 // IsNode marks the type as one with an id (GraphQL interface Node).
 func (*Call) IsNode() {}
 
 // From is who called.
-func (c *Call) From() Party { return route.PartyOf(c.FromNumber) }
+func (c *Call) From() Party { return party(c.FromNumber, c.FromMasked) }
 
 // To is who was called.
-func (c *Call) To() Party { return route.PartyOf(c.ToNumber) }
+func (c *Call) To() Party { return party(c.ToNumber, c.ToMasked) }
 
 // CallerID is the number shown and why; nil where none was chosen.
 func (c *Call) CallerID() *ChosenNumber {
@@ -192,6 +198,9 @@ type Leg struct {
 	Notice          *NoticeCode  `bun:"notice"`
 	StartAt         *time.Time   `bun:"start_at"` // when a leg of our own has its turn
 
+	// The fieldworker of the call's masked pair.
+	MaskUserID     id.ID  `bun:"mask_user_id,scanonly,type:uuid"`
+	MaskUserNumber string `bun:"mask_user_number,scanonly"`
 	// Masked hides the other end from whoever reads it.
 	Masked bool `bun:"-"`
 }

@@ -69,6 +69,7 @@ func (s *Service) Register(r *job.Runner) {
 	job.Handle(r, s.end)
 	job.Handle(r, s.ask)
 	r.Sweep("call.reconcile", 5*time.Second, s.sweep)
+	r.Sweep("call.masks", time.Minute, s.endMasks)
 }
 
 // sweep has Twilio asked about every call that has been silent for too long.

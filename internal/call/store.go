@@ -27,12 +27,12 @@ const callColumns = `call.organization_id, call.id, call.version, call.provider,
 	call.from_number, call.to_number, call.twilio_sid, call.caller_id, call.caller_id_reason, call.is_recorded, call.started_at, call.answered_at, call.ended_at,
 	call.ring_seconds, call.talk_seconds, call.duration_seconds, call.outcome, call.notes, call.created_at,
 	call.business_unit, call.is_ignored, call.is_on_hold, call.is_test, call.is_logged, call.room_sid, call.transfer, call.answerer, call.recording_paused_at,
-	call.notices, call.masked_pair_id, call.hops`
+	call.notices, call.masked_pair_id, call.hops, ` + maskOf
 
 const legColumns = `leg.organization_id, leg.id, leg.call_id, leg.kind, leg.step, leg.user_id, leg.device_id, leg.to_address, leg.twilio_sid, leg.status,
 	leg.outcome, CASE WHEN leg.outcome = 'ANSWERED_ELSEWHERE' THEN call.answered_by_user_id END AS answered_by_user_id,
 	leg.started_at, leg.ringing_at, leg.answered_at, leg.ended_at, leg.duration_seconds,
-	leg.purpose, leg.is_on_hold, leg.is_muted, leg.monitor_mode, leg.notice, leg.start_at`
+	leg.purpose, leg.is_on_hold, leg.is_muted, leg.monitor_mode, leg.notice, leg.start_at, ` + maskOf
 
 // Filter narrows a list of calls. The zero Filter is all of them.
 type Filter struct {
@@ -115,7 +115,7 @@ func (q *query) filter(f Filter) {
 
 func calls(what string, who access.Actor) *query {
 	q := &query{}
-	q.sql.WriteString("SELECT " + what + " FROM call WHERE call.organization_id = " + q.arg(who.OrganizationID))
+	q.sql.WriteString("SELECT " + what + " FROM call" + joinMask + " WHERE call.organization_id = " + q.arg(who.OrganizationID))
 	return q
 }
 
@@ -157,6 +157,9 @@ func (s *Service) list(ctx context.Context, who access.Actor, f Filter, p db.Pag
 	var rows []*Call
 	if err := db.Select(in(ctx, who), s.DB.App(), &rows, q.sql.String(), q.args...); err != nil {
 		return w, err
+	}
+	for _, c := range rows {
+		c.hide(who)
 	}
 	return db.NewWindow(rows, limit, keyOf), nil
 }
@@ -233,6 +236,7 @@ func (s *Service) whole(ctx context.Context, who access.Actor, q *query) (rows [
 		}
 		legs, err := legsByCalls(ctx, tx, who, ids)
 		for _, c := range rows {
+			c.hide(who)
 			if c.LegsThen = legs[c.ID]; c.LegsThen == nil {
 				c.LegsThen = []*Leg{}
 			}
@@ -265,6 +269,9 @@ func (s *Service) Ringing(ctx context.Context, who access.Actor, device id.ID, p
 	if err := db.Select(in(ctx, who), s.DB.App(), &rows, q.sql.String(), q.args...); err != nil {
 		return w, err
 	}
+	for _, c := range rows {
+		c.hide(who)
+	}
 	return db.NewWindow(rows, limit, keyOf), nil
 }
 
@@ -288,6 +295,7 @@ func (s *Service) Get(ctx context.Context, who access.Actor, call id.ID) (_ *Cal
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, absent()
 	}
+	c.hide(who)
 	return c, err
 }
 
@@ -313,7 +321,7 @@ func (s *Service) Visible(ctx context.Context, who access.Actor, ids []id.ID) (m
 		who.Visibility = access.SeesOwn
 	}
 	q.seenBy(who)
-	return byID(in(ctx, who), s, q)
+	return byID(in(ctx, who), s, who, q)
 }
 
 // ByIDs are calls of the context's tenant by id, in one statement; what does not
@@ -322,14 +330,15 @@ func (s *Service) Visible(ctx context.Context, who access.Actor, ids []id.ID) (m
 func (s *Service) ByIDs(ctx context.Context, ids []id.ID) (map[id.ID]*Call, error) {
 	q := calls(callColumns, access.Actor{OrganizationID: db.TenantFrom(ctx)})
 	q.and("call.id = ANY (" + q.arg(ids) + "::uuid[])")
-	return byID(ctx, s, q)
+	return byID(ctx, s, access.From(ctx), q)
 }
 
-func byID(ctx context.Context, s *Service, q *query) (map[id.ID]*Call, error) {
+func byID(ctx context.Context, s *Service, who access.Actor, q *query) (map[id.ID]*Call, error) {
 	var rows []*Call
 	err := db.Select(ctx, s.DB.App(), &rows, q.sql.String(), q.args...)
 	out := make(map[id.ID]*Call, len(rows))
 	for _, c := range rows {
+		c.hide(who)
 		out[c.ID] = c
 	}
 	return out, err
@@ -346,6 +355,9 @@ func mask(who access.Actor, d *route.Decision) {
 		for i := range step.Targets {
 			t := &step.Targets[i]
 			t.Masked = private(who, t.Kind, t.UserID)
+			if t.Kind == route.Customer && !who.System { // whose booking it is does not stand there
+				t.Masked = !who.SeesAll() || who.IsFieldworker || !who.Can(access.ContactView)
+			}
 		}
 	}
 }
@@ -362,12 +374,12 @@ func legsByCalls(ctx context.Context, q bun.IDB, who access.Actor, calls []id.ID
 	err := db.Select(ctx, q, &rows, `
 		SELECT `+legColumns+`
 		FROM call_leg leg
-		JOIN call ON call.organization_id = leg.organization_id AND call.id = leg.call_id
+		JOIN call ON call.organization_id = leg.organization_id AND call.id = leg.call_id`+joinMask+`
 		WHERE leg.organization_id = $1 AND leg.call_id = ANY ($2::uuid[])
 		ORDER BY leg.call_id, leg.step, leg.id`, db.TenantFrom(ctx), calls)
 	out := make(map[id.ID][]*Leg, len(calls))
 	for _, l := range rows {
-		l.Masked = private(who, l.Kind, l.UserID)
+		l.hide(who)
 		out[l.CallID] = append(out[l.CallID], l)
 	}
 	return out, err
@@ -379,11 +391,11 @@ func (s *Service) LegsByIDs(ctx context.Context, ids []id.ID) (map[id.ID]*Leg, e
 	err := db.Select(ctx, s.DB.App(), &rows, `
 		SELECT `+legColumns+`
 		FROM call_leg leg
-		JOIN call ON call.organization_id = leg.organization_id AND call.id = leg.call_id
+		JOIN call ON call.organization_id = leg.organization_id AND call.id = leg.call_id`+joinMask+`
 		WHERE leg.organization_id = $1 AND leg.id = ANY ($2::uuid[])`, db.TenantFrom(ctx), ids)
 	out := make(map[id.ID]*Leg, len(rows))
 	for _, l := range rows {
-		l.Masked = private(access.From(ctx), l.Kind, l.UserID)
+		l.hide(access.From(ctx))
 		out[l.ID] = l
 	}
 	return out, err

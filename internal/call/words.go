@@ -203,6 +203,10 @@ type MaskedPair struct {
 	CreatedByID       id.ID      `bun:"created_by,type:uuid,nullzero"`
 	CreatedAt         time.Time  `bun:"created_at"`
 	UpdatedAt         time.Time  `bun:"updated_at"`
+
+	// How the organization stands to masking, where that was read.
+	MaskingOff    bool `bun:"masking_off,scanonly"`
+	DirectAllowed bool `bun:"direct_allowed,scanonly"`
 }
 
 // IsNode marks the type as one with an id.

@@ -1,0 +1,151 @@
+package call
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"switchboard/internal/access"
+	"switchboard/internal/db"
+	"switchboard/internal/id"
+	"switchboard/internal/phone"
+	"switchboard/internal/route"
+)
+
+// readMask is the pair that a number and a caller belong to, also when it ended a
+// short while ago; nil when there is none or masking is switched off (R103, R277).
+func readMask(ctx context.Context, tx *db.Tx, org, number id.ID, from phone.E164) (*route.Mask, error) {
+	m := &route.Mask{}
+	var (
+		contact    id.ID
+		live       bool
+		restricted bool
+		kind       string
+		starts     *time.Time
+	)
+	err := tx.Pgx().QueryRow(ctx, `SELECT p.id, p.record_id, p.contact_id, p.user_id, p.customer_number, p.customer_number = $3,
+			p.ended_at IS NULL AND p.expires_at > $4 AS live, u.restrict_before_start, r.kind, r.starts_at
+		FROM masked_pair p
+		JOIN organization o ON o.organization_id = p.organization_id
+		JOIN record r ON r.organization_id = p.organization_id AND r.id = p.record_id
+		JOIN "user" u ON u.organization_id = p.organization_id AND u.id = p.user_id
+		WHERE p.organization_id = $1 AND p.phone_number_id = $2 AND $3 IN (p.customer_number, p.fieldworker_number)
+			AND coalesce(p.ended_at, p.expires_at) > $5 AND 'MASKING' <> ALL (o.disabled_features)
+		ORDER BY live DESC, coalesce(p.ended_at, p.expires_at) DESC, p.id LIMIT 1`, org, number, string(from), tx.Now, tx.Now.Add(-maskRemembered)).
+		Scan(&m.ID, &m.RecordID, &contact, &m.Fieldworker, &m.CustomerNumber, &m.FromCustomer, &live, &restricted, &kind, &starts)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, nil
+	case err != nil:
+		return nil, db.Translate(err)
+	}
+	m.Expired = !live
+	if m.Expired || !restricted || starts == nil || !starts.After(tx.Now) || kind == "COMPLAINT" {
+		return m, nil
+	}
+	first, err := cameFirst(ctx, tx, org, contact, m)
+	m.BeforeStart = !first
+	return m, err
+}
+
+// cameFirst reports whether the customer contacted us within the last day before
+// we contacted them (D13). A customer's calls to the masked number itself do not
+// open it to them: those are what D14 sends to the branch.
+func cameFirst(ctx context.Context, tx *db.Tx, org, contact id.ID, m *route.Mask) (bool, error) {
+	var direction string
+	err := tx.Pgx().QueryRow(ctx, `SELECT x.direction FROM (
+			(SELECT c.direction, c.started_at AS at FROM call c
+				WHERE c.organization_id = $1 AND c.contact_id = $2 AND c.started_at > $3
+					AND (c.masked_pair_id IS DISTINCT FROM $4 OR NOT $5::boolean AND c.from_number = $6) ORDER BY c.started_at LIMIT 1)
+			UNION ALL
+			(SELECT m.direction, m.at FROM message m WHERE m.organization_id = $1 AND m.contact_id = $2 AND m.at > $3 ORDER BY m.at LIMIT 1)
+		) x ORDER BY x.at LIMIT 1`, org, contact, tx.Now.Add(-contactedFirst), m.ID, m.FromCustomer, m.CustomerNumber).Scan(&direction)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	return direction == string(Inbound), db.Translate(err)
+}
+
+// maskFor is the live pair of a booking, for calls that we start; nil when there
+// is none or masking is switched off. A zero contact or user is any.
+func maskFor(ctx context.Context, tx *db.Tx, org, record, contact, user id.ID) (*MaskedPair, error) {
+	if record.IsZero() {
+		return nil, nil
+	}
+	p := &MaskedPair{}
+	err := db.Select(ctx, tx, p, `SELECT `+maskColumns+` FROM masked_pair p JOIN organization o ON o.organization_id = p.organization_id
+		WHERE p.organization_id = $1 AND p.record_id = $2 AND ($3::uuid IS NULL OR p.contact_id = $3) AND ($4::uuid IS NULL OR p.user_id = $4)
+			AND p.ended_at IS NULL AND p.expires_at > $5 AND 'MASKING' <> ALL (o.disabled_features)
+		ORDER BY p.created_at DESC, p.id LIMIT 1`, org, record, contact, user, tx.Now)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// ofMask notes on a call that came in which booking it is about: its record, its
+// contact, and who called when that was the fieldworker (R104).
+func (s *Start) ofMask(ctx context.Context, tx *db.Tx, m *route.Mask) error {
+	if m == nil || m.Expired || s.Decision == nil || s.Decision.MaskID.IsZero() {
+		return nil
+	}
+	s.MaskedPair, s.Record = m.ID, m.RecordID
+	if !m.FromCustomer {
+		s.User = m.Fieldworker
+	}
+	err := tx.Pgx().QueryRow(ctx, `SELECT contact_id FROM masked_pair WHERE organization_id = $1 AND id = $2`, s.Organization, m.ID).Scan(&s.Contact)
+	return db.Translate(err)
+}
+
+// maskOf is what readers of calls and legs learn of the pair of a call, and
+// joinMask where that comes from.
+const (
+	maskOf   = `mask.user_id AS mask_user_id, coalesce(mask.fieldworker_number, '') AS mask_user_number`
+	joinMask = ` LEFT JOIN masked_pair mask ON mask.organization_id = call.organization_id AND mask.id = call.masked_pair_id`
+)
+
+// hides reports whether the reader may not see the number of one end of a masked
+// call: the customer's is hidden from the fieldworker of the pair and from those
+// who may not see contacts, the fieldworker's from all but themselves and
+// administrators.
+func hides(who access.Actor, fieldworker id.ID, theirs, address string) bool {
+	switch {
+	case fieldworker.IsZero() || who.System:
+		return false
+	case address == theirs:
+		return private(who, route.UserPhone, fieldworker)
+	}
+	return who.UserID == fieldworker || !who.Can(access.ContactView)
+}
+
+// hide hides from the reader the end of a masked call that is no number of ours.
+func (c *Call) hide(who access.Actor) {
+	if c.Direction == Inbound {
+		c.FromMasked = hides(who, c.MaskUserID, c.MaskUserNumber, c.FromNumber)
+	} else {
+		c.ToMasked = hides(who, c.MaskUserID, c.MaskUserNumber, c.ToNumber)
+	}
+}
+
+// hide is the same for a leg; the phones of colleagues are private anyway.
+func (l *Leg) hide(who access.Actor) {
+	l.Masked = private(who, l.Kind, l.UserID)
+	switch l.Kind {
+	case route.Caller, route.Callee, route.Customer:
+		l.Masked = l.Masked || hides(who, l.MaskUserID, l.MaskUserNumber, l.ToAddress)
+	}
+}
+
+// party is one end of a call, as its reader may see it.
+func party(address string, hidden bool) Party {
+	if e, ok := phone.FromWire(address); ok && hidden {
+		return Party{Display: phone.Mask(e)}
+	}
+	return route.PartyOf(address)
+}
