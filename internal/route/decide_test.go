@@ -2,6 +2,7 @@ package route_test
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"testing"
@@ -405,17 +406,37 @@ func drawSnapshot(t *rapid.T) route.Snapshot {
 	s := route.Snapshot{At: noon, From: number.Draw(t, "from"), CompanyPhone: number.Draw(t, "company"), CallForwardingNumber: number.Draw(t, "forwarding")}
 	s.Number = route.Number{ID: maybe(id.PhoneNumber), E164: called, BranchID: maybe(id.Branch), AssignedUserID: maybe(id.User),
 		Enabled: rapid.IntRange(0, 9).Draw(t, "enabled") > 0, ForInbound: rapid.IntRange(0, 9).Draw(t, "inbound") > 0,
-		Mode:                      rapid.SampledFrom([]route.RoutingMode{"", route.Branch, route.Layered, route.Team}).Draw(t, "mode"),
-		ReachBy:                   rapid.SampledFrom([]route.ReachBy{"", route.ByDevices, route.ByPhone, route.BySIPAddress}).Draw(t, "reach"),
+		Mode:     rapid.SampledFrom([]route.RoutingMode{"", route.Branch, route.Layered, route.Team}).Draw(t, "mode"),
+		ReachBy:  rapid.SampledFrom([]route.ReachBy{"", route.ByDevices, route.ByPhone, route.BySIPAddress}).Draw(t, "reach"),
+		Strategy: rapid.SampledFrom([]route.RingStrategy{"", route.Simultaneous, route.Sequential, route.RoundRobin}).Draw(t, "strategy"),
+		TeamID:   maybe(id.Team), PreferredUser: flag("preferred"), Screen: flag("screen"),
 		IncludeGeneralFieldworker: flag("general"), RingTimeout: rapid.IntRange(0, 60).Draw(t, "ring"), DialTimeout: rapid.IntRange(0, 60).Draw(t, "dial"),
+		AgentTimeout:      rapid.IntRange(0, 60).Draw(t, "agent"),
 		ForwardingNumbers: rapid.SliceOfN(number, 0, 12).Draw(t, "forwards"), HasWelcome: flag("welcome"), HasFarewell: flag("farewell"), Voicemail: flag("voicemail")}
+	s.Hops, s.LastFirst, s.IgnoredBy = rapid.IntRange(0, 3).Draw(t, "hops"), maybe(id.User), rapid.SampledFrom([]string{"", caller, "#61#"}).Draw(t, "ignored")
+	s.Pace = route.Pace{PerSecond: rapid.SampledFrom([]float64{0, 0.3, 1, 30, -1, math.NaN(), math.Inf(1)}).Draw(t, "pace"),
+		Backlog: time.Duration(rapid.IntRange(-5, 30).Draw(t, "backlog")) * time.Second}
+	if flag("hours") {
+		s.Hours = office("UTC")
+		s.At = noon.Add(time.Duration(rapid.IntRange(0, 200).Draw(t, "hour")) * time.Hour)
+		s.Hours.Closed = route.AfterHours{Action: rapid.SampledFrom([]route.ClosedAction{"", route.ClosedVoicemail, route.ClosedForward, route.ClosedHangUp}).Draw(t, "closed"),
+			Say: rapid.SampledFrom([]string{"", "We are closed."}).Draw(t, "closed text"), Numbers: rapid.SliceOfN(number, 0, 3).Draw(t, "closed numbers"), Voicemail: flag("closed voicemail")}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "menu") == 0 {
+		s.Menu = reception()
+		s.Groups = map[id.ID]route.Group{teamID: {ID: teamID, Name: "Sales", Users: []id.ID{drawID(t, id.User, 6), drawID(t, id.User, 6)}}}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "mask") == 0 {
+		s.Mask = &route.Mask{ID: drawID(t, id.MaskedPair, 9), RecordID: drawID(t, id.Record, 9), FromCustomer: flag("from customer"), Fieldworker: drawID(t, id.User, 6),
+			CustomerNumber: number.Draw(t, "customer"), Expired: flag("expired"), BeforeStart: flag("before start")}
+	}
 	for i := range rapid.IntRange(0, 5).Draw(t, "people") {
 		p := route.Person{ID: id.FromUUID([16]byte{0: byte(i + 1), 15: byte(id.User)}), Name: fmt.Sprintf("P%d", i), Active: flag("active"), Fieldworker: flag("fieldworker"),
-			GeneralFieldworker: flag("cover"), InBranch: flag("in branch"), MayReceive: flag("may"), DoNotDisturb: flag("dnd"), LineDoNotDisturb: flag("line"),
+			GeneralFieldworker: flag("cover"), InBranch: flag("in branch"), InTeam: flag("in team"), LineReceive: flag("receives"), Position: rapid.IntRange(0, 3).Draw(t, "position"), MayReceive: flag("may"), DoNotDisturb: flag("dnd"), LineDoNotDisturb: flag("line"),
 			Phone: number.Draw(t, "phone"), SIPAddress: rapid.SampledFrom([]string{"", "sip:a@b.sip.twilio.com"}).Draw(t, "sip")}
-		for j := range rapid.IntRange(0, 4).Draw(t, "devices") {
+		for j := range rapid.IntRange(0, 7).Draw(t, "devices") {
 			p.Devices = append(p.Devices, route.Handset{ID: id.FromUUID([16]byte{0: byte(i), 1: byte(j + 1), 15: byte(id.Device)}), Name: "d",
-				LastSeen: noon.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "seen")) * time.Second)})
+				LastSeen: noon.Add(time.Duration(rapid.IntRange(0, 5).Draw(t, "seen")) * time.Second), NotReady: rapid.SampledFrom([]string{"", "", "", "no microphone"}).Draw(t, "ready")})
 		}
 		s.People = append(s.People, p)
 	}
@@ -431,37 +452,13 @@ func TestEveryDecisionHoldsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawSnapshot(t)
 		d := route.Decide(s)
-		if len(d.Steps) == 0 || len(d.Trace) == 0 {
-			t.Fatalf("no steps or no trace: %+v", d)
-		}
-		last := d.Steps[len(d.Steps)-1].Kind
-		if last != route.Voicemail && last != route.Farewell && last != route.Reject {
-			t.Fatalf("the call ends with %s", last)
-		}
-		for _, step := range d.Steps {
-			nouns := 0
-			for _, target := range step.Targets {
-				if !target.Own {
-					nouns++
-				} else if target.After < 0 || target.After >= *step.TimeoutSeconds*1000 {
-					t.Fatalf("a leg of our own starts after %d ms of %d s", target.After, *step.TimeoutSeconds)
-				}
-			}
-			if nouns > route.MaxTargets {
-				t.Fatalf("%d ring in one <Dial>", nouns)
-			}
-			if (step.Kind == route.Ring || step.Kind == route.Forward) != (len(step.Targets) > 0) {
-				t.Fatalf("step %s with %d targets", step.Kind, len(step.Targets))
-			}
-			for _, target := range step.Targets {
-				if target.Address == "" || target.Address == called {
-					t.Fatalf("rings %q", target.Address)
-				}
-				for _, p := range s.People {
-					if p.ID == target.UserID && d.Mode != route.Layered && (!p.Active || !p.MayReceive || p.DoNotDisturb || p.LineDoNotDisturb) {
-						t.Fatalf("rings %s, who may not be rung", p.Name)
-					}
-				}
+		holds(t, s, d)
+		if last := d.Steps[len(d.Steps)-1]; last.Kind == route.MenuStep {
+			for _, key := range []string{"", "7", "0", "1", "2", "3", "4", "5", "6", "8", "9", "#", "*"} {
+				last.Tries = rapid.IntRange(0, 5).Draw(t, "tries")
+				last.Visit = rapid.IntRange(1, 30).Draw(t, "visit")
+				next := s.AfterMenu(last, key)
+				holds(t, s, route.Decision{Mode: d.Mode, Steps: next.Steps, Trace: next.Trace})
 			}
 		}
 		slices.Reverse(s.People)
@@ -470,4 +467,75 @@ func TestEveryDecisionHoldsItsPromises(t *testing.T) {
 			t.Fatalf("another order of the same people decides otherwise:\n%+v\n%+v", d, again)
 		}
 	})
+}
+
+// holds checks what is true of every decision.
+func holds(t *rapid.T, s route.Snapshot, d route.Decision) {
+	t.Helper()
+	if len(d.Steps) == 0 || len(d.Trace) == 0 {
+		t.Fatalf("no steps or no trace: %+v", d)
+	}
+	for _, x := range d.Trace {
+		if x.Rule == "" || x.Verdict == "" || x.Detail == "" {
+			t.Fatalf("an empty note: %+v", x)
+		}
+	}
+	last := d.Steps[len(d.Steps)-1].Kind
+	if last != route.Voicemail && last != route.Farewell && last != route.Reject && last != route.MenuStep {
+		t.Fatalf("the call ends with %s", last)
+	}
+	if (last == route.Reject) != (d.RejectReason != nil) {
+		t.Fatalf("%s with the reason %v", last, d.RejectReason)
+	}
+	ringing := 0
+	for _, step := range d.Steps {
+		nouns := 0
+		for _, target := range step.Targets {
+			if !target.Own {
+				nouns++
+			} else if target.After < 0 || target.After >= *step.TimeoutSeconds*1000 {
+				t.Fatalf("a leg of our own starts after %d ms of %d s", target.After, *step.TimeoutSeconds)
+			}
+		}
+		if nouns > route.MaxTargets {
+			t.Fatalf("%d ring in one <Dial>", nouns)
+		}
+		if (step.Kind == route.Ring || step.Kind == route.Forward) != (len(step.Targets) > 0) {
+			t.Fatalf("step %s with %d targets", step.Kind, len(step.Targets))
+		}
+		if step.Kind == route.Ring {
+			ringing += *step.TimeoutSeconds
+		}
+		if step.TimeoutSeconds != nil && *step.TimeoutSeconds < 1 {
+			t.Fatalf("rings for %d s", *step.TimeoutSeconds)
+		}
+		for _, target := range step.Targets {
+			if target.Address == "" || target.Address == called {
+				t.Fatalf("rings %q", target.Address)
+			}
+			for _, p := range s.People {
+				if p.ID != target.UserID {
+					continue
+				}
+				if (d.Mode != route.Layered || target.Kind == route.Device) && (!p.Active || !p.MayReceive || p.DoNotDisturb || p.LineDoNotDisturb) {
+					t.Fatalf("rings %s, who may not be rung", p.Name)
+				}
+				for _, h := range p.Devices {
+					if h.ID == target.DeviceID && h.NotReady != "" {
+						t.Fatalf("rings a device of %s that has %s", p.Name, h.NotReady)
+					}
+				}
+			}
+		}
+	}
+	if most := orElse(s.Number.RingTimeout, 25); ringing > most {
+		t.Fatalf("rings for %d s of %d", ringing, most)
+	}
+}
+
+func orElse(a, b int) int {
+	if a == 0 {
+		return b
+	}
+	return a
 }

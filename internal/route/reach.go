@@ -29,47 +29,53 @@ func (x *decider) available(p *Person) bool {
 // ringing is something that may ring, with what choosing among many needs.
 type ringing struct {
 	person *Person
-	device *Handset // nil: a phone or SIP address
-	kind   LegKind
-	seen   int64 // when the device was, in microseconds
-	place  int   // in the list
+	device *Handset // nil: their phone or SIP address, as the number reaches people
 }
 
 // what names it in a note.
-func (r ringing) what() (a, b string) {
-	switch r.kind {
-	case UserPhone:
-		return "the phone", r.person.Name
-	case SIP:
-		return "the SIP address", r.person.Name
+func (x *decider) what(r ringing) string {
+	switch {
+	case r.device != nil:
+		return r.device.Name
+	case x.s.Number.ReachBy == ByPhone:
+		return "the phone"
 	}
-	return r.device.Name, r.person.Name
+	return "the SIP address"
 }
 
-// before sorts those seen last first, and phones after devices.
-func (r ringing) before(o ringing) int {
-	if c := cmp.Compare(o.seen, r.seen); c != 0 {
-		return c
-	}
-	if r.device != nil && o.device != nil {
-		if c := compareID(r.device.ID, o.device.ID); c != 0 {
-			return c
+// lastSeenFirst are the places of a list in the order in which it rings: devices
+// seen last first, then phones, else as they stand.
+func lastSeenFirst(all []ringing) []key {
+	keys := make([]key, len(all))
+	for i, r := range all {
+		keys[i] = key{math.MaxUint64, i}
+		if r.device != nil {
+			// Microseconds since 1970 with the sign turned, and the later the smaller.
+			keys[i].value = ^(uint64(r.device.LastSeen.UnixMicro()) ^ 1<<63)
 		}
 	}
-	return cmp.Compare(r.place, o.place)
+	slices.SortFunc(keys, func(a, b key) int {
+		if c := cmp.Compare(a.value, b.value); c != 0 {
+			return c
+		}
+		if x, y := all[a.place].device, all[b.place].device; x != nil && y != nil {
+			if c := compareID(x.ID, y.ID); c != 0 {
+				return c
+			}
+		}
+		return cmp.Compare(a.place, b.place)
+	})
+	return keys
 }
 
 func (x *decider) target(r ringing) Target {
-	t := Target{Kind: r.kind, UserID: r.person.ID}
-	switch r.kind {
-	case UserPhone:
-		t.Address, t.Screen = r.person.Phone, x.s.Number.Screen && !x.masked
-	case SIP:
-		t.Address = r.person.SIPAddress
-	default:
-		t.DeviceID, t.Address = r.device.ID, "client:"+r.device.ID.String()
+	switch {
+	case r.device != nil:
+		return Target{Kind: Device, UserID: r.person.ID, DeviceID: r.device.ID, Address: "client:" + r.device.ID.String()}
+	case x.s.Number.ReachBy == ByPhone:
+		return Target{Kind: UserPhone, UserID: r.person.ID, Address: r.person.Phone, Screen: x.s.Number.Screen && !x.masked}
 	}
-	return t
+	return Target{Kind: SIP, UserID: r.person.ID, Address: r.person.SIPAddress}
 }
 
 // reach adds what rings for a person by the number's setting (D21).
@@ -83,7 +89,7 @@ func (x *decider) reach(all []ringing, p *Person) []ringing {
 			x.note("USER_PHONE", Skipped, p.ID, p.Name, " has no valid primary phone")
 		default:
 			x.note("USER_PHONE", Included, p.ID, "the primary phone of ", p.Name, " rings")
-			return append(all, ringing{person: p, kind: UserPhone, seen: math.MinInt64, place: len(all)})
+			return append(all, ringing{person: p})
 		}
 		return all
 	case BySIPAddress:
@@ -92,7 +98,7 @@ func (x *decider) reach(all []ringing, p *Person) []ringing {
 			return all
 		}
 		x.note("USER_SIP_ADDRESS", Included, p.ID, "the SIP address of ", p.Name, " rings")
-		return append(all, ringing{person: p, kind: SIP, seen: math.MinInt64, place: len(all)})
+		return append(all, ringing{person: p})
 	}
 	if len(p.Devices) == 0 {
 		x.note("USER_DEVICE", Skipped, p.ID, p.Name, " has no registered device")
@@ -107,7 +113,7 @@ func (x *decider) reach(all []ringing, p *Person) []ringing {
 			continue
 		}
 		ready++
-		all = append(all, ringing{person: p, device: d, kind: Device, seen: d.LastSeen.UnixMicro(), place: len(all)})
+		all = append(all, ringing{person: p, device: d})
 	}
 	switch {
 	case ready == 0 && len(p.Devices) == 1:
@@ -127,12 +133,12 @@ func (x *decider) reach(all []ringing, p *Person) []ringing {
 // the connection's pace. Whoever would have less than a second to answer is named
 // instead.
 func (x *decider) targets(all []ringing, seconds int) []Target {
-	slices.SortFunc(all, ringing.before)
+	order := lastSeenFirst(all)
 	nouns := min(len(all), MaxTargets)
 	own := x.s.Pace.reached(len(all)-nouns, seconds)
 	out := make([]Target, nouns+own)
-	for i, r := range all[:nouns+own] {
-		out[i] = x.target(r)
+	for i, k := range order[:nouns+own] {
+		out[i] = x.target(all[k.place])
 		if i >= nouns {
 			out[i].Own, out[i].After = true, x.s.Pace.start(i-nouns)
 		}
@@ -140,9 +146,9 @@ func (x *decider) targets(all []ringing, seconds int) []Target {
 	if own > 0 {
 		x.note("DEVICE_PACE", Included, id.ID{}, strconv.Itoa(nouns), " ring at once, those seen last, and ", strconv.Itoa(own), " more by calls of our own, ", x.s.Pace.String())
 	}
-	for _, r := range all[nouns+own:] {
-		what, whose := r.what()
-		x.note("DEVICE_PACE", Skipped, r.person.ID, "the time did not reach ", what, " of ", whose)
+	for _, k := range order[nouns+own:] {
+		r := all[k.place]
+		x.note("DEVICE_PACE", Skipped, r.person.ID, "the time did not reach ", x.what(r), " of ", r.person.Name)
 	}
 	return out
 }

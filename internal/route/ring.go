@@ -2,6 +2,7 @@ package route
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -29,8 +30,31 @@ func byName(a, b *Person) int {
 	return compareID(a.ID, b.ID)
 }
 
+// sortByName sorts by the first letters as one number, which tells most names
+// apart, and moves no pointers while it does.
 func sortByName(people []*Person) {
-	slices.SortFunc(people, byName)
+	from := slices.Clone(people)
+	keys := make([]key, len(people))
+	for i, p := range people {
+		var start [8]byte
+		copy(start[:], p.Name)
+		keys[i] = key{binary.BigEndian.Uint64(start[:]), i}
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		if c := cmp.Compare(a.value, b.value); c != 0 {
+			return c
+		}
+		return byName(from[a.place], from[b.place])
+	})
+	for i, k := range keys {
+		people[i] = from[k.place]
+	}
+}
+
+// key is what a list is sorted by before anything else, and a place in it.
+type key struct {
+	value uint64
+	place int
 }
 
 // group is who may ring by the number's mode, in the order in which they take
@@ -174,58 +198,65 @@ func (x *decider) turn(p *Person) *turn {
 // ring rings the preferred user, if there is one, and then the people by the
 // number's strategy (D01). The sum of what it adds is within the ring timeout (D07).
 func (x *decider) ring(people []*Person, first *turn) {
-	strategy := x.s.Number.Strategy
-	if strategy == RoundRobin {
-		people = rotate(people, x.s.LastFirst)
+	switch x.s.Number.Strategy {
+	case Sequential:
+		x.inTurn(people, first)
+	case RoundRobin:
+		x.inTurn(rotate(people, x.s.LastFirst), first)
+	default:
+		x.together(people, first)
 	}
-	left := x.ringSeconds()
-	if strategy != Sequential && strategy != RoundRobin {
-		x.together(people, first, left)
-		return
-	}
-	turns := make([]*turn, 0, len(people))
+}
+
+// inTurn rings one person after another, each for a share of the ring timeout,
+// and names those whom it does not reach (R071, R262).
+func (x *decider) inTurn(people []*Person, first *turn) {
+	turns := make([]turn, 0, len(people))
+	all := make([]ringing, 0, len(people)+8)
 	for _, p := range people {
-		switch {
-		case first != nil && p == first.person:
-			turns = append(turns, first)
-		default:
-			if t := x.turn(p); t != nil {
-				turns = append(turns, t)
+		if first != nil && p == first.person {
+			turns = append(turns, *first)
+		} else if x.available(p) {
+			n := len(all)
+			if all = x.reach(all, p); len(all) > n {
+				turns = append(turns, turn{person: p, rings: all[n:len(all):len(all)]})
 			}
 		}
 	}
+	left := x.ringSeconds()
+	limit := count(left, "second")
 	if first != nil {
 		// Whoever has just rung does not ring next.
-		if i := slices.Index(turns, first); i == 0 {
-			turns = append(turns[1:], first)
+		if len(turns) > 0 && turns[0].person == first.person {
+			turns = append(turns[1:], turns[0])
 		}
-		others := len(turns)
-		if others == 1 && turns[0] == first {
-			turns, others = nil, 0
+		if len(turns) == 1 && turns[0].person == first.person {
+			turns = nil
 		}
-		left -= x.firstTurn(first, left, others)
+		left -= x.firstTurn(first, left, len(turns))
 	}
 	if len(turns) == 0 {
 		return
 	}
-	if strategy == RoundRobin {
+	if x.s.Number.Strategy == RoundRobin {
 		x.d.First = turns[0].person.ID
 		x.note("ROUND_ROBIN", Chosen, x.d.First, turns[0].person.Name, " is the first to ring this time")
 	}
 	share := x.share(len(turns))
 	for i, t := range turns {
-		seconds := x.least(min(share, left))
-		if left < shortestRing && i > 0 || left <= 0 {
-			x.note("RING_TIME", Skipped, t.person.ID, "the time did not reach ", t.person.Name, ": the ring timeout is ", count(x.ringSeconds(), "second"))
+		if left <= 0 || i > 0 && left < min(share, shortestRing) {
+			x.note("RING_TIME", Skipped, t.person.ID, "the time did not reach ", t.person.Name, ": the ring timeout is ", limit)
 			continue
 		}
+		seconds := x.least(min(share, left))
 		x.rings(x.targets(t.rings, seconds), seconds)
 		left -= seconds
 	}
 }
 
 // together rings everybody at once (R061), after the preferred user.
-func (x *decider) together(people []*Person, first *turn, left int) {
+func (x *decider) together(people []*Person, first *turn) {
+	left := x.ringSeconds()
 	all := make([]ringing, 0, len(people)+8)
 	others := 0
 	for _, p := range people {
