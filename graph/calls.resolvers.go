@@ -67,7 +67,7 @@ func (r *callResolver) Voicemail(ctx context.Context, obj *call.Call) (*voicemai
 }
 
 func (r *callResolver) MaskedPair(ctx context.Context, obj *call.Call) (*call.MaskedPair, error) {
-	panic(fmt.Errorf("not implemented: MaskedPair - maskedPair"))
+	return loader.Load(ctx, loader.From(ctx).Masks, obj.MaskedPairID)
 }
 
 func (r *callAnsweredResolver) Actor(ctx context.Context, obj *model.CallAnswered) (*user.User, error) {

@@ -116,6 +116,8 @@ func (r *Resolver) node(ctx context.Context, x id.ID) (model.Node, error) {
 		return anything(r.d.Numbers.Audio(ctx, who, x))
 	case id.Call:
 		return anything(r.d.Calls.Get(ctx, who, x))
+	case id.MaskedPair:
+		return anything(r.d.Calls.Mask(ctx, who, x))
 	case id.Recording:
 		return anything(r.d.Recordings.Get(ctx, who, x))
 	case id.Voicemail:

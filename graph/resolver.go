@@ -130,7 +130,7 @@ func (r *Resolver) sources() *loader.Sources {
 		Contacts: visible(r.d.Contacts.Named), Campaigns: found(access.ContactView, r.d.Contacts.CampaignsByIDs),
 		Records: found(access.ContactView, r.d.Contacts.RecordsByIDs), Branches: found("", r.d.Numbers.BranchesByIDs),
 		Numbers: found("", r.d.Numbers.ByIDs), Connections: found(access.ConnectionManage, r.d.Numbers.ConnectionsByIDs),
-		Audio: found("", r.d.Numbers.AudioByIDs), Calls: visible(r.d.Calls.Visible), Legs: found("", r.d.Calls.LegsByIDs),
+		Audio: found("", r.d.Numbers.AudioByIDs), Calls: visible(r.d.Calls.Visible), Masks: visible(r.d.Calls.VisibleMasks), Legs: found("", r.d.Calls.LegsByIDs),
 		Recordings: found("", r.d.Recordings.ByIDs), Voicemails: visible(r.d.Voicemails.Visible),
 		Threads: r.d.Messages.ThreadsByIDs, Messages: r.d.Messages.ByIDs,
 
@@ -175,7 +175,7 @@ func (r *Resolver) link(ctx context.Context, x id.ID) (*string, error) {
 
 // voiceTokens are what a device registers with, the default one first.
 func (r *Resolver) voiceTokens(ctx context.Context, d *user.Device) (first *number.VoiceToken, all []*number.VoiceToken, err error) {
-	if all, err = r.d.Numbers.VoiceTokens(ctx, d.ID, d.UserID); err == nil {
+	if all, err = r.d.Numbers.VoiceTokens(ctx, d.ID, d.UserID, string(d.Platform)); err == nil {
 		first = all[0]
 	}
 	return first, all, err

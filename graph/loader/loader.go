@@ -50,6 +50,7 @@ type Sources struct {
 	Connections func(ctx context.Context, ids []id.ID) ([]*number.Connection, error)
 	Audio       func(ctx context.Context, ids []id.ID) ([]*number.Audio, error)
 	Calls       func(ctx context.Context, ids []id.ID) ([]*call.Call, error)
+	Masks       func(ctx context.Context, ids []id.ID) ([]*call.MaskedPair, error)
 	Recordings  func(ctx context.Context, ids []id.ID) ([]*recording.Recording, error)
 	Voicemails  func(ctx context.Context, ids []id.ID) ([]*voicemail.Voicemail, error)
 	Threads     func(ctx context.Context, ids []id.ID) ([]*message.Thread, error)
@@ -84,6 +85,7 @@ type Loaders struct {
 	Connections *One[number.Connection]
 	Audio       *One[number.Audio]
 	Calls       *One[call.Call]
+	Masks       *One[call.MaskedPair]
 	Recordings  *One[recording.Recording]
 	Voicemails  *One[voicemail.Voicemail]
 	Threads     *One[message.Thread]
@@ -119,6 +121,7 @@ func New(s *Sources) *Loaders {
 		Connections: one(s.Connections, func(x *number.Connection) id.ID { return x.ID }),
 		Audio:       one(s.Audio, func(x *number.Audio) id.ID { return x.ID }),
 		Calls:       one(s.Calls, func(x *call.Call) id.ID { return x.ID }),
+		Masks:       one(s.Masks, func(x *call.MaskedPair) id.ID { return x.ID }),
 		Recordings:  one(s.Recordings, func(x *recording.Recording) id.ID { return x.ID }),
 		Voicemails:  one(s.Voicemails, func(x *voicemail.Voicemail) id.ID { return x.ID }),
 		Threads:     one(s.Threads, func(x *message.Thread) id.ID { return x.ID }),

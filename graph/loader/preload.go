@@ -54,6 +54,11 @@ func Ahead(ctx context.Context, rows any, asked Asked) error {
 		members := read(r, r.BranchUsers, asked("users"), rows, func(b *number.Branch) id.ID { return b.ID })
 		read(r, r.Users, true, flat(members), itself)
 		r.numbers(flat(read(r, r.BranchNumbers, asked("phoneNumbers"), rows, func(b *number.Branch) id.ID { return b.ID })), asked.below("phoneNumbers"))
+	case []*call.MaskedPair:
+		read(r, r.Numbers, asked("phoneNumber"), rows, func(p *call.MaskedPair) id.ID { return p.PhoneNumberID })
+		read(r, r.Records, asked("record"), rows, func(p *call.MaskedPair) id.ID { return p.RecordID })
+		read(r, r.Contacts, asked("contact"), rows, func(p *call.MaskedPair) id.ID { return p.ContactID })
+		read(r, r.Users, asked("user"), rows, func(p *call.MaskedPair) id.ID { return p.UserID })
 	case []*session.ApiKey:
 		read(r, r.Roles, asked("role"), rows, func(k *session.ApiKey) id.ID { return k.RoleID })
 		read(r, r.Users, asked("createdBy"), rows, func(k *session.ApiKey) id.ID { return k.CreatedByID })
@@ -78,6 +83,7 @@ func (r *reader) calls(rows []*call.Call, asked Asked) {
 	read(r, r.Branches, asked("branch"), rows, func(c *call.Call) id.ID { return c.BranchID })
 	read(r, r.Contacts, asked("contact"), rows, func(c *call.Call) id.ID { return c.ContactID })
 	read(r, r.Records, asked("record"), rows, func(c *call.Call) id.ID { return c.RecordID })
+	read(r, r.Masks, asked("maskedPair"), rows, func(c *call.Call) id.ID { return c.MaskedPairID })
 	read(r, r.Campaigns, asked("campaign"), rows, func(c *call.Call) id.ID { return c.CampaignID })
 	read(r, r.Devices, asked("legs", "device"), legs, func(l *call.Leg) id.ID { return l.DeviceID })
 	read(r, r.Recordings, asked("voicemail", "recording"), mails, func(v *voicemail.Voicemail) id.ID { return v.RecordingID })

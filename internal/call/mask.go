@@ -34,13 +34,13 @@ const (
 	contactedFirst = 24 * time.Hour
 )
 
-// IsActive reports whether the pair connects its people at a moment.
-func (p *MaskedPair) IsActive(now time.Time) bool {
+// Works reports whether the pair connects its people at a moment.
+func (p *MaskedPair) Works(now time.Time) bool {
 	return p.EndedAt == nil && p.ExpiresAt.After(now) && !p.MaskingOff
 }
 
-// Warnings are what an administrator should know (R106, R107).
-func (p *MaskedPair) Warnings() []string {
+// Advice is what an administrator should know (R106, R107).
+func (p *MaskedPair) Advice() []string {
 	switch {
 	case p.EndedAt != nil:
 		return []string{}
