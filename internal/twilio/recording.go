@@ -107,6 +107,15 @@ const (
 // UpdateRecording pauses, resumes or stops a recording. A pause leaves silence of
 // the same length, so that times stay true.
 func (c *Client) UpdateRecording(ctx context.Context, callSID, sid, status string) (Recording, error) {
+	return c.updateRecording(ctx, callSID, sid, status, "silence")
+}
+
+// SkipRecording pauses a recording so that the file is shorter by the pause (R119).
+func (c *Client) SkipRecording(ctx context.Context, callSID, sid string) (Recording, error) {
+	return c.updateRecording(ctx, callSID, sid, RecordingPaused, "skip")
+}
+
+func (c *Client) updateRecording(ctx context.Context, callSID, sid, status, behaviour string) (Recording, error) {
 	if err := CheckSID(CallSID, callSID); err != nil {
 		return Recording{}, err
 	}
@@ -117,7 +126,7 @@ func (c *Client) UpdateRecording(ctx context.Context, callSID, sid, status strin
 	}
 	form := url.Values{"Status": {status}}
 	if status == RecordingPaused {
-		form.Set("PauseBehavior", "silence")
+		form.Set("PauseBehavior", behaviour)
 	}
 	var x recordingJSON
 	err := c.raw(ctx, http.MethodPost, c.path("Calls", callSID, "Recordings", sid+".json"), form, &x)
