@@ -189,7 +189,7 @@ func (a *App) domains(base *url.URL, o Options) (err error) {
 	a.closers = append(a.closers, fetcher.Close)
 	a.Roles = access.New(access.Deps{DB: a.DB, Changed: a.Sessions.Live().RoleChanged})
 	a.Numbers = number.New(number.Deps{DB: a.DB, Keys: a.Keys, Twilio: a.Provider, PublicURL: base, Blobs: a.Blobs, Fetcher: fetcher, Logger: a.Log})
-	a.Users = user.New(user.Deps{DB: a.DB, Sessions: a.Sessions, Branches: a.Numbers, Lines: a.Numbers})
+	a.Users = user.New(user.Deps{DB: a.DB, Keys: a.Keys, Sessions: a.Sessions, Branches: a.Numbers, Lines: a.Numbers})
 	a.Tenants = tenant.New(tenant.Deps{DB: a.DB, Founder: a.Users})
 	a.Contacts = contact.New(contact.Deps{DB: a.DB})
 	a.voice()

@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -52,12 +53,18 @@ func (s *Service) Get(ctx context.Context, who access.Actor) (_ *Organization, e
 
 // Change is what changes about an organization.
 type Change struct {
-	Name                patch.Field[string]
-	TimeZone            patch.Field[string]
-	DefaultCountry      patch.Field[string]
-	CompanyPhone        patch.Field[string] // as typed; null clears
-	DisplayOfficeNumber patch.Field[bool]
-	Features            []Feature // those to switch
+	Name                         patch.Field[string]
+	TimeZone                     patch.Field[string]
+	DefaultCountry               patch.Field[string]
+	CompanyPhone                 patch.Field[string] // as typed; null clears
+	DisplayOfficeNumber          patch.Field[bool]
+	Features                     []Feature             // those to switch
+	HoldMusicID                  patch.Field[id.ID]    // of an audio; null: Twilio's own (R098)
+	DialFormat                   patch.Field[string]   // null: E164 (R089)
+	CallCountries                patch.Field[[]string] // null: those of the organization's own numbers
+	MaxConcurrentCalls           patch.Field[int]
+	MaxCallsPerUserHour          patch.Field[int]
+	CustomersMayCallFieldworkers patch.Field[bool] // R106
 }
 
 // Update changes the organization's settings. It needs SETTINGS_MANAGE.
@@ -79,7 +86,10 @@ func (s *Service) Update(ctx context.Context, who access.Actor, in Change) (o *O
 		}
 		return audit.Write(ctx, tx, audit.Entry{ActorID: who.ID(), Action: "organization.update", Subject: o.ID, Detail: map[string]any{
 			"name": o.Name, "timeZone": o.TimeZone, "defaultCountry": o.DefaultCountry, "hasCompanyPhone": o.CompanyPhone != nil,
-			"displayOfficeNumber": o.DisplayOfficeNumber, "disabledFeatures": o.DisabledFeatures}})
+			"displayOfficeNumber": o.DisplayOfficeNumber, "disabledFeatures": o.DisabledFeatures,
+			"hasHoldMusic": !o.HoldMusicAudioID.IsZero(), "dialFormat": o.DialFormat, "callCountries": o.CallCountries,
+			"maxConcurrentCalls": o.MaxConcurrentCalls, "maxCallsPerUserHour": o.MaxCallsPerUserHour,
+			"customersMayCallFieldworkers": o.CustomersMayCallFieldworkers}})
 	})
 	if err != nil {
 		return nil, err
@@ -114,7 +124,78 @@ func (o *Organization) apply(in Change) (err error) {
 		o.CompanyPhone = nil
 	}
 	in.DisplayOfficeNumber.Apply(&o.DisplayOfficeNumber)
+	if err := o.applyCalls(in); err != nil {
+		return err
+	}
 	return o.switchFeatures(in.Features)
+}
+
+// maxCap is the highest cap on calls that people start.
+const maxCap = 10_000
+
+// applyCalls changes the rules for calls.
+func (o *Organization) applyCalls(in Change) (err error) {
+	if in.HoldMusicID.Has() && !in.HoldMusicID.Value.IsZero() {
+		if err := in.HoldMusicID.Value.Want(id.Upload); err != nil {
+			return errs.New(errs.Invalid, "%s", err).At("holdMusicId")
+		}
+	}
+	in.HoldMusicID.Apply(&o.HoldMusicAudioID)
+	if in.DialFormat.Set {
+		format := strings.TrimSpace(in.DialFormat.Value)
+		if format == "" {
+			format = usualDialFormat
+		}
+		if err := phone.CheckDialFormat(format); err != nil {
+			return errs.New(errs.Invalid, "%s", err).At("dialFormat")
+		}
+		o.DialFormat = format
+	}
+	if in.CallCountries.Set {
+		if o.CallCountries, err = countries(in.CallCountries.Value); err != nil {
+			return err
+		}
+	}
+	if err := atMost(in.MaxConcurrentCalls, &o.MaxConcurrentCalls, "maxConcurrentCalls"); err != nil {
+		return err
+	}
+	if err := atMost(in.MaxCallsPerUserHour, &o.MaxCallsPerUserHour, "maxCallsPerUserHour"); err != nil {
+		return err
+	}
+	in.CustomersMayCallFieldworkers.Apply(&o.CustomersMayCallFieldworkers)
+	return nil
+}
+
+func atMost(f patch.Field[int], dst *int, field string) error {
+	switch {
+	case !f.Set:
+		return nil
+	case f.Null:
+		return errs.New(errs.Required, "%s cannot be empty; leave it out to keep what it is", field).At(field)
+	case f.Value < 1 || f.Value > maxCap:
+		return errs.New(errs.Invalid, "%s is %d; it lies between 1 and %d", field, f.Value, maxCap).At(field)
+	}
+	*dst = f.Value
+	return nil
+}
+
+// countries reads ISO codes, each once.
+func countries(list []string) ([]string, error) {
+	const most = 300 // there are fewer
+	if len(list) > most {
+		return nil, errs.New(errs.LimitReached, "there are %d countries at most", most).At("callCountries")
+	}
+	out := []string{}
+	for i, s := range list {
+		c, err := country(s)
+		if err != nil {
+			return nil, errs.New(errs.Invalid, "this is no country; write its two letters, such as AU").At("callCountries", strconv.Itoa(i))
+		}
+		if !slices.Contains(out, c) {
+			out = append(out, c)
+		}
+	}
+	return out, nil
 }
 
 func (o *Organization) switchFeatures(list []Feature) error {
@@ -146,7 +227,7 @@ type Founding struct {
 func (s *Service) Create(ctx context.Context, in Founding) (o *Organization, first First, err error) {
 	defer errs.Wrap(&err, "tenant.Create")
 	o = &Organization{ID: id.New(id.Organization), TimeZone: "UTC", DefaultCountry: "US", DisabledFeatures: []FeatureName{},
-		DialFormat: "E164", CallCountries: []string{}, MaxConcurrentCalls: 100, MaxCallsPerUserHour: 60}
+		DialFormat: usualDialFormat, CallCountries: []string{}, MaxConcurrentCalls: 100, MaxCallsPerUserHour: 60}
 	change := Change{Name: patch.To(in.Name)}
 	if in.TimeZone != "" {
 		change.TimeZone = patch.To(in.TimeZone)
@@ -184,7 +265,10 @@ func (s *Service) Create(ctx context.Context, in Founding) (o *Organization, fir
 	return o, first, nil
 }
 
-const maxName = 120
+const (
+	maxName         = 120
+	usualDialFormat = "E164"
+)
 
 func name(s string) (string, error) {
 	s = strings.TrimSpace(s)

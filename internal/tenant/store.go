@@ -12,6 +12,10 @@ import (
 	"switchboard/internal/id"
 )
 
+func init() {
+	db.RegisterConstraint("organization_hold_music", errs.New(errs.NotFound, "there is no such audio; upload it first").At("holdMusicId"))
+}
+
 const columns = `organization_id, name, time_zone, default_country, company_phone, display_office_number, disabled_features,
 	hold_music_audio_id, dial_format, call_countries, max_concurrent_calls, max_calls_per_user_hour, customers_may_call_fieldworkers, created_at, updated_at`
 

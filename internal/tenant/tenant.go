@@ -11,6 +11,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/phone"
 )
@@ -88,6 +89,15 @@ func (o *Organization) Features() []Feature {
 		out[i] = Feature{Name: f, IsOn: o.HasFeature(f)}
 	}
 	return out
+}
+
+// Require is nil while the feature is on, else an errs.Forbidden that names the
+// switch (R285).
+func (o *Organization) Require(f FeatureName) error {
+	if o.HasFeature(f) {
+		return nil
+	}
+	return errs.New(errs.Forbidden, "the feature %s is switched off; an administrator can switch it on in the organization's settings", f)
 }
 
 // HasFeature reports whether the feature is on.

@@ -2,6 +2,8 @@ package tenant_test
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,7 +67,7 @@ func TestANewOrganizationHasTheBuiltInRoles(t *testing.T) {
 			}
 		}
 		if r.Is(access.Fieldworker) {
-			want := []access.Permission{access.CallReceive, access.CallMake, access.CallView, access.SMSSend, access.SMSView, access.ContactView}
+			want := []access.Permission{access.CallReceive, access.CallMake, access.CallView, access.CallTransfer, access.CallInternal, access.SMSSend, access.SMSView, access.ContactView}
 			if diff := cmp.Diff(want, r.Permissions); diff != "" {
 				t.Errorf("the fieldworker's permissions: %s", diff)
 			}
@@ -134,6 +136,13 @@ func TestUpdateRefuses(t *testing.T) {
 		"no name":          {"people must tell organizations apart", who, tenant.Change{Name: patch.To("  ")}, errs.Required},
 		"null name":        {"the name cannot be cleared", who, tenant.Change{Name: patch.Clear[string]()}, errs.Required},
 		"unknown feature":  {"a typing error must not pass", who, tenant.Change{Features: []tenant.Feature{{Name: "X"}}}, errs.Invalid},
+		"no dial format":   {"a format without the number dials nothing (R089)", who, tenant.Change{DialFormat: patch.To("0011")}, errs.Invalid},
+		"no such country":  {"a typing error would refuse every call", who, tenant.Change{CallCountries: patch.To([]string{"AU", "Australia"})}, errs.Invalid},
+		"cap of nothing":   {"nobody could call", who, tenant.Change{MaxConcurrentCalls: patch.To(0)}, errs.Invalid},
+		"cap of all":       {"a cap caps", who, tenant.Change{MaxCallsPerUserHour: patch.To(10_001)}, errs.Invalid},
+		"null cap":         {"a cap is a number", who, tenant.Change{MaxConcurrentCalls: patch.Clear[int]()}, errs.Required},
+		"no such music":    {"it must be there (R098)", who, tenant.Change{HoldMusicID: patch.To(id.New(id.Upload))}, errs.NotFound},
+		"music of a call":  {"ids know what they are", who, tenant.Change{HoldMusicID: patch.To(id.New(id.Call))}, errs.Invalid},
 		"no permission":    {"R252", weak, tenant.Change{Name: patch.To("x")}, errs.Forbidden},
 		"nobody":           {"the zero actor may do nothing", access.Actor{}, tenant.Change{Name: patch.To("x")}, errs.Unauthenticated},
 	} {
@@ -168,5 +177,59 @@ func TestAnotherOrganizationIsNotThere(t *testing.T) {
 	}
 	if got, err := roles.ByIDs(ctxA, []id.ID{role}); err != nil || len(got) != 0 {
 		t.Errorf("A loads B's role: %v, %v", got, err)
+	}
+}
+
+func TestTheRulesForCallsAreTheOrganizations(t *testing.T) { // R089, R098, R106, R107, R277
+	t.Parallel()
+	d, s, _ := open(t)
+	o, ctx, who := found(t, s, "Acme")
+	other, _, _ := found(t, s, "Other")
+	if o.DialFormat != "E164" || o.MaxConcurrentCalls != 100 || o.MaxCallsPerUserHour != 60 || len(o.CallCountries) != 0 || len(o.Warnings()) != 0 {
+		t.Errorf("a new organization has %+v", o)
+	}
+	audio := func(org id.ID) id.ID {
+		x := id.New(id.Upload)
+		_, err := db.Exec(t.Context(), d.Worker(), `INSERT INTO audio (organization_id, id, name, content_type, size_bytes, blob_key, public_token)
+			VALUES ($1, $2, 'Music', 'audio/mpeg', 1, $3, $3)`, org, x, x.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	music := audio(o.ID)
+	if _, err := s.Update(ctx, who, tenant.Change{HoldMusicID: patch.To(audio(other.ID))}); errs.CodeOf(err) != errs.NotFound {
+		t.Errorf("another organization's music is taken: %v", err)
+	}
+	_, err := s.Update(ctx, who, tenant.Change{HoldMusicID: patch.To(music), DialFormat: patch.To("0011{digits}"), CallCountries: patch.To([]string{"au", "NZ", "AU"}),
+		MaxConcurrentCalls: patch.To(7), MaxCallsPerUserHour: patch.To(8), CustomersMayCallFieldworkers: patch.To(true)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := s.Update(ctx, who, tenant.Change{Name: patch.To("Acme Ltd")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read.HoldMusicAudioID != music || read.DialFormat != "0011{digits}" || !slices.Equal(read.CallCountries, []string{"AU", "NZ"}) ||
+		read.MaxConcurrentCalls != 7 || read.MaxCallsPerUserHour != 8 || !read.CustomersMayCallFieldworkers || len(read.Warnings()) != 1 {
+		t.Errorf("what was not mentioned changed: %+v", read)
+	}
+	read, err = s.Update(ctx, who, tenant.Change{HoldMusicID: patch.Clear[id.ID](), DialFormat: patch.Clear[string](), CallCountries: patch.Clear[[]string]()})
+	if err != nil || !read.HoldMusicAudioID.IsZero() || read.DialFormat != "E164" || len(read.CallCountries) != 0 {
+		t.Errorf("null gives back what is usual: %+v, %v", read, err)
+	}
+}
+
+func TestARefusalNamesTheSwitch(t *testing.T) { // R285
+	t.Parallel()
+	for _, f := range tenant.AllFeatures {
+		o := &tenant.Organization{}
+		if err := o.Require(f); err != nil {
+			t.Errorf("%s is on until somebody switches it off: %v", f, err)
+		}
+		o.DisabledFeatures = []tenant.FeatureName{f}
+		if err := o.Require(f); errs.CodeOf(err) != errs.Forbidden || !strings.Contains(err.Error(), string(f)) {
+			t.Errorf("%s is off: %v", f, err)
+		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"switchboard/internal/event"
 	"switchboard/internal/id"
 	"switchboard/internal/patch"
+	"switchboard/internal/secret"
 	"switchboard/internal/session"
 	"switchboard/internal/tenant"
 )
@@ -38,6 +39,7 @@ type Lines interface {
 // Deps are what users need.
 type Deps struct {
 	DB       *db.DB
+	Keys     *secret.Keyring // seals the push tokens of devices
 	Sessions *session.Service
 	Branches Branches
 	Lines    Lines
@@ -170,16 +172,18 @@ type Update struct {
 	SIPAddress           patch.Field[string]
 	DisplayNotifications patch.Field[bool]
 	SilentNotifications  patch.Field[bool]
+	InternalClickToCall  patch.Field[bool]  // R088
+	SIPDomainID          patch.Field[id.ID] // R257
 }
 
 // isOwn reports whether people may change this about themselves (R252).
 func (in Update) isOwn() bool {
 	return !in.RoleID.Set && !in.BranchIDs.Set && !in.IsFieldworker.Set && !in.IsGeneralFieldworker.Set &&
-		!in.RestrictBeforeStart.Set && !in.InboundPhoneNumberID.Set && !in.Extension.Set && !in.SIPAddress.Set
+		!in.RestrictBeforeStart.Set && !in.InboundPhoneNumberID.Set && !in.Extension.Set && !in.SIPAddress.Set && !in.SIPDomainID.Set
 }
 
-// Update changes a person. People change their own name, phones and
-// notifications; everything else needs USER_MANAGE (R252). Nobody changes their
+// Update changes a person. People change their own name, phones, notifications
+// and click-to-call; everything else needs USER_MANAGE (R252). Nobody changes their
 // own role, or somebody whose role is wider than their own, and the last
 // administrator stays one.
 func (s *Service) Update(ctx context.Context, who access.Actor, user id.ID, in Update) (u *User, err error) {
@@ -275,11 +279,19 @@ func (s *Service) apply(ctx context.Context, tx *db.Tx, who access.Actor, u *Use
 	if err := optional(in.SIPAddress, &u.SIPAddress, sipAddress); err != nil {
 		return err
 	}
+	if in.SIPDomainID.Set {
+		if err := sipDomain(ctx, tx, u, in.SIPDomainID.Value); err != nil {
+			return err
+		}
+	}
 	in.IsFieldworker.Apply(&u.IsFieldworker)
 	in.IsGeneralFieldworker.Apply(&u.IsGeneralFieldworker)
 	in.RestrictBeforeStart.Apply(&u.RestrictBeforeStart)
 	in.DisplayNotifications.Apply(&u.DisplayNotifications)
 	in.SilentNotifications.Apply(&u.SilentNotifications)
+	if in.InternalClickToCall.Set { // on unless told
+		u.InternalClickToCall = in.InternalClickToCall.Null || in.InternalClickToCall.Value
+	}
 	return nil
 }
 
@@ -340,6 +352,25 @@ func (s *Service) assignLine(ctx context.Context, tx *db.Tx, u *User, number id.
 		}
 	}
 	return s.d.Lines.AssignToUser(ctx, tx, u.ID, number)
+}
+
+// sipDomain makes a SIP domain the user's VoIP server (R257): one that the
+// organization uses (R255).
+func sipDomain(ctx context.Context, tx *db.Tx, u *User, domain id.ID) error {
+	if !domain.IsZero() {
+		if err := domain.Want(id.SIPDomain); err != nil {
+			return errs.New(errs.Invalid, "%s", err).At("sipDomainId")
+		}
+		enabled, err := sipDomainIsEnabled(ctx, tx, u.OrganizationID, domain)
+		if err != nil {
+			return err
+		}
+		if !enabled {
+			return errs.New(errs.NotFound, "there is no such SIP domain among those that are enabled; enable it first").At("sipDomainId")
+		}
+	}
+	u.SIPDomainID = domain
+	return nil
 }
 
 // notTheLastAdmin holds while the role ADMIN is locked.
@@ -478,14 +509,19 @@ func (s *Service) DoNotDisturbSet(ctx context.Context, who access.Actor, in DoNo
 
 // record tells the world and the audit record of a change that was written.
 func (s *Service) record(ctx context.Context, tx *db.Tx, who access.Actor, u *User, action string, detail map[string]any) error {
+	if err := tell(ctx, tx, who, u); err != nil {
+		return err
+	}
+	return audit.Write(ctx, tx, audit.Entry{ActorID: who.ID(), Action: action, Subject: u.ID, Detail: detail})
+}
+
+// tell tells the world of a change that was written.
+func tell(ctx context.Context, tx *db.Tx, who access.Actor, u *User) error {
 	data, err := json.Marshal(map[string]any{"version": u.Version, "status": u.Status})
 	if err != nil {
 		return err
 	}
-	if err := event.Append(ctx, tx, event.Event{Kind: session.UserUpdated, Subject: u.ID, ActorID: who.UserID, Data: data}); err != nil {
-		return err
-	}
-	return audit.Write(ctx, tx, audit.Entry{ActorID: who.ID(), Action: action, Subject: u.ID, Detail: detail})
+	return event.Append(ctx, tx, event.Event{Kind: session.UserUpdated, Subject: u.ID, ActorID: who.UserID, Data: data})
 }
 
 // mentioned is what the audit record keeps of a change: what it was about, and
@@ -495,6 +531,7 @@ func (in Update) mentioned() map[string]any {
 	for name, set := range map[string]bool{
 		"name": in.Name.Set, "phones": in.Phones.Set, "extension": in.Extension.Set, "sipAddress": in.SIPAddress.Set,
 		"displayNotifications": in.DisplayNotifications.Set, "silentNotifications": in.SilentNotifications.Set,
+		"internalClickToCall": in.InternalClickToCall.Set, "sipDomainId": in.SIPDomainID.Set,
 	} {
 		if set {
 			out[name] = "changed"

@@ -2,6 +2,8 @@ package user
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -9,11 +11,13 @@ import (
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
+	"switchboard/internal/patch"
 )
 
 const (
 	maxDevices    = 20 // that ring, per person
 	maxDeviceName = 60
+	maxPushToken  = 4 << 10 // bytes
 )
 
 var errNoDevice = errs.New(errs.NotFound, "there is no such device")
@@ -23,6 +27,8 @@ type Register struct {
 	Name     string
 	Platform Platform
 	ID       id.ID // of a device registered before, to take up again; may be zero
+	// PushToken wakes a mobile device; absent keeps the one it has.
+	PushToken patch.Field[string]
 }
 
 // DeviceRegister registers a device of the actor. With the id of one that is
@@ -43,6 +49,9 @@ func (s *Service) DeviceRegister(ctx context.Context, who access.Actor, in Regis
 	if in.Platform != Web && in.Platform != IOS && in.Platform != Android {
 		return nil, errs.New(errs.Invalid, "a device runs on WEB, IOS or ANDROID").At("platform")
 	}
+	if err := checkPushToken(in.PushToken); err != nil {
+		return nil, err
+	}
 	err = s.d.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		u, err := lockUser(ctx, tx, who.OrganizationID, who.UserID)
 		if err != nil {
@@ -59,6 +68,9 @@ func (s *Service) DeviceRegister(ctx context.Context, who access.Actor, in Regis
 			if old.RemovedAt == nil {
 				d = old
 				d.Name, d.Platform, d.LastSeenAt = name, in.Platform, tx.Now
+				if err := s.keepPushToken(d, in.PushToken); err != nil {
+					return err
+				}
 				return updateDevice(ctx, tx, d)
 			}
 		}
@@ -70,6 +82,9 @@ func (s *Service) DeviceRegister(ctx context.Context, who access.Actor, in Regis
 		d = &Device{OrganizationID: who.OrganizationID, ID: id.New(id.Device), UserID: who.UserID, Name: name, Platform: in.Platform,
 			RegisteredAt: tx.Now, LastSeenAt: tx.Now, CreatedAt: tx.Now,
 			Microphone: MicrophoneUnknown, Notifications: NotificationsUnknown, Network: NetworkUnknown}
+		if err := s.keepPushToken(d, in.PushToken); err != nil {
+			return err
+		}
 		if err := insertDevice(ctx, tx, d); err != nil {
 			return err
 		}
@@ -108,6 +123,114 @@ func (s *Service) DeviceTouch(ctx context.Context, who access.Actor, device id.I
 	return d, nil
 }
 
+// Report is what a device says of itself: absent keeps, null is "not said".
+type Report struct {
+	ID            id.ID
+	Microphone    patch.Field[Microphone]
+	Notifications patch.Field[Notifications]
+	Network       patch.Field[Network]
+	PushToken     patch.Field[string] // null: it can no longer be woken
+}
+
+// DeviceReport notes what a device of the actor says of itself (R075). One that
+// is not ready is not rung. The world is told when that changes. Codes:
+// errs.Forbidden, errs.NotFound, errs.Invalid, errs.Conflict for a removed device.
+func (s *Service) DeviceReport(ctx context.Context, who access.Actor, in Report) (d *Device, err error) {
+	defer errs.Wrap(&err, "user.DeviceReport(%s)", in.ID)
+	if !who.Known() {
+		return nil, who.Require("")
+	}
+	if err := checkPushToken(in.PushToken); err != nil {
+		return nil, err
+	}
+	err = s.d.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		// The user's row first, as in DeviceRegister: one order of locks.
+		if who.UserID.IsZero() {
+			return errNoDevice
+		}
+		u, err := lockUser(ctx, tx, who.OrganizationID, who.UserID)
+		if err != nil {
+			return err
+		}
+		if d, err = lockDevice(ctx, tx, who.OrganizationID, in.ID); err != nil {
+			return err
+		}
+		if d.UserID != who.UserID {
+			return errNoDevice
+		}
+		if d.RemovedAt != nil {
+			return errs.New(errs.Conflict, "this device was removed; register it anew")
+		}
+		before := d.condition()
+		for _, err := range []error{
+			say(in.Microphone, &d.Microphone, MicrophoneUnknown, "microphone", MicrophoneGranted, MicrophoneDenied, MicrophoneMissing),
+			say(in.Notifications, &d.Notifications, NotificationsUnknown, "notifications", NotificationsGranted, NotificationsDenied),
+			say(in.Network, &d.Network, NetworkUnknown, "network", NetworkGood, NetworkPoor, NetworkOffline),
+			s.keepPushToken(d, in.PushToken),
+		} {
+			if err != nil {
+				return err
+			}
+		}
+		d.LastSeenAt, d.ReportedAt = tx.Now, &tx.Now
+		if err := updateDevice(ctx, tx, d); err != nil || d.condition() == before {
+			return err
+		}
+		u.Version, u.UpdatedAt = u.Version+1, tx.Now
+		if err := updateUser(ctx, tx, u); err != nil {
+			return err
+		}
+		return tell(ctx, tx, who, u)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// condition is what of a device others go by: why it is not ready, and whether it
+// can be woken.
+func (d *Device) condition() string {
+	return strings.Join(append(d.NotReady(), strconv.FormatBool(d.HasPushToken())), "\n")
+}
+
+// say applies one of some words; null is the word for "not said".
+func say[T ~string](f patch.Field[T], dst *T, unknown T, field string, words ...T) error {
+	switch {
+	case !f.Set:
+	case f.Null:
+		*dst = unknown
+	case f.Value != unknown && !slices.Contains(words, f.Value):
+		return errs.New(errs.Invalid, "%q is not a state of the %s", string(f.Value), field).At(field)
+	default:
+		*dst = f.Value
+	}
+	return nil
+}
+
+func checkPushToken(f patch.Field[string]) error {
+	if len(f.Value) > maxPushToken || !utf8.ValidString(f.Value) {
+		return errs.New(errs.Invalid, "a push token is a text of %d bytes at most; send the one that the phone gave", maxPushToken).At("pushToken")
+	}
+	return nil
+}
+
+// keepPushToken seals a push token into its device: it opens for no other.
+func (s *Service) keepPushToken(d *Device, f patch.Field[string]) (err error) {
+	switch {
+	case !f.Set:
+		return nil
+	case f.Null || f.Value == "":
+		d.PushSealed = nil
+		return nil
+	}
+	d.PushSealed, err = s.d.Keys.Seal([]byte(f.Value), d.OrganizationID.String(), pushColumn(d.ID))
+	return err
+}
+
+// pushColumn is the associated data of a device's push token.
+func pushColumn(device id.ID) string { return "device.push_sealed " + device.String() }
+
 // isPerson lets in people whose role lets them be rung.
 func isPerson(who access.Actor) error {
 	if err := who.Require(access.CallReceive); err != nil {
@@ -142,7 +265,7 @@ func (s *Service) DeviceRemove(ctx context.Context, who access.Actor, device id.
 		if d, err = lockDevice(ctx, tx, who.OrganizationID, device); err != nil || d.RemovedAt != nil {
 			return err
 		}
-		d.RemovedAt = &tx.Now
+		d.RemovedAt, d.PushSealed = &tx.Now, nil
 		if err := updateDevice(ctx, tx, d); err != nil {
 			return err
 		}

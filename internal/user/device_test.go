@@ -1,9 +1,11 @@
 package user_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -221,5 +223,83 @@ func TestRoutingReadsPeopleInOneStatement(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestADeviceSaysWhetherItIsReady(t *testing.T) { // R075
+	t.Parallel()
+	s := open(t)
+	ann := s.found("Acme", "ann@a.test")
+	bob := s.join(ann, "bob@a.test", access.Office)
+	d := s.device(bob, "Laptop")
+	if !d.IsReady() || d.ReportedAt != nil {
+		t.Errorf("what it did not say is taken to be fine: %+v", d)
+	}
+	events := len(s.told(bob.who.UserID))
+	report := func(p *person, in user.Report) error {
+		in.ID = d.ID
+		_, err := s.users.DeviceReport(p.ctx, p.who, in)
+		return err
+	}
+	s.clk.Advance(time.Minute)
+	for range 2 {
+		if err := report(bob, user.Report{Microphone: patch.To(user.MicrophoneDenied), Network: patch.To(user.NetworkPoor)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := s.users.Device(ann.ctx, ann.who, d.ID)
+	if err != nil || got.IsReady() || len(got.NotReady()) != 1 || got.Network != user.NetworkPoor || got.Notifications != user.NotificationsUnknown || !got.ReportedAt.Equal(s.clk.Now()) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if n := len(s.told(bob.who.UserID)) - events; n != 1 {
+		t.Errorf("%d events; saying the same again is none", n)
+	}
+	if err := report(bob, user.Report{Microphone: patch.Clear[user.Microphone]()}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = s.users.Device(bob.ctx, bob.who, d.ID); err != nil || !got.IsReady() || got.Network != user.NetworkPoor {
+		t.Errorf("absent keeps, null is not said: %+v, %v", got, err)
+	}
+	want(t, report(ann, user.Report{Network: patch.To(user.NetworkGood)}), errs.NotFound, "a colleague's device")
+	want(t, report(bob, user.Report{Network: patch.To(user.Network("X"))}), errs.Invalid, "an unknown word")
+	if _, err := s.users.DeviceRemove(bob.ctx, bob.who, d.ID); err != nil {
+		t.Fatal(err)
+	}
+	want(t, report(bob, user.Report{Network: patch.To(user.NetworkGood)}), errs.Conflict, "a removed device")
+}
+
+func TestAPushTokenIsSealedIntoItsDevice(t *testing.T) { // R284
+	t.Parallel()
+	s := open(t)
+	ann := s.found("Acme", "ann@a.test")
+	const token = "fcm-token-of-this-phone"
+	register := func(f patch.Field[string], again id.ID) (*user.Device, error) {
+		return s.users.DeviceRegister(ann.ctx, ann.who, user.Register{Name: "Phone", Platform: user.Android, PushToken: f, ID: again})
+	}
+	d, err := register(patch.To(token), id.ID{})
+	if err != nil || !d.HasPushToken() || bytes.Contains(d.PushSealed, []byte(token)) {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	if plain, err := s.keys.Open(d.PushSealed, ann.who.OrganizationID.String(), "device.push_sealed "+d.ID.String()); err != nil || string(plain) != token {
+		t.Errorf("%q, %v", plain, err)
+	}
+	if _, err := s.keys.Open(d.PushSealed, ann.who.OrganizationID.String(), "device.push_sealed "+id.New(id.Device).String()); err == nil {
+		t.Error("it opens for another device")
+	}
+	if d, err = register(patch.Field[string]{}, d.ID); err != nil || !d.HasPushToken() {
+		t.Errorf("absent keeps: %v", err)
+	}
+	if d, err = s.users.DeviceReport(ann.ctx, ann.who, user.Report{ID: d.ID, PushToken: patch.Clear[string]()}); err != nil || d.HasPushToken() {
+		t.Errorf("null clears: %v", err)
+	}
+	if d, err = s.users.DeviceReport(ann.ctx, ann.who, user.Report{ID: d.ID, PushToken: patch.To(strings.Repeat("x", 4096))}); err != nil || !d.HasPushToken() {
+		t.Errorf("4 KiB: %v", err)
+	}
+	_, err = s.users.DeviceReport(ann.ctx, ann.who, user.Report{ID: d.ID, PushToken: patch.To(strings.Repeat("x", 4097))})
+	want(t, err, errs.Invalid, "more than 4 KiB")
+	_, err = register(patch.To("\xff"), id.ID{})
+	want(t, err, errs.Invalid, "no text")
+	if d, err = s.users.DeviceRemove(ann.ctx, ann.who, d.ID); err != nil || d.HasPushToken() {
+		t.Errorf("a removed device keeps its secret: %v", err)
 	}
 }

@@ -27,6 +27,7 @@ type stage struct {
 	t        *testing.T
 	d        *db.DB
 	clk      *clock.Fake
+	keys     *secret.Keyring
 	sessions *session.Service
 	users    *user.Service
 	roles    *access.Service
@@ -80,8 +81,8 @@ func open(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	users := user.New(user.Deps{DB: d, Sessions: sessions, Branches: branches{}, Lines: lines{}})
-	return &stage{t: t, d: d, clk: clk, sessions: sessions, users: users, roles: access.New(access.Deps{DB: d}),
+	users := user.New(user.Deps{DB: d, Keys: keys, Sessions: sessions, Branches: branches{}, Lines: lines{}})
+	return &stage{t: t, d: d, clk: clk, keys: keys, sessions: sessions, users: users, roles: access.New(access.Deps{DB: d}),
 		tenants: tenant.New(tenant.Deps{DB: d, Founder: users})}
 }
 

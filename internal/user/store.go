@@ -16,6 +16,9 @@ import (
 
 func init() {
 	db.RegisterConstraint("user_line_dnd_number", errs.New(errs.NotFound, "there is no such phone number").At("phoneNumberId"))
+	db.RegisterConstraint("user_by_extension", errs.New(errs.Taken, "another person has this extension; choose another one").At("extension"))
+	db.RegisterConstraint("user_by_sip_address", errs.New(errs.Taken, "another person has this SIP address; every person has their own").At("sipAddress"))
+	db.RegisterConstraint("user_sip_domain", errs.New(errs.NotFound, "there is no such SIP domain").At("sipDomainId"))
 	db.RegisterConstraint("user_login_unique", errs.New(errs.Taken, "a person with this e-mail is here already").At("email"))
 }
 
@@ -92,6 +95,12 @@ func updateUser(ctx context.Context, tx *db.Tx, u *User) error {
 func otherAdmin(ctx context.Context, tx *db.Tx, org, user id.ID) (yes bool, err error) {
 	err = db.Select(ctx, tx, &yes, `SELECT EXISTS (SELECT FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
 		WHERE u.organization_id = $1 AND u.id <> $2 AND u.status = 'ACTIVE' AND r.built_in = 'ADMIN')`, org, user)
+	return yes, err
+}
+
+// sipDomainIsEnabled reports whether the organization uses the domain.
+func sipDomainIsEnabled(ctx context.Context, tx *db.Tx, org, domain id.ID) (yes bool, err error) {
+	err = db.Select(ctx, tx, &yes, `SELECT EXISTS (SELECT FROM sip_domain WHERE organization_id = $1 AND id = $2 AND is_enabled AND removed_at IS NULL)`, org, domain)
 	return yes, err
 }
 

@@ -1,6 +1,7 @@
 package user_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -492,5 +493,113 @@ func TestAnotherOrganizationsPeopleAreNotThere(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, s.get(ann, victim), cmpopts.EquateComparable(id.ID{})); diff != "" {
 		t.Errorf("the attempts had an effect: %s", diff)
+	}
+}
+
+// R252: every field of a change to a person is either one's own or the administrator's.
+func TestPeopleChangeTheirOwnVoipSettingsAndNothingElse(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	ann := s.found("Acme", "ann@a.test")
+	bob := s.join(ann, "bob@a.test", access.Office)
+	line, branch := s.number(ann, "+61255500001"), s.branch(ann, "North")
+	fields := map[string]struct {
+		own bool
+		in  user.Update
+	}{
+		"Name":                 {true, user.Update{Name: patch.To("Bob")}},
+		"Phones":               {true, user.Update{Phones: patch.To([]user.PhoneInput{{Number: "0491570156"}})}},
+		"DisplayNotifications": {true, user.Update{DisplayNotifications: patch.To(false)}},
+		"SilentNotifications":  {true, user.Update{SilentNotifications: patch.To(true)}},
+		"InternalClickToCall":  {true, user.Update{InternalClickToCall: patch.To(false)}},
+		"RoleID":               {false, user.Update{RoleID: patch.To(s.role(ann, access.Office))}},
+		"BranchIDs":            {false, user.Update{BranchIDs: patch.To([]id.ID{branch})}},
+		"IsFieldworker":        {false, user.Update{IsFieldworker: patch.To(true)}},
+		"IsGeneralFieldworker": {false, user.Update{IsGeneralFieldworker: patch.To(true)}},
+		"RestrictBeforeStart":  {false, user.Update{RestrictBeforeStart: patch.To(false)}},
+		"InboundPhoneNumberID": {false, user.Update{InboundPhoneNumberID: patch.To(line)}},
+		"Extension":            {false, user.Update{Extension: patch.To("12")}},
+		"SIPAddress":           {false, user.Update{SIPAddress: patch.To("bob@acme.sip.twilio.com")}},
+		"SIPDomainID":          {false, user.Update{SIPDomainID: patch.Clear[id.ID]()}},
+	}
+	for f := range reflect.TypeFor[user.Update]().Fields() {
+		if _, ok := fields[f.Name]; !ok {
+			t.Errorf("nobody says whether people change their own %s", f.Name)
+		}
+	}
+	for name, f := range fields {
+		_, err := s.users.Update(bob.ctx, bob.who, bob.who.UserID, f.in)
+		if f.own && err != nil || !f.own && errs.CodeOf(err) != errs.Forbidden {
+			t.Errorf("%s of oneself (own: %v): %v", name, f.own, err)
+		}
+		_, err = s.users.Update(bob.ctx, bob.who, ann.who.UserID, f.in)
+		want(t, err, errs.Forbidden, name+" of a colleague")
+	}
+	// With one field of the administrator's, nothing of the change is made.
+	_, err := s.users.Update(bob.ctx, bob.who, bob.who.UserID, user.Update{Name: patch.To("Robert"), Extension: patch.To("13")})
+	want(t, err, errs.Forbidden, "a mixed change")
+	if got := s.get(ann, bob.who.UserID); got.Name != "Bob" || got.Extension != nil || got.DisplayNotifications || !got.SilentNotifications || got.InternalClickToCall {
+		t.Errorf("unexpected user %+v", got)
+	}
+}
+
+func TestExtensionAndSipAddressBelongToOnePerson(t *testing.T) { // R091, R258
+	t.Parallel()
+	s := open(t)
+	ann, eve := s.found("Acme", "ann@a.test"), s.found("Evil", "eve@b.test")
+	bob := s.join(ann, "bob@a.test", access.Office)
+	set := func(by *person, who id.ID, in user.Update) error {
+		_, err := s.users.Update(by.ctx, by.who, who, in)
+		return err
+	}
+	full := user.Update{Extension: patch.To("101"), SIPAddress: patch.To("Line1@acme.sip.twilio.com")}
+	if err := set(ann, bob.who.UserID, full); err != nil {
+		t.Fatal(err)
+	}
+	if err := set(eve, eve.who.UserID, full); err != nil {
+		t.Errorf("another organization has its own: %v", err)
+	}
+	for name, in := range map[string]user.Update{"extension": {Extension: patch.To("101")}, "sipAddress": {SIPAddress: patch.To("sip:line1@ACME.sip.twilio.com")}} {
+		err := set(ann, ann.who.UserID, in)
+		if e, ok := errs.As(err); !ok || e.Code != errs.Taken || len(e.Field) != 1 || e.Field[0] != name {
+			t.Errorf("%s of somebody else: %v", name, err)
+		}
+	}
+	// Whoever is disabled keeps nobody from it, and does not come back with it.
+	if _, err := s.users.Disable(ann.ctx, ann.who, bob.who.UserID); err != nil {
+		t.Fatal(err)
+	}
+	if err := set(ann, ann.who.UserID, full); err != nil {
+		t.Errorf("of a disabled person: %v", err)
+	}
+	_, err := s.users.Enable(ann.ctx, ann.who, bob.who.UserID)
+	want(t, err, errs.Taken, "enabling somebody whose extension is another's now")
+}
+
+func TestTheVoipServerIsAnEnabledDomain(t *testing.T) { // R257
+	t.Parallel()
+	s := open(t)
+	ann, eve := s.found("Acme", "ann@a.test"), s.found("Evil", "eve@b.test")
+	domain := func(p *person, enabled bool) id.ID {
+		org, conn, x := p.who.OrganizationID, id.New(id.Connection), id.New(id.SIPDomain)
+		s.exec(p, `INSERT INTO twilio_connection (organization_id, id, name, account_sid, account_type, account_status, updated_at) VALUES ($1, $2, 'x', $3, 'FULL', 'active', $4)`, org, conn, conn.String(), s.clk.Now())
+		s.exec(p, `INSERT INTO sip_domain (organization_id, id, connection_id, twilio_sid, domain_name, is_enabled, updated_at) VALUES ($1, $2, $3, $4, 'a.sip.twilio.com', $5, $6)`,
+			org, x, conn, x.String(), enabled, s.clk.Now())
+		return x
+	}
+	on, off, theirs := domain(ann, true), domain(ann, false), domain(eve, true)
+	set := func(x id.ID) error {
+		_, err := s.users.Update(ann.ctx, ann.who, ann.who.UserID, user.Update{SIPDomainID: patch.To(x)})
+		return err
+	}
+	if err := set(on); err != nil || s.get(ann, ann.who.UserID).SIPDomainID != on {
+		t.Errorf("an enabled domain: %v", err)
+	}
+	want(t, set(off), errs.NotFound, "a domain that is not enabled")
+	want(t, set(theirs), errs.NotFound, "another organization's domain")
+	want(t, set(id.New(id.SIPDomain)), errs.NotFound, "no domain at all")
+	want(t, set(id.New(id.Call)), errs.Invalid, "a call")
+	if err := set(id.ID{}); err != nil || !s.get(ann, ann.who.UserID).SIPDomainID.IsZero() {
+		t.Errorf("none: %v", err)
 	}
 }
