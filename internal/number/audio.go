@@ -118,6 +118,7 @@ func (s *Service) fetchAudio(ctx context.Context, who access.Actor, in *Update) 
 		field   []string
 	}{
 		{&in.Prompts.WelcomeAudioURL, &in.Prompts.WelcomeAudioID, []string{"prompts", "welcomeAudioUrl"}},
+		{&in.Prompts.FarewellAudioURL, &in.Prompts.FarewellAudioID, []string{"prompts", "farewellAudioUrl"}},
 		{&in.Voicemail.GreetingAudioURL, &in.Voicemail.GreetingAudioID, []string{"voicemail", "greetingAudioUrl"}},
 	} {
 		if !f.address.Has() {

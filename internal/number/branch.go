@@ -127,7 +127,7 @@ func (s *Service) UpdateBranch(ctx context.Context, who access.Actor, branch id.
 
 // DeleteBranch deletes a branch that no connected number is assigned to. Its
 // calls and messages stay. Codes: errs.Forbidden, errs.NotFound, errs.Conflict
-// naming a number.
+// naming a number, or a menu that leads to it.
 func (s *Service) DeleteBranch(ctx context.Context, who access.Actor, branch id.ID) error {
 	if err := who.Require(access.NumberManage); err != nil {
 		return err
@@ -149,6 +149,9 @@ func (s *Service) DeleteBranch(ctx context.Context, who access.Actor, branch id.
 		case err == nil:
 			return errs.New(errs.Conflict, "number %s (%s) is assigned to this branch; give it another branch first", n.E164, n.Name)
 		case !errors.Is(err, sql.ErrNoRows):
+			return err
+		}
+		if err := noMenuLeadsTo(ctx, tx, who.OrganizationID, "branch", branch); err != nil {
 			return err
 		}
 		_, err = db.Exec(ctx, tx, `UPDATE phone_number SET branch_id = NULL, updated_at = $3 WHERE organization_id = $1 AND branch_id = $2`,

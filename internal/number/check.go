@@ -15,7 +15,7 @@ import (
 const (
 	maxName       = 200
 	maxUnit       = 100
-	maxSpoken     = 3000
+	maxSpoken     = 3000 // characters that every voice speaks
 	maxForwarding = 10
 	maxNotified   = 100
 	maxBranchers  = 1000

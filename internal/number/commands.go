@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	"switchboard/internal/access"
 	"switchboard/internal/db"
@@ -63,7 +64,16 @@ func (s *Service) Update(ctx context.Context, who access.Actor, number id.ID, in
 		if err := n.save(ctx, tx); err != nil {
 			return err
 		}
-		return told(ctx, tx, who, NumberUpdated, "number.update", n.ID, map[string]any{"fields": in.fields()})
+		if in.Routing.TeamID.Set {
+			if err := forgetSwitches(ctx, tx, n.OrganizationID, n.ID, id.ID{}); err != nil {
+				return err
+			}
+		}
+		if err := told(ctx, tx, who, NumberUpdated, "number.update", n.ID, map[string]any{"fields": in.fields()}); err != nil {
+			return err
+		}
+		n, err = numberByID(ctx, tx, who.OrganizationID, number, "") // with what the warnings look at
+		return err
 	})
 	if err != nil {
 		undo()
@@ -200,20 +210,17 @@ func branchRings(ctx context.Context, tx *db.Tx, n *PhoneNumber) error {
 	if n.RoutingMode != RouteBranch || n.ReachBy != ReachPrimaryPhone {
 		return nil
 	}
-	var group []struct {
-		Name          string `bun:"name"`
-		IsFieldworker bool   `bun:"is_fieldworker"`
+	var group struct {
+		Name *string `bun:"name"`
 	}
-	err := db.Select(ctx, tx, &group, `
-		SELECT u.name, u.is_fieldworker FROM "user" u
-		WHERE u.organization_id = $1 AND u.status <> 'DISABLED' AND (($3 AND u.is_general_fieldworker) OR u.id IN (
-			SELECT b.user_id FROM branch_user b WHERE b.organization_id = $1 AND b.branch_id = $2))
-		LIMIT 2`, n.OrganizationID, n.BranchID, n.IncludeGeneralFieldworker)
-	if err != nil || len(group) != 1 || !group[0].IsFieldworker {
+	err := db.Select(ctx, tx, &group, `SELECT (`+loneFieldworker+`) AS name
+		FROM (SELECT $1::uuid AS organization_id, $2::uuid AS branch_id, $3::boolean AS include_general_fieldworker) n`,
+		n.OrganizationID, n.BranchID, n.IncludeGeneralFieldworker)
+	if err != nil || group.Name == nil {
 		return err
 	}
 	return errs.New(errs.Unsupported, "branch routing does not send calls straight to one fieldworker's own phone (%s is alone in this ring group); "+
-		"instead, add people to the branch's ring group, forward to an external number, let voicemail answer, or use masked (privacy) routing", group[0].Name).At("routing", "reachBy")
+		"instead, %s", *group.Name, insteadOfOnePhone).At("routing", "reachBy")
 }
 
 // notify writes who is told of a new voicemail (R128).
@@ -238,6 +245,9 @@ func (n *PhoneNumber) about(in Update) []string {
 		if n.RoutingMode == RouteBranch && n.BranchID.IsZero() && !n.IncludeGeneralFieldworker {
 			out = append(out, "the number has no branch, so nobody rings: calls go to its forwarding numbers and voicemail")
 		}
+	}
+	if slices.Contains(in.fields(), "routing") || in.BranchID.Set {
+		out = append(out, n.routingWarnings()...)
 	}
 	if n.UseForInboundCalls && in.Usage.InboundCalls.Set && !n.CanVoice {
 		out = append(out, "the number cannot take or make calls")

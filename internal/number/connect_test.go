@@ -162,7 +162,7 @@ func TestSeveralAccountsAndNumbers(t *testing.T) { // R006, R007
 		t.Errorf("%s", show(senders))
 	}
 	// A device registers with each account, the default number's first.
-	tokens, err := s.svc.VoiceTokens(s.ctx(), id.New(id.Device), s.admin.UserID)
+	tokens, err := s.svc.VoiceTokens(s.ctx(), id.New(id.Device), s.admin.UserID, "WEB")
 	s.must(err)
 	if len(tokens) != 2 || tokens[1].ConnectionName != "US" {
 		t.Fatalf("%d tokens", len(tokens))

@@ -91,6 +91,10 @@ type PhoneNumber struct {
 	ConnectionOutgoingRecording RecordingMode `bun:"connection_outgoing,scanonly"`
 	// Whether the connection is in use (R009).
 	ConnectionIsEnabled bool `bun:"connection_is_enabled,scanonly"`
+	// What the warnings look at: the people of the team, where TEAM mode rings
+	// them, and who is alone in a branch's ring group (R028).
+	TeamSize        int     `bun:"team_size,scanonly"`
+	LoneFieldworker *string `bun:"lone_fieldworker,scanonly"`
 
 	PreviousWebhooks json.RawMessage `bun:"previous_webhooks,type:jsonb,nullzero"`
 	WrittenWebhooks  json.RawMessage `bun:"written_webhooks,type:jsonb,nullzero"`
@@ -266,8 +270,42 @@ func (n *PhoneNumber) Warnings() []string {
 	if n.Recording().EffectiveIncoming.FromRinging() {
 		out = append(out, warnFromRinging)
 	}
+	return append(out, n.routingWarnings()...)
+}
+
+// routingWarnings are what an administrator should know about the way calls go.
+func (n *PhoneNumber) routingWarnings() []string {
+	var out []string
+	switch {
+	case n.RoutingMode == RouteTeam && n.TeamID.IsZero():
+		out = append(out, "the number routes to a team and has none, so nobody rings: choose its team, or another mode")
+	case n.RoutingMode == RouteTeam && n.TeamSize == 0:
+		out = append(out, "the number's team has no people, so nobody rings: add some to the team")
+	}
+	if n.LoneFieldworker != nil {
+		out = append(out, "branch routing does not send calls straight to one fieldworker's own phone, and "+*n.LoneFieldworker+
+			" is alone in this ring group: "+insteadOfOnePhone)
+	}
+	if !n.OpeningHoursID.IsZero() && n.ClosedText == nil && n.ClosedAudioID.IsZero() && n.ClosedAction != route.ClosedVoicemail {
+		out = append(out, "callers outside opening hours are told nothing: add a text or an audio for them")
+	}
+	if n.forwardsCalls() {
+		out = append(out, warnTwoLegs)
+	}
 	return out
 }
+
+// forwardsCalls reports whether calls leave by a second leg that is paid for.
+func (n *PhoneNumber) forwardsCalls() bool {
+	return len(n.ForwardingNumbers) > 0 || n.CallForwardingNumber != nil || n.ReachBy == ReachPrimaryPhone || n.RoutingMode == RouteLayered ||
+		!n.OpeningHoursID.IsZero() && n.ClosedAction == route.ClosedForward
+}
+
+// warnTwoLegs is R261's warning.
+const warnTwoLegs = "forwarded calls are charged twice, for the call that comes in and for the one that goes out to the phone"
+
+// insteadOfOnePhone is R029: what there is in place of R028.
+const insteadOfOnePhone = "add people to the branch's ring group, forward to an external number, let voicemail answer, or use masked (privacy) routing"
 
 // warnFromRinging is D10's warning.
 const warnFromRinging = "recording begins when it rings, before any consent prompt is heard; where the law asks for consent first, choose recording from the answer"

@@ -21,20 +21,29 @@ func init() {
 	noUser := "there is no such user; choose one of your organization"
 	noAudio := "there is no such audio; upload it first"
 	for name, e := range map[string]*errs.Error{
-		"branch_name_unique":      errs.New(errs.Taken, "another branch has this name").At("name"),
-		"branch_user_branch":      errs.New(errs.NotFound, "there is no such branch; choose one of your organization").At("branchIds"),
-		"branch_user_user":        errs.New(errs.NotFound, "%s", noUser).At("userIds"),
-		"connection_account_once": errs.New(errs.Taken, "this account is connected already; change that connection, or disconnect it first").At("accountSid"),
-		"number_branch":           errs.New(errs.NotFound, "there is no such branch").At("branchId"),
-		"number_assigned_user":    errs.New(errs.NotFound, "%s", noUser).At("assignedUserId"),
-		"number_voicemail_owner":  errs.New(errs.NotFound, "%s", noUser).At("voicemail", "ownerId"),
-		"voicemail_user_user":     errs.New(errs.NotFound, "%s", noUser).At("voicemail", "notifiedUserIds"),
-		"number_welcome_audio":    errs.New(errs.NotFound, "%s", noAudio).At("prompts", "welcomeAudioId"),
-		"number_farewell_audio":   errs.New(errs.NotFound, "%s", noAudio).At("prompts", "farewellAudioId"),
-		"number_greeting_audio":   errs.New(errs.NotFound, "%s", noAudio).At("voicemail", "greetingAudioId"),
-		"number_one_per_user":     errs.New(errs.Taken, "this user has a number already; take it from them there first").At("assignedUserId"),
-		"number_once":             errs.New(errs.Taken, "this number belongs to another connection already; disconnect it there first").At("phoneNumber"),
-		"number_one_default":      errs.New(errs.Conflict, "another number was made the default at the same moment; try again"),
+		"branch_name_unique":        errs.New(errs.Taken, "another branch has this name").At("name"),
+		"branch_user_branch":        errs.New(errs.NotFound, "there is no such branch; choose one of your organization").At("branchIds"),
+		"branch_user_user":          errs.New(errs.NotFound, "%s", noUser).At("userIds"),
+		"connection_account_once":   errs.New(errs.Taken, "this account is connected already; change that connection, or disconnect it first").At("accountSid"),
+		"number_branch":             errs.New(errs.NotFound, "there is no such branch").At("branchId"),
+		"number_assigned_user":      errs.New(errs.NotFound, "%s", noUser).At("assignedUserId"),
+		"number_voicemail_owner":    errs.New(errs.NotFound, "%s", noUser).At("voicemail", "ownerId"),
+		"voicemail_user_user":       errs.New(errs.NotFound, "%s", noUser).At("voicemail", "notifiedUserIds"),
+		"number_welcome_audio":      errs.New(errs.NotFound, "%s", noAudio).At("prompts", "welcomeAudioId"),
+		"number_farewell_audio":     errs.New(errs.NotFound, "%s", noAudio).At("prompts", "farewellAudioId"),
+		"number_greeting_audio":     errs.New(errs.NotFound, "%s", noAudio).At("voicemail", "greetingAudioId"),
+		"number_closed_audio":       errs.New(errs.NotFound, "%s", noAudio).At("routing", "afterHours", "audioId"),
+		"number_team":               errs.New(errs.NotFound, "there is no such team").At("routing", "teamId"),
+		"number_opening_hours":      errs.New(errs.NotFound, "there are no such opening hours").At("routing", "openingHoursId"),
+		"number_menu":               errs.New(errs.NotFound, "there is no such menu").At("routing", "menuId"),
+		"team_name_unique":          errs.New(errs.Taken, "another team has this name").At("name"),
+		"team_user_user":            errs.New(errs.NotFound, "%s", noUser).At("userIds"),
+		"opening_hours_name_unique": errs.New(errs.Taken, "other opening hours have this name").At("name"),
+		"menu_name_unique":          errs.New(errs.Taken, "another menu has this name").At("name"),
+		"menu_prompt_audio":         errs.New(errs.NotFound, "%s", noAudio).At("promptAudioId"),
+		"number_one_per_user":       errs.New(errs.Taken, "this user has a number already; take it from them there first").At("assignedUserId"),
+		"number_once":               errs.New(errs.Taken, "this number belongs to another connection already; disconnect it there first").At("phoneNumber"),
+		"number_one_default":        errs.New(errs.Conflict, "another number was made the default at the same moment; try again"),
 	} {
 		db.RegisterConstraint(name, e)
 	}
@@ -52,7 +61,16 @@ const numberColumns = `n.organization_id, n.id, n.connection_id, n.e164, n.twili
 	ARRAY(SELECT v.user_id FROM phone_number_voicemail_user v
 		WHERE v.organization_id = n.organization_id AND v.phone_number_id = n.id ORDER BY v.user_id) AS voicemail_user_ids,
 	c.incoming_recording AS connection_incoming, c.outgoing_recording AS connection_outgoing,
-	c.is_enabled AND c.disconnected_at IS NULL AS connection_is_enabled`
+	c.is_enabled AND c.disconnected_at IS NULL AS connection_is_enabled,
+	CASE WHEN n.routing_mode = 'TEAM' THEN (SELECT count(*) FROM team_user t
+		WHERE t.organization_id = n.organization_id AND t.team_id = n.team_id) ELSE 0 END AS team_size,
+	CASE WHEN n.routing_mode = 'BRANCH' AND n.reach_by = 'PRIMARY_PHONE' THEN (` + loneFieldworker + `) END AS lone_fieldworker`
+
+// loneFieldworker is the name of the one person whom branch routing would ring,
+// where that is a fieldworker (R028).
+const loneFieldworker = `SELECT CASE WHEN count(*) = 1 AND bool_and(u.is_fieldworker) THEN min(u.name) END FROM "user" u
+	WHERE u.organization_id = n.organization_id AND u.status <> 'DISABLED' AND ((n.include_general_fieldworker AND u.is_general_fieldworker)
+		OR u.id IN (SELECT b.user_id FROM branch_user b WHERE b.organization_id = n.organization_id AND b.branch_id = n.branch_id))`
 
 const fromNumber = ` FROM phone_number n JOIN twilio_connection c ON c.organization_id = n.organization_id AND c.id = n.connection_id`
 
@@ -79,6 +97,9 @@ func (n *PhoneNumber) save(ctx context.Context, tx *db.Tx) error {
 	if n.ForwardingNumbers == nil {
 		n.ForwardingNumbers = []phone.E164{}
 	}
+	if n.ClosedNumbers == nil {
+		n.ClosedNumbers = []phone.E164{}
+	}
 	_, err := tx.NewUpdate().Model(n).ExcludeColumn("created_at").WherePK().Exec(ctx)
 	return err
 }
@@ -89,6 +110,7 @@ type Filter struct {
 	ConnectionID        id.ID
 	IsEnabled           *bool
 	IncludeDisconnected bool
+	BusinessUnit        string // R022
 }
 
 func (f Filter) where(org id.ID) (string, []any) {
@@ -104,6 +126,9 @@ func (f Filter) where(org id.ID) (string, []any) {
 	}
 	if !f.ConnectionID.IsZero() {
 		and(`n.connection_id =`, f.ConnectionID)
+	}
+	if f.BusinessUnit != "" {
+		and(`n.business_unit =`, f.BusinessUnit)
 	}
 	if f.IsEnabled != nil {
 		and(`n.is_enabled =`, *f.IsEnabled)
