@@ -39,7 +39,8 @@ type Chaos struct {
 	CallbackFirst bool `json:"callbackFirst,omitempty"`
 	// Parallel sends the webhooks of one call side by side.
 	Parallel bool `json:"parallel,omitempty"`
-	// ReadLag makes a fetched call as old as this: REST reads trail the callbacks.
+	// ReadLag makes fetched calls, participants and recordings as old as this: REST reads
+	// trail the callbacks.
 	ReadLag time.Duration `json:"readLag,omitempty"`
 }
 

@@ -163,8 +163,16 @@ var controls = map[string]func(*Emulator, json.RawMessage) (any, error){
 	"promotion": verb(func(e *Emulator, in struct{ Order string }) (any, error) {
 		return nil, e.SetPromotion(in.Order)
 	}),
-	"rate": verb(func(e *Emulator, in struct{ CallsPerSecond float64 }) (any, error) {
-		e.SetCallsPerSecond(in.CallsPerSecond)
+	"rate": verb(func(e *Emulator, in struct {
+		CallsPerSecond *float64
+		MaxConcurrent  *int
+	}) (any, error) {
+		if in.CallsPerSecond != nil {
+			e.SetCallsPerSecond(*in.CallsPerSecond)
+		}
+		if in.MaxConcurrent != nil {
+			e.SetMaxConcurrent(*in.MaxConcurrent)
+		}
 		return nil, nil
 	}),
 	"hold": verb(func(e *Emulator, in struct{ On bool }) (any, error) {

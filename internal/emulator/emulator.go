@@ -130,6 +130,7 @@ type Emulator struct {
 	restNo     map[string]int
 	burst      int
 	concurrent map[string]int
+	views      map[*conference][]roomView // while reads trail
 }
 
 type account struct {
@@ -362,6 +363,12 @@ func (e *Emulator) account(sid string) *account {
 // SetCallsPerSecond changes the rate of calls made by REST; 0 is no limit.
 func (e *Emulator) SetCallsPerSecond(rate float64) {
 	e.do(func() { e.o.CallsPerSecond = max(rate, 0) })
+}
+
+// SetMaxConcurrent changes how many REST requests of an account may run at once; more get
+// 429. 0 is no limit.
+func (e *Emulator) SetMaxConcurrent(n int) {
+	e.do(func() { e.o.MaxConcurrent = max(n, 0) })
 }
 
 // AddNumber gives an account a phone number and returns its SID.

@@ -80,6 +80,7 @@ func (e *Emulator) pump() {
 }
 
 func (e *Emulator) notify() {
+	e.remember()
 	close(e.changed)
 	e.changed = make(chan struct{})
 	e.wake()

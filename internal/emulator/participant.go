@@ -39,13 +39,13 @@ func (e *Emulator) participants(q *request, r *conference) result {
 		if q.Method != http.MethodGet {
 			return e.unknownPath(q)
 		}
-		var list []*participant
-		for _, p := range newestFirst(append(append([]*participant(nil), r.seats...), r.coming...)) {
-			if wanted(q, "Muted", p.muted) && wanted(q, "Hold", p.hold) && wanted(q, "Coaching", p.coach != "") {
+		var list []map[string]any
+		for _, p := range e.participantsSeen(r) {
+			if wanted(q, "Muted", p["muted"] == true) && wanted(q, "Hold", p["hold"] == true) && wanted(q, "Coaching", p["coaching"] == true) {
 				list = append(list, p)
 			}
 		}
-		return page(q, "participants", list, func(p *participant) string { return p.call.sid }, (*participant).json)
+		return page(q, "participants", list, func(p map[string]any) string { return p["call_sid"].(string) }, func(p map[string]any) map[string]any { return p })
 	}
 	p := r.seat(strings.Join(q.path[3:], "/"))
 	if p == nil {
@@ -53,7 +53,12 @@ func (e *Emulator) participants(q *request, r *conference) result {
 	}
 	switch q.Method {
 	case http.MethodGet:
-		return ok(p.json())
+		for _, body := range e.participantsSeen(r) {
+			if body["call_sid"] == p.call.sid {
+				return ok(body)
+			}
+		}
+		return q.notFound()
 	case http.MethodPost:
 		return e.updateParticipant(q, p)
 	case http.MethodDelete:

@@ -34,6 +34,7 @@ type recording struct {
 	status           string
 	started, stopped time.Time
 	updated          time.Time
+	past             []change
 	gaps             []gap
 	silent           bool
 	duration         int // whole seconds
@@ -70,8 +71,26 @@ func (e *Emulator) newRecording(c *call, room *conference, q recordRequest) *rec
 	}
 	e.recs = append(e.recs, r)
 	e.recBy[r.sid] = r
+	e.turn(r, inProgress)
 	e.notifyRecording(r, inProgress)
 	return r
+}
+
+// turn gives a recording its next status.
+func (e *Emulator) turn(r *recording, status string) {
+	r.status, r.updated = status, e.at
+	r.past = append(r.past, change{e.at, status})
+}
+
+// seen is the status that a reader gets whose answer is as old as at (Chaos.ReadLag).
+func (r *recording) seen(at time.Time) string {
+	s := r.past[0].status
+	for _, p := range r.past {
+		if !p.at.After(at) {
+			s = p.status
+		}
+	}
+	return s
 }
 
 func (r *recording) active() bool { return r.stopped.IsZero() }
@@ -81,7 +100,7 @@ func (e *Emulator) pauseRecording(r *recording, skip bool) {
 	if r.status != inProgress {
 		return
 	}
-	r.status, r.updated = paused, e.at
+	e.turn(r, paused)
 	r.gaps = append(r.gaps, gap{interval{from: e.at}, skip})
 }
 
@@ -89,7 +108,7 @@ func (e *Emulator) resumeRecording(r *recording) {
 	if r.status != paused {
 		return
 	}
-	r.status, r.updated = inProgress, e.at
+	e.turn(r, inProgress)
 	r.gaps[len(r.gaps)-1].to = e.at
 }
 
@@ -101,16 +120,16 @@ func (e *Emulator) stopRecording(r *recording) {
 	if r.status == paused {
 		r.gaps[len(r.gaps)-1].to = e.at
 	}
-	r.stopped, r.updated, r.status = e.at, e.at, processing
+	r.stopped = e.at
+	e.turn(r, processing)
 	e.mix(r)
 	e.after(e.o.RecordingDelay, func() {
-		r.updated = e.at
 		if r.gone {
 			return
 		}
-		r.status = completed
+		e.turn(r, completed)
 		if r.silent {
-			r.status = absent
+			e.turn(r, absent)
 		}
 		e.notifyRecording(r, r.status)
 	})

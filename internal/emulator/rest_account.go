@@ -76,7 +76,11 @@ func (e *Emulator) keys(q *request) result {
 			body["secret"] = k.secret
 			return created(body)
 		case http.MethodGet:
-			return page(q, "keys", newestFirst(a.keys), func(k *key) string { return k.sid }, (*key).json)
+			plural := "keys"
+			if q.path[0] == "SigningKeys" {
+				plural = "signing_keys"
+			}
+			return page(q, plural, newestFirst(a.keys), func(k *key) string { return k.sid }, (*key).json)
 		}
 		return e.unknownPath(q)
 	}

@@ -90,7 +90,7 @@ func (e *Emulator) roomRecordings(q *request, r *conference) result {
 			return e.unknownPath(q)
 		}
 		list := newestFirst(slices.DeleteFunc(slices.Clone(r.recordings), func(x *recording) bool { return x.gone || !inWindow(q, "DateCreated", x.started) }))
-		return page(q, "recordings", list, func(x *recording) string { return x.sid }, e.recordingJSON)
+		return page(q, "recordings", list, func(x *recording) string { return x.sid }, e.roomRecordingJSON)
 	}
 	var rec *recording
 	if key := strings.TrimSuffix(q.path[3], ".json"); key == "Twilio.CURRENT" {
@@ -103,7 +103,7 @@ func (e *Emulator) roomRecordings(q *request, r *conference) result {
 	}
 	switch q.Method {
 	case http.MethodGet:
-		return ok(e.recordingJSON(rec))
+		return ok(e.roomRecordingJSON(rec))
 	case http.MethodPost:
 		return e.updateRecording(q, rec)
 	case http.MethodDelete:

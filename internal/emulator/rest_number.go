@@ -64,7 +64,15 @@ func (e *Emulator) numberList(q *request, kind string) result {
 		}
 		list = append(list, n)
 	}
-	return page(q, "incoming_phone_numbers", list, func(n *number) string { return n.sid }, (*number).json)
+	show := (*number).json
+	if kind != "" { // those lists do not say the type
+		show = func(n *number) map[string]any {
+			body := n.json()
+			delete(body, "type")
+			return body
+		}
+	}
+	return page(q, "incoming_phone_numbers", list, func(n *number) string { return n.sid }, show)
 }
 
 func (e *Emulator) buy(q *request) result {

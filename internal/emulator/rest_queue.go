@@ -12,10 +12,8 @@ import (
 func (q *queue) uri() string { return "/2010-04-01/Accounts/" + q.account.sid + "/Queues/" + q.sid }
 
 func (q *queue) json() map[string]any {
-	u := q.uri()
 	return map[string]any{"sid": q.sid, "account_sid": q.account.sid, "friendly_name": q.name, "current_size": len(q.members), "max_size": q.most,
-		"average_wait_time": int(q.average() / time.Second), "date_created": rfc2822(q.created), "date_updated": rfc2822(q.updated), "uri": u + ".json",
-		"subresource_uris": map[string]any{"members": u + "/Members.json"}}
+		"average_wait_time": int(q.average() / time.Second), "date_created": rfc2822(q.created), "date_updated": rfc2822(q.updated), "uri": q.uri() + ".json"}
 }
 
 // queuesResource is Queues and their members.

@@ -6,16 +6,37 @@ import (
 	"strings"
 )
 
+// recordingJSON is a recording as the account, its call or its conference shows it: Twilio
+// tells three stories.
 func (e *Emulator) recordingJSON(r *recording) map[string]any {
-	a := r.call.account.sid
-	uri := "/2010-04-01/Accounts/" + a + "/Recordings/" + r.sid
+	body := e.recordingFields(r)
+	uri := "/2010-04-01/Accounts/" + r.call.account.sid + "/Recordings/" + r.sid
+	body["uri"], body["media_url"] = uri+".json", e.recordingURL(r)
+	body["subresource_uris"] = map[string]any{"transcriptions": uri + "/Transcriptions.json", "add_on_results": uri + "/AddOnResults.json"}
+	return body
+}
+
+func (e *Emulator) callRecordingJSON(r *recording) map[string]any {
+	body := e.recordingFields(r)
+	body["track"] = r.track
+	body["uri"] = "/2010-04-01/Accounts/" + r.call.account.sid + "/Calls/" + r.call.sid + "/Recordings/" + r.sid + ".json"
+	return body
+}
+
+func (e *Emulator) roomRecordingJSON(r *recording) map[string]any {
+	body := e.recordingFields(r)
+	body["uri"] = r.room.uri() + "/Recordings/" + r.sid + ".json"
+	return body
+}
+
+func (e *Emulator) recordingFields(r *recording) map[string]any {
+	status := r.seen(e.at.Add(-e.chaos.ReadLag))
 	body := map[string]any{
-		"sid": r.sid, "account_sid": a, "call_sid": r.call.sid, "conference_sid": nil, "api_version": "2010-04-01", "channels": r.channels, "source": r.source,
-		"status": r.status, "track": r.track, "date_created": rfc2822(r.started), "date_updated": rfc2822(r.updated), "start_time": rfc2822(r.started),
-		"duration": "-1", "price": nil, "price_unit": "USD", "error_code": nil, "encryption_details": nil, "uri": uri + ".json", "media_url": e.recordingURL(r),
-		"subresource_uris": map[string]any{"transcriptions": uri + "/Transcriptions.json", "add_on_results": uri + "/AddOnResults.json"},
+		"sid": r.sid, "account_sid": r.call.account.sid, "call_sid": r.call.sid, "conference_sid": nil, "api_version": "2010-04-01", "channels": r.channels, "source": r.source,
+		"status": status, "date_created": rfc2822(r.started), "date_updated": rfc2822(r.updated), "start_time": rfc2822(r.started),
+		"duration": "-1", "price": nil, "price_unit": "USD", "error_code": nil, "encryption_details": nil,
 	}
-	if r.status == completed || r.status == deleted {
+	if status == completed || status == deleted {
 		body["duration"] = itoa(r.duration)
 	}
 	if r.room != nil {
@@ -34,7 +55,7 @@ func (e *Emulator) recordings(q *request, c *call) result {
 			if c.status != inProgress {
 				return fail(21220, "Requested resource is not eligible for recording")
 			}
-			return created(e.recordingJSON(e.startRecording(c, *recordRequestOf(q, "StartCallRecordingAPI", "do-not-trim"))))
+			return created(e.callRecordingJSON(e.startRecording(c, *recordRequestOf(q, "StartCallRecordingAPI", "do-not-trim"))))
 		}
 		return e.unknownPath(q)
 	}
@@ -60,6 +81,9 @@ func (e *Emulator) recordings(q *request, c *call) result {
 	case q.Method == http.MethodGet:
 		if r.gone && q.get("IncludeSoftDeleted") != "true" {
 			return q.notFound()
+		}
+		if c != nil {
+			return ok(e.callRecordingJSON(r))
 		}
 		return ok(e.recordingJSON(r))
 	case q.Method == http.MethodDelete:
@@ -88,7 +112,11 @@ func (e *Emulator) listRecordings(q *request, c *call) result {
 		}
 		list = append(list, r)
 	}
-	return page(q, "recordings", list, func(r *recording) string { return r.sid }, e.recordingJSON)
+	show := e.recordingJSON
+	if c != nil {
+		show = e.callRecordingJSON
+	}
+	return page(q, "recordings", list, func(r *recording) string { return r.sid }, show)
 }
 
 // current is what Twilio.CURRENT means: it works only when exactly one is active.
@@ -108,6 +136,10 @@ func (e *Emulator) updateRecording(q *request, r *recording) result {
 	if !r.active() {
 		return fail(21220, "Recording is not in-progress")
 	}
+	show := e.callRecordingJSON
+	if r.room != nil {
+		show = e.roomRecordingJSON
+	}
 	switch q.get("Status") {
 	case paused:
 		e.pauseRecording(r, q.get("PauseBehavior") == "skip")
@@ -118,13 +150,15 @@ func (e *Emulator) updateRecording(q *request, r *recording) result {
 			return fail(20001, "a conference recording cannot be stopped, only paused")
 		}
 		e.stopRecording(r)
-		body := e.recordingJSON(r)
+		body := show(r)
 		body["status"] = stopped
 		return ok(body)
 	default:
 		return fail(20001, "Status must be paused, in-progress or stopped")
 	}
-	return ok(e.recordingJSON(r))
+	body := show(r)
+	body["status"] = r.status
+	return ok(body)
 }
 
 func (e *Emulator) deleteRecording(q *request, r *recording) result {
@@ -134,7 +168,8 @@ func (e *Emulator) deleteRecording(q *request, r *recording) result {
 	if r.active() {
 		return fail(20409, "a recording in progress cannot be deleted")
 	}
-	r.gone, r.status, r.updated = true, deleted, e.at
+	r.gone = true
+	e.turn(r, deleted)
 	r.sound = [2][]span{}
 	return gone()
 }
