@@ -1,6 +1,7 @@
 package user_test
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -582,7 +583,7 @@ func TestTheVoipServerIsAnEnabledDomain(t *testing.T) { // R257
 	ann, eve := s.found("Acme", "ann@a.test"), s.found("Evil", "eve@b.test")
 	domain := func(p *person, enabled bool) id.ID {
 		org, conn, x := p.who.OrganizationID, id.New(id.Connection), id.New(id.SIPDomain)
-		s.exec(p, `INSERT INTO twilio_connection (organization_id, id, name, account_sid, account_type, account_status, updated_at) VALUES ($1, $2, 'x', $3, 'FULL', 'active', $4)`, org, conn, conn.String(), s.clk.Now())
+		s.exec(p, `INSERT INTO twilio_connection (organization_id, id, name, account_sid, account_type, account_status, updated_at) VALUES ($1, $2, 'x', $3, 'FULL', 'active', $4)`, org, conn, fmt.Sprintf("AC%x", conn.UUID()), s.clk.Now())
 		s.exec(p, `INSERT INTO sip_domain (organization_id, id, connection_id, twilio_sid, domain_name, is_enabled, updated_at) VALUES ($1, $2, $3, $4, 'a.sip.twilio.com', $5, $6)`,
 			org, x, conn, x.String(), enabled, s.clk.Now())
 		return x
