@@ -18,8 +18,8 @@ import (
 
 // laptop is the product as `go run . dev` starts it, in a process of its own.
 type laptop struct {
-	GraphQLURL, AccountSID, AuthToken string
-	Numbers                           []struct{ E164, VoiceURL string }
+	GraphQLURL, EmulatorURL, AccessToken, AccountSID, AuthToken string
+	Numbers                                                     []struct{ E164, VoiceURL string }
 
 	process *os.Process
 }
