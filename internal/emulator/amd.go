@@ -79,7 +79,7 @@ func (e *Emulator) callDetection(q *request) (*detection, result) {
 	}
 	mistaken := func(names ...string) {
 		for _, n := range names {
-			if q.get(n) != "" {
+			if v := q.get(n); v != "" && v != "false" {
 				e.alert(Alert{Code: 21263, Text: describe(21263) + ": " + n, Account: q.account.sid})
 			}
 		}
