@@ -99,7 +99,7 @@ func (r *callLegResolver) AnsweredBy(ctx context.Context, obj *call.Leg) (*user.
 }
 
 func (r *callLegResolver) QualityWarnings(ctx context.Context, obj *call.Leg) ([]*call.QualityWarning, error) {
-	panic(fmt.Errorf("not implemented: QualityWarnings - qualityWarnings"))
+	return all(loader.From(ctx).LegQuality.Load(ctx, obj.ID))
 }
 
 func (r *callStartedResolver) Actor(ctx context.Context, obj *model.CallStarted) (*user.User, error) {
@@ -121,10 +121,11 @@ func (r *callUpdatedResolver) Call(ctx context.Context, obj *model.CallUpdated) 
 func (r *mutationResolver) CallStart(ctx context.Context, input model.CallStartInput, idempotencyKey *string) (*model.CallStartPayload, error) {
 	c, err := r.d.Calls.Start(ctx, access.From(ctx), call.StartInput{
 		To: given(input.To), ContactID: given(input.ContactID), RecordID: given(input.RecordID), CampaignID: given(input.CampaignID),
-		PhoneNumberID: given(input.PhoneNumberID), DeviceID: given(input.DeviceID), RingMyPhone: given(input.RingMyPhone),
+		PhoneNumberID: given(input.PhoneNumberID), DeviceID: given(input.DeviceID), RingMyPhone: given(input.RingMyPhone), RingMySIP: given(input.RingMySip),
+		UserID: given(input.UserID), DetectMachine: given(input.DetectMachine), DropMessageID: given(input.DropMessageID),
 	}, of(idempotencyKey))
 	problems, err := userErrors(err)
-	return &model.CallStartPayload{Call: c, Notice: unless(problems, call.StartNotice), UserErrors: problems}, err
+	return &model.CallStartPayload{Call: c, Notice: unless(problems, call.StartNotice), Notices: noticesOf(c), UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallDecline(ctx context.Context, id id.ID, deviceID *id.ID) (*model.CallDeclinePayload, error) {

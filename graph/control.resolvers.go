@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"switchboard/graph/exec"
+	"switchboard/graph/loader"
 	"switchboard/graph/model"
+	"switchboard/internal/access"
 	"switchboard/internal/call"
+	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/number"
 	"switchboard/internal/user"
@@ -33,15 +36,15 @@ func (r *callTransferResolver) ToBranch(ctx context.Context, obj *call.Transfer)
 }
 
 func (r *callerIdExplanationResolver) PhoneNumber(ctx context.Context, obj *call.CallerIDExplanation) (*number.PhoneNumber, error) {
-	panic(fmt.Errorf("not implemented: PhoneNumber - phoneNumber"))
+	return loader.Load(ctx, loader.From(ctx).Numbers, obj.PhoneNumberID)
 }
 
 func (r *callerIdExplanationResolver) Problems(ctx context.Context, obj *call.CallerIDExplanation) ([]*model.UserError, error) {
-	panic(fmt.Errorf("not implemented: Problems - problems"))
+	return refusalsOf(obj), nil
 }
 
 func (r *callerIdExplanationResolver) Notices(ctx context.Context, obj *call.CallerIDExplanation) ([]*call.Notice, error) {
-	panic(fmt.Errorf("not implemented: Notices - notices"))
+	return obj.Notices(), nil
 }
 
 func (r *dropMessageResolver) Audio(ctx context.Context, obj *voicemail.DropMessage) (*number.Audio, error) {
@@ -113,11 +116,16 @@ func (r *mutationResolver) CallAnswererSet(ctx context.Context, id id.ID, answer
 }
 
 func (r *mutationResolver) CallQualityReport(ctx context.Context, input model.CallQualityReportInput) (*model.CallQualityReportPayload, error) {
-	panic(fmt.Errorf("not implemented: CallQualityReport - callQualityReport"))
+	n, err := r.d.Calls.ReportQuality(ctx, access.From(ctx), input.CallID, input.DeviceID, every(input.Warnings, qualityWarning))
+	problems, err := userErrors(err)
+	return &model.CallQualityReportPayload{Accepted: unless(problems, n), UserErrors: problems}, err
 }
 
 func (r *mutationResolver) TestCall(ctx context.Context, input model.TestCallInput, idempotencyKey *string) (*model.TestCallPayload, error) {
-	panic(fmt.Errorf("not implemented: TestCall - testCall"))
+	c, steps, err := r.d.Calls.Test(ctx, access.From(ctx), call.TestInput{PhoneNumberID: given(input.PhoneNumberID), To: given(input.To)}, of(idempotencyKey))
+	problems, err := userErrors(err)
+	steps, _ = all(steps, nil)
+	return &model.TestCallPayload{Call: c, Steps: steps, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) DropMessageCreate(ctx context.Context, input model.DropMessageCreateInput) (*model.DropMessageCreatePayload, error) {
@@ -133,23 +141,29 @@ func (r *mutationResolver) DropMessageDelete(ctx context.Context, id id.ID) (*mo
 }
 
 func (r *presenceResolver) User(ctx context.Context, obj *call.Presence) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: User - user"))
+	u, err := loader.Load(ctx, loader.From(ctx).Users, obj.UserID)
+	if err == nil && u == nil {
+		err = errs.New(errs.NotFound, "there is no such user")
+	}
+	return u, err
 }
 
 func (r *presenceResolver) Call(ctx context.Context, obj *call.Presence) (*call.Call, error) {
-	panic(fmt.Errorf("not implemented: Call - call"))
+	return loader.Load(ctx, loader.From(ctx).Calls, obj.CallID)
 }
 
 func (r *queryResolver) Presence(ctx context.Context, first *int, after *string, filter *model.PresenceFilter) (*model.PresenceConnection, error) {
-	panic(fmt.Errorf("not implemented: Presence - presence"))
+	return r.presence(ctx, page(first, after), filter)
 }
 
 func (r *queryResolver) TransferTargets(ctx context.Context, callID id.ID, search *string, first *int, after *string) (*model.TransferTargetConnection, error) {
-	panic(fmt.Errorf("not implemented: TransferTargets - transferTargets"))
+	return r.transferTargets(ctx, callID, of(search), page(first, after))
 }
 
 func (r *queryResolver) CallerIDExplain(ctx context.Context, input model.CallerIDExplainInput) (*call.CallerIDExplanation, error) {
-	panic(fmt.Errorf("not implemented: CallerIDExplain - callerIdExplain"))
+	return r.d.Calls.ExplainCallerID(ctx, access.From(ctx), call.StartInput{
+		To: given(input.To), ContactID: given(input.ContactID), UserID: given(input.UserID), RecordID: given(input.RecordID), PhoneNumberID: given(input.PhoneNumberID),
+	})
 }
 
 func (r *queryResolver) DropMessages(ctx context.Context, first *int, after *string) (*model.DropMessageConnection, error) {
@@ -157,7 +171,7 @@ func (r *queryResolver) DropMessages(ctx context.Context, first *int, after *str
 }
 
 func (r *transferTargetResolver) Branch(ctx context.Context, obj *call.TransferTarget) (*number.Branch, error) {
-	panic(fmt.Errorf("not implemented: Branch - branch"))
+	return loader.Load(ctx, loader.From(ctx).Branches, obj.BranchID)
 }
 
 func (r *Resolver) CallNoticed() exec.CallNoticedResolver { return &callNoticedResolver{r} }

@@ -66,6 +66,7 @@ type Sources struct {
 	CallRoutes      func(ctx context.Context, ids []id.ID) (map[id.ID]*route.Decision, error)
 	Legs            func(ctx context.Context, ids []id.ID) ([]*call.Leg, error)
 	CallLegs        func(ctx context.Context, ids []id.ID) (map[id.ID][]*call.Leg, error)
+	LegQuality      func(ctx context.Context, ids []id.ID) (map[id.ID][]*call.QualityWarning, error)
 	CallRecordings  func(ctx context.Context, ids []id.ID) (map[id.ID][]*recording.Recording, error)
 	CallVoicemails  func(ctx context.Context, ids []id.ID) (map[id.ID]*voicemail.Voicemail, error)
 	MessageMedia    func(ctx context.Context, ids []id.ID) (map[id.ID][]*message.Media, error)
@@ -101,6 +102,7 @@ type Loaders struct {
 	CallRoutes      *Batch[*route.Decision]
 	Legs            *One[call.Leg]
 	CallLegs        *Many[call.Leg]
+	LegQuality      *Many[call.QualityWarning]
 	CallRecordings  *Many[recording.Recording]
 	CallVoicemails  *Batch[*voicemail.Voicemail]
 	MessageMedia    *Many[message.Media]
@@ -137,6 +139,7 @@ func New(s *Sources) *Loaders {
 		CallRoutes:      many(s.CallRoutes),
 		Legs:            one(s.Legs, func(x *call.Leg) id.ID { return x.ID }),
 		CallLegs:        many(s.CallLegs),
+		LegQuality:      many(s.LegQuality),
 		CallRecordings:  many(s.CallRecordings),
 		CallVoicemails:  many(s.CallVoicemails),
 		MessageMedia:    many(s.MessageMedia),

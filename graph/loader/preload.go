@@ -59,6 +59,17 @@ func Ahead(ctx context.Context, rows any, asked Asked) error {
 		read(r, r.Records, asked("record"), rows, func(p *call.MaskedPair) id.ID { return p.RecordID })
 		read(r, r.Contacts, asked("contact"), rows, func(p *call.MaskedPair) id.ID { return p.ContactID })
 		read(r, r.Users, asked("user"), rows, func(p *call.MaskedPair) id.ID { return p.UserID })
+	case []*call.Presence:
+		r.presences(rows, asked)
+	case []*call.TransferTarget:
+		var people []*call.Presence
+		for _, t := range rows {
+			if t.Presence != nil {
+				people = append(people, t.Presence)
+			}
+		}
+		r.presences(people, asked.below("presence"))
+		read(r, r.Branches, asked("branch"), rows, func(t *call.TransferTarget) id.ID { return t.BranchID })
 	case []*session.ApiKey:
 		read(r, r.Roles, asked("role"), rows, func(k *session.ApiKey) id.ID { return k.RoleID })
 		read(r, r.Users, asked("createdBy"), rows, func(k *session.ApiKey) id.ID { return k.CreatedByID })
@@ -85,6 +96,7 @@ func (r *reader) calls(rows []*call.Call, asked Asked) {
 	read(r, r.Records, asked("record"), rows, func(c *call.Call) id.ID { return c.RecordID })
 	read(r, r.Masks, asked("maskedPair"), rows, func(c *call.Call) id.ID { return c.MaskedPairID })
 	read(r, r.Campaigns, asked("campaign"), rows, func(c *call.Call) id.ID { return c.CampaignID })
+	read(r, r.LegQuality, asked("legs", "qualityWarnings"), legs, func(l *call.Leg) id.ID { return l.ID })
 	read(r, r.Devices, asked("legs", "device"), legs, func(l *call.Leg) id.ID { return l.DeviceID })
 	read(r, r.Recordings, asked("voicemail", "recording"), mails, func(v *voicemail.Voicemail) id.ID { return v.RecordingID })
 	var people []id.ID // of all levels at once
@@ -95,6 +107,11 @@ func (r *reader) calls(rows []*call.Call, asked Asked) {
 	people = gather(people, asked("voicemail", "owner"), mails, func(v *voicemail.Voicemail) id.ID { return v.OwnerID })
 	people = gather(people, asked("voicemail", "heardBy"), mails, func(v *voicemail.Voicemail) id.ID { return v.HeardByID })
 	read(r, r.Users, true, people, itself)
+}
+
+func (r *reader) presences(rows []*call.Presence, asked Asked) {
+	read(r, r.Users, asked("user"), rows, func(p *call.Presence) id.ID { return p.UserID })
+	read(r, r.Calls, asked("call"), rows, func(p *call.Presence) id.ID { return p.CallID })
 }
 
 func (r *reader) voicemails(rows []*voicemail.Voicemail, asked Asked) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -65,6 +66,12 @@ type Incoming struct {
 	Connection id.ID
 	Form       twilio.CallForm
 	Hooks      Hooks
+}
+
+// ofOurs reports whether a person of ours calls, on a device or SIP phone: an
+// apology helps them more than a voicemail.
+func (in Incoming) ofOurs() bool {
+	return strings.HasPrefix(in.Form.From, "client:") || strings.HasPrefix(in.Form.From, "sip:")
 }
 
 // Inbound decides where a call goes and says what happens first. It reads local
@@ -268,22 +275,6 @@ func (s *Service) AfterDial(ctx context.Context, tx *db.Tx, call id.ID, step int
 	return doc, nil
 }
 
-// calleeOver is what the person who started an outbound call hears when the
-// callee is gone.
-func (w script) calleeOver(word string, connected bool) twilio.Response {
-	text := ""
-	switch {
-	case connected:
-	case word == wordBusy:
-		text = sayBusy
-	case word == wordNoAnswer:
-		text = sayNoAnswer
-	default:
-		text = sayNoConnect
-	}
-	return append(twilio.Response(w.prompt(Prompt{}, text)), twilio.Hangup{})
-}
-
 // AfterRecord says what happens when a voicemail was taken.
 func (s *Service) AfterRecord(ctx context.Context, tx *db.Tx, call id.ID, step int, f twilio.RecordForm, hooks Hooks) (_ twilio.Response, err error) {
 	defer errs.Wrap(&err, "call.AfterRecord(%d)", step)
@@ -305,10 +296,12 @@ func (s *Service) AfterRecord(ctx context.Context, tx *db.Tx, call id.ID, step i
 // and voicemail, or an apology where even that cannot be had. The call is the
 // one that is under way, zero for one that just came in. It never fails.
 func (s *Service) Fallback(ctx context.Context, in Incoming, call id.ID) twilio.Response {
-	if over(in.Form.Status) {
+	switch {
+	case over(in.Form.Status):
 		return twilio.Response{}
-	}
-	if !call.IsZero() {
+	case in.ofOurs():
+		return safe(nil, id.ID{})
+	case !call.IsZero():
 		return safe(in.Hooks, call)
 	}
 	ctx, cancel := context.WithTimeout(ctx, fallbackTime)
@@ -329,6 +322,9 @@ func (s *Service) Fallback(ctx context.Context, in Incoming, call id.ID) twilio.
 // forwarding, then voicemail. A call that is known goes on where it is.
 func (s *Service) Rescue(ctx context.Context, tx *db.Tx, in Incoming) (_ twilio.Response, err error) {
 	defer errs.Wrap(&err, "call.Rescue")
+	if in.ofOurs() {
+		return safe(nil, id.ID{}), nil
+	}
 	sc := scene{Snapshot: route.Snapshot{At: tx.Now, From: in.Form.From}}
 	n := &sc.Number
 	err = tx.Pgx().QueryRow(ctx, `SELECT n.id, n.e164, n.branch_id, n.is_enabled AND c.is_enabled, n.use_for_inbound_calls, n.forwarding_numbers,
@@ -427,7 +423,7 @@ func news(before, after State, actor id.ID) []event.Event {
 			old = &Leg{}
 		}
 		ring := map[string]any{"legId": l.ID, "userId": l.UserID, "deviceId": l.DeviceID}
-		if l.Kind == route.Caller || l.Kind == route.Callee {
+		if l.Kind == route.Caller || l.Kind == route.Callee || l.ID == after.placed { // nobody of ours was rung
 			continue
 		}
 		if l.Status == LegRinging && old.Status != LegRinging {
@@ -475,24 +471,3 @@ const (
 	EventRingStarted event.Kind = "RING_STARTED"
 	EventRingEnded   event.Kind = "RING_ENDED"
 )
-
-// calleeRings is how long the callee of an outbound call rings, in seconds.
-const calleeRings = 45
-
-// Bridge says what happens when the person who started an outbound call has
-// answered on their own device: the callee is rung (R087).
-func (s *Service) Bridge(ctx context.Context, tx *db.Tx, call id.ID, f twilio.CallForm, hooks Hooks) (_ twilio.Response, err error) {
-	defer errs.Wrap(&err, "call.Bridge")
-	st, found, err := s.take(ctx, tx, call, id.ID{},
-		Fact{Key: "call/" + f.CallSID + "/bridge", Kind: FactCallStatus, At: tx.Now, Data: FactData{SID: f.CallSID, Status: wordInProgress}},
-		stepFact(2, tx.Now))
-	switch {
-	case err != nil:
-		return nil, err
-	case !found || st.callee == nil || st.hungUp || st.Call.Status == Failed:
-		return twilio.Response{twilio.Hangup{}}, nil
-	case over(f.Status):
-		return twilio.Response{}, nil
-	}
-	return twilio.Response{script{state: st, hooks: hooks, audio: s.Audio}.callee()}, nil
-}

@@ -151,7 +151,8 @@ type Start struct {
 	CallerIDReason route.NumberChoiceReason `json:"callerIdReason,omitempty"`
 	CallerLeg      id.ID                    `json:"callerLeg,omitzero"` // inbound
 	Decision       *route.Decision          `json:"decision,omitempty"` // inbound
-	Agent          *route.Target            `json:"agent,omitempty"`    // outbound: rung first
+	Agent          *route.Target            `json:"agent,omitempty"`    // outbound: rung first, or who calls by themselves: then SID is their leg
+	First          string                   `json:"first,omitempty"`    // outbound: the number that the agent's leg shows (D15)
 	Callee         *route.Target            `json:"callee,omitempty"`   // outbound: rung then
 	Callees        []route.Target           `json:"callees,omitempty"`  // internal: a colleague's devices, rung then instead of Callee
 	Dialled        string                   `json:"dialled,omitempty"`  // the callee's number in the organization's dial format (R089)

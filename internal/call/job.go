@@ -184,7 +184,7 @@ func (s *Service) create1(ctx context.Context, st State) (twilio.Call, error) {
 	}
 	w := script{state: st, hooks: hooks}
 	return client.CreateCall(ctx, twilio.CallRequest{
-		To: st.agent.Address, From: st.Call.FromNumber, URL: hooks.TwiML(w.path("bridge"), nil),
+		To: st.agent.Address, From: st.first, URL: hooks.TwiML(w.path("bridge"), nil),
 		StatusCallback: hooks.Callback(w.path("status"), nil), StatusCallbackEvent: legEvents, TimeoutSeconds: agentRings,
 	})
 }
@@ -270,7 +270,7 @@ func legFor(st State, c twilio.Call) *Leg {
 	i := slices.IndexFunc(st.Legs, func(l Leg) bool { return l.Kind != route.Caller && l.TwilioSID != nil && *l.TwilioSID == c.SID })
 	if i < 0 {
 		i = slices.IndexFunc(st.Legs, func(l Leg) bool {
-			return l.Kind != route.Caller && l.TwilioSID == nil && (l.ToAddress == c.To || strings.TrimPrefix(l.ToAddress, "client:") == strings.TrimPrefix(c.To, "client:"))
+			return l.Kind != route.Caller && l.TwilioSID == nil && (l.ToAddress == c.To || l.Kind == route.Callee && st.dialled == c.To || strings.TrimPrefix(l.ToAddress, "client:") == strings.TrimPrefix(c.To, "client:"))
 		})
 	}
 	if i < 0 {
@@ -324,7 +324,7 @@ func (s *Service) search(ctx context.Context, client *twilio.Client, st State, f
 			sentAt = f.At
 		}
 	}
-	list, err := client.ListCalls(ctx, twilio.CallFilter{To: st.agent.Address, From: st.Call.FromNumber, Limit: 50})
+	list, err := client.ListCalls(ctx, twilio.CallFilter{To: st.agent.Address, From: st.first, Limit: 50})
 	if err != nil {
 		return err
 	}

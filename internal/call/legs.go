@@ -130,12 +130,15 @@ func (t *tally) whyNobody(st *State) EndReason {
 // own device or phone first, then the callee (R087).
 func (t *tally) outbound(st *State, w *winner) {
 	c := &st.Call
-	agentAnswered := t.first.answered()
+	agentAnswered := t.agentAnswered()
+	if t.start.Test && agentAnswered != nil && t.start.Agent != nil { // the test is all there is to talk to (R085)
+		w = &winner{step: 1, leg: t.start.Agent.LegID, at: *agentAnswered}
+	}
 	switch {
 	case w != nil:
 		c.Status = InProgress
 		c.AnsweredAt = at(notBefore(w.at, t.startedAt))
-		c.AnsweredByLegID = w.leg
+		c.AnsweredByLegID, c.AnsweredByID = w.leg, w.user
 	case t.first.ringing != nil, agentAnswered != nil, st.Step > 1:
 		c.Status = Ringing
 	default:
@@ -146,7 +149,7 @@ func (t *tally) outbound(st *State, w *winner) {
 	switch {
 	case t.answer != nil && t.answer.Data.Status == wordFailed:
 		endedAt, asked, c.Status, reason = &t.answer.At, false, Failed, route.Failed
-	case t.hangUp != nil && t.request == nil:
+	case t.hangUp != nil && t.request == nil && !t.start.placed():
 		endedAt, asked, c.Status, reason = &t.hangUp.At, false, Canceled, route.Canceled
 	case endedAt != nil && w != nil:
 		c.Status, reason = Completed, route.HungUp
@@ -157,7 +160,7 @@ func (t *tally) outbound(st *State, w *winner) {
 		return
 	}
 	c.EndedAt = at(notBefore(*endedAt, t.startedAt))
-	if t.endedByUser(*endedAt) && t.hangUp.Data.By != t.start.User {
+	if t.endedByUser(*endedAt) && t.hangUp.Data.By != t.start.User && (w == nil || t.hangUp.Data.By != w.user) {
 		reason = route.EndedByUser
 	}
 	gone := reason
@@ -177,7 +180,7 @@ func (t *tally) unanswered(st *State) (Status, EndReason) {
 	if x := t.start.Callee; x != nil && t.legs[x.LegID] != nil && t.legs[x.LegID].ended != nil {
 		word = t.legs[x.LegID].ended.Data.Status
 	}
-	if word == "" && t.first.answered() == nil { // the person's own device did not answer
+	if word == "" && t.agentAnswered() == nil { // the person's own device did not answer
 		end := t.asked
 		if t.first.ended != nil {
 			end = t.first.ended
@@ -189,10 +192,13 @@ func (t *tally) unanswered(st *State) (Status, EndReason) {
 			return Failed, route.Failed
 		case end.Data.Status == wordBusy:
 			return Canceled, route.Declined
-		case end.Data.Status == wordNoAnswer:
+		case end.Data.Status == wordNoAnswer, t.start.Agent != nil && t.start.Agent.Screen && end.Data.Status == wordCompleted:
 			return Canceled, route.NoAnswer
 		}
 		return Canceled, route.Canceled
+	}
+	if t.start.Direction == Internal && word == wordBusy { // devices are not busy: they decline
+		return Missed, route.Declined
 	}
 	switch word {
 	case wordBusy:
@@ -429,7 +435,7 @@ func failure(f *Fact, device bool) LegOutcome {
 
 // agentEnding is how the person's own device fared in an outbound call.
 func (t *tally) agentEnding(v *view, gone *EndReason, callEnded *time.Time) ending {
-	if a := v.answered(); a != nil {
+	if a := t.agentAnswered(); a != nil {
 		e := ending{answered: a, outcome: ptr(Answered)}
 		if v.ended != nil {
 			e.ended = &v.ended.At
@@ -455,8 +461,32 @@ func (t *tally) agentEnding(v *view, gone *EndReason, callEnded *time.Time) endi
 		return closed(endedAt, failure(v.ended, false))
 	case wordNoAnswer:
 		return closed(endedAt, TimedOut)
+	case wordCompleted: // something picked up and no key was pressed
+		if t.hangUp == nil {
+			return closed(endedAt, TimedOut)
+		}
 	}
 	return closed(endedAt, LegCanceled)
+}
+
+// agentAnswered is when the person who started the call was there: when they
+// called by themselves from its beginning, on a phone that has to press a key once
+// one was pressed.
+func (t *tally) agentAnswered() *time.Time {
+	switch s := t.start; {
+	case s.placed():
+		return &t.startedAt
+	case s.Agent != nil && s.Agent.Screen:
+		pressed, ok := t.served[2]
+		if !ok {
+			return nil
+		}
+		if t.first.inProgress == nil || t.first.inProgress.After(pressed) {
+			return &pressed
+		}
+		return t.first.inProgress
+	}
+	return t.first.answered()
 }
 
 func at(t time.Time) *time.Time { return &t }

@@ -11,6 +11,7 @@ import (
 	"switchboard/internal/id"
 	"switchboard/internal/phone"
 	"switchboard/internal/route"
+	"switchboard/internal/tenant"
 )
 
 // rules are the organization's rules for calls that people make.
@@ -22,18 +23,11 @@ type rules struct {
 	concurrent int    // live calls that people started
 	hourly     int    // calls that one person starts in an hour
 	showOffice bool   // D15
-	off        []string
+	off        []tenant.FeatureName
 	music      string // public token of the hold music
 }
 
-// The features that starting a call asks about; the words are package tenant's.
-const (
-	featureMasking     = "MASKING"
-	featureDrop        = "VOICEMAIL_DROP"
-	featureInternalLog = "INTERNAL_CALL_LOG"
-)
-
-func (r *rules) has(feature string) bool { return !slices.Contains(r.off, feature) }
+func (r *rules) has(f tenant.FeatureName) bool { return !slices.Contains(r.off, f) }
 
 const selectRules = `
 	SELECT o.name, o.default_country, o.dial_format, o.call_countries, o.max_concurrent_calls, o.max_calls_per_user_hour,

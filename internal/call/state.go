@@ -28,11 +28,16 @@ type State struct {
 	Step int
 
 	agent, callee *route.Target
-	hungUp        bool // a person wants it over
-	asked         bool // Twilio was asked to dial
-	stepOver      bool // the <Dial> of the last step is over
-	ringRoom      bool // a call of our own won the ring: the caller meets it in the room
-	winnerGone    bool // whoever won the last step hung up before the <Dial> was over
+	callees       []route.Target // of a call between colleagues, instead of callee
+	placed        id.ID          // the leg of who called by themselves; zero: nobody did
+	first         string         // what the agent's leg shows
+	dialled       string         // how the callee is dialled, where that is not their number
+	detect        bool           // whether a machine answers is to be found out
+	hungUp        bool           // a person wants it over
+	asked         bool           // Twilio was asked to dial
+	stepOver      bool           // the <Dial> of the last step is over
+	ringRoom      bool           // a call of our own won the ring: the caller meets it in the room
+	winnerGone    bool           // whoever won the last step hung up before the <Dial> was over
 }
 
 // Recorded is a recording as far as facts tell.
@@ -298,12 +303,15 @@ func (t *tally) command(f *Fact) {
 func (t *tally) state() State {
 	s := t.start
 	t.route()
-	st := State{Decision: t.decision, Plan: s.Plan, agent: s.Agent, callee: s.Callee, hungUp: t.hangUp != nil, asked: t.request != nil}
+	st := State{Decision: t.decision, Plan: s.Plan, agent: s.Agent, callee: s.Callee, callees: s.Callees, first: s.First, dialled: s.Dialled, detect: s.Detect, hungUp: t.hangUp != nil, asked: t.request != nil}
 	st.Call = Call{
 		OrganizationID: s.Organization, ID: s.Call, Provider: Twilio, Direction: s.Direction, ConnectionID: s.Connection,
 		PhoneNumberID: s.Number, BranchID: s.Branch, ContactID: s.Contact, RecordID: s.Record, CampaignID: s.Campaign, UserID: s.User,
 		FromNumber: s.From, ToNumber: s.To, StartedAt: t.startedAt, BusinessUnit: text(s.BusinessUnit), IsTest: s.Test, IsLogged: !s.Unlogged,
 		MaskedPairID: s.MaskedPair, Hops: s.Hops, NoticeCodes: slices.Clone(s.Notices),
+	}
+	if s.placed() && s.Agent != nil {
+		st.placed = s.Agent.LegID
 	}
 	if s.Decision != nil {
 		st.Call.IsIgnored = s.Decision.Ignored
@@ -367,6 +375,9 @@ func (t *tally) steps() [][]route.Target {
 		if x != nil {
 			out = append(out, []route.Target{*x})
 		}
+	}
+	if len(s.Callees) > 0 {
+		out = append(out, s.Callees)
 	}
 	return out
 }

@@ -154,15 +154,6 @@ func (w script) bye() twilio.Response {
 	return append(twilio.Response(w.prompt(w.state.Plan.Farewell, "")), twilio.Hangup{})
 }
 
-// callee connects the person who started an outbound call with the callee (R087).
-func (w script) callee() twilio.Dial {
-	t := *w.state.callee
-	d := twilio.Dial{Action: w.action("dial", 2), CallerID: w.state.Call.FromNumber, TimeoutSeconds: calleeRings - twilioRings}
-	w.recorded(&d)
-	d.Nouns = []twilio.Noun{w.noun(t)}
-	return d
-}
-
 // safe is what a caller hears when we failed: an apology, and a voicemail where
 // there is a call to keep it with.
 func safe(hooks Hooks, call id.ID) twilio.Response {

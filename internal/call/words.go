@@ -174,7 +174,7 @@ type CallerIDExplanation struct {
 	To            *phone.E164
 	Dialled       *string
 	Trace         []route.Trace
-	Refused       *errs.Error // why it would be refused; nil when it would not
+	Refused       []*errs.Error // why it would be refused; none when it would not
 	NoticeCodes   []NoticeCode
 }
 

@@ -159,7 +159,7 @@ func build(who access.Actor, f Filter, g group) *query {
 FROM (
   SELECT ` + g.key + ` AS key, ` + counts + `
   FROM call c
-  WHERE c.organization_id = $1 AND c.started_at >= $2 AND c.started_at < $3 AND $4::text IS NOT NULL`)
+  WHERE c.organization_id = $1 AND c.started_at >= $2 AND c.started_at < $3 AND $4::text IS NOT NULL AND c.is_logged AND NOT c.is_test`)
 	if f.Direction != "" {
 		q.and("c.direction = ?", f.Direction)
 	}

@@ -43,9 +43,10 @@ func (h *Handler) table() []route {
 		ask(h, "fallback", "voice/fallback", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
 			return h.o.Calls.Rescue(ctx, tx, call.Incoming{Connection: p.Connection, Form: f, Hooks: hooks})
 		}),
-		// A Voice SDK device dials. Calls are started by callStart, which rings the device.
-		ask(h, "app", "app", twilio.ParseCall, func(context.Context, *db.Tx, post, twilio.CallForm, call.Hooks) (twilio.Response, error) {
-			return twilio.Response{twilio.Say{Text: "Please start calls from the call button."}, twilio.Hangup{}}, nil
+		// A device calls by itself through the Voice SDK, once a call, while the person
+		// hears ringing. What is refused is said; anything but TwiML goes to the fallback.
+		ask(h, "app", "app", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.FromApp(ctx, tx, call.Incoming{Connection: p.Connection, Form: f, Hooks: hooks})
 		}),
 		// A <Dial> is over: its action, once a step. What comes next depends on who answered.
 		ask(h, "dial", "call/{call}/dial/{step}", twilio.ParseDial, func(ctx context.Context, tx *db.Tx, p post, f twilio.DialForm, hooks call.Hooks) (twilio.Response, error) {
@@ -58,6 +59,10 @@ func (h *Handler) table() []route {
 		// The user's own leg of a call they started has answered: dial the callee.
 		ask(h, "bridge", "call/{call}/bridge", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
 			return h.o.Calls.Bridge(ctx, tx, p.args.call, f, hooks)
+		}),
+		// A phone that picked up a started call was asked for a key, and one was pressed.
+		ask(h, "pressed", "call/{call}/pressed", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.Pressed(ctx, tx, p.args.call, f, hooks)
 		}),
 		// News of the caller's leg of a number's calls: once, at the end.
 		tell("number-status", "status", twilio.ParseLeg, twilio.LegForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.LegForm) error {
