@@ -23,14 +23,15 @@ const (
 	MessageSID          SIDKind = "SM"
 	MediaMessageSID     SIDKind = "MM"
 	PushCredentialSID   SIDKind = "CR"
+	SIPDomainSID        SIDKind = "SD"
 )
 
 // sidNames are the SIDs that people meet in the Twilio Console.
 var sidNames = map[SIDKind]string{
 	AccountSID: "Account", PhoneNumberSID: "Phone Number", MessagingServiceSID: "Messaging Service", KeySID: "API Key",
 	ApplicationSID: "TwiML App", CallSID: "Call", ConferenceSID: "Conference", RecordingSID: "Recording",
-	MessageSID: "Message", MediaMessageSID: "Message", PushCredentialSID: "Push Credential",
-	"ME": "Media file", "TR": "Transcription", "GT": "Transcript", "TK": "SIP Trunk", "SD": "SIP Domain", "CL": "Credential List",
+	MessageSID: "Message", MediaMessageSID: "Message", PushCredentialSID: "Push Credential", SIPDomainSID: "SIP Domain",
+	"ME": "Media file", "TR": "Transcription", "GT": "Transcript", "TK": "SIP Trunk", "CL": "Credential List",
 	"AL": "IP Access Control List", "QU": "Queue", "BU": "Regulatory Bundle", "AD": "Address", "FW": "Studio Flow",
 	"IS": "Conversations Service", "VA": "Verify Service", "ZS": "Functions Service", "WS": "TaskRouter Workspace",
 	"HX": "Content Template", "SC": "Short Code", "NO": "Notification", "BN": "A2P Brand",
