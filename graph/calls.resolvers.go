@@ -252,7 +252,10 @@ func (r *routeDecisionResolver) Contact(ctx context.Context, obj *route.Decision
 }
 
 func (r *routeStepResolver) MenuName(ctx context.Context, obj *route.Step) (*string, error) {
-	panic(fmt.Errorf("not implemented: MenuName - menuName"))
+	if obj.Menu == nil {
+		return nil, nil
+	}
+	return &obj.Menu.Name, nil
 }
 
 func (r *routeTargetResolver) User(ctx context.Context, obj *route.Target) (*user.User, error) {
@@ -264,11 +267,11 @@ func (r *routeTargetResolver) Device(ctx context.Context, obj *route.Target) (*u
 }
 
 func (r *routeTargetResolver) IsScreened(ctx context.Context, obj *route.Target) (bool, error) {
-	panic(fmt.Errorf("not implemented: IsScreened - isScreened"))
+	return obj.Screen, nil
 }
 
 func (r *routeTargetResolver) AfterMilliseconds(ctx context.Context, obj *route.Target) (int, error) {
-	panic(fmt.Errorf("not implemented: AfterMilliseconds - afterMilliseconds"))
+	return obj.After, nil
 }
 
 func (r *routeTraceResolver) User(ctx context.Context, obj *route.Trace) (*user.User, error) {

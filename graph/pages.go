@@ -21,7 +21,7 @@ func callFilter(f *model.CallFilter) call.Filter {
 	}
 	return call.Filter{
 		Status: f.Status.Value(), Direction: given(f.Direction), PhoneNumberID: given(f.PhoneNumberID), BranchID: given(f.BranchID),
-		ContactID: given(f.ContactID), RecordID: given(f.RecordID), UserID: given(f.UserID),
+		ContactID: given(f.ContactID), RecordID: given(f.RecordID), UserID: given(f.UserID), BusinessUnit: given(f.BusinessUnit),
 		StartedFrom: given(f.StartedFrom), StartedBefore: given(f.StartedBefore),
 	}
 }
@@ -108,6 +108,14 @@ func (r *Resolver) node(ctx context.Context, x id.ID) (model.Node, error) {
 		return anything(r.d.Contacts.Record(ctx, who, x))
 	case id.Branch:
 		return anything(r.d.Numbers.Branch(ctx, who, x))
+	case id.Team:
+		return anything(r.d.Numbers.Team(ctx, who, x))
+	case id.Schedule:
+		return anything(r.d.Numbers.Hours(ctx, who, x))
+	case id.Menu:
+		return anything(r.d.Numbers.Menu(ctx, who, x))
+	case id.IgnoredNumber:
+		return anything(r.d.Numbers.Ignored(ctx, who, x))
 	case id.PhoneNumber:
 		return anything(r.d.Numbers.Get(ctx, who, x))
 	case id.Connection:
@@ -116,6 +124,10 @@ func (r *Resolver) node(ctx context.Context, x id.ID) (model.Node, error) {
 		return anything(r.d.Numbers.Audio(ctx, who, x))
 	case id.Call:
 		return anything(r.d.Calls.Get(ctx, who, x))
+	case id.SIPDomain:
+		return anything(r.d.Numbers.SIPDomain(ctx, who, x))
+	case id.DropMessage:
+		return anything(r.d.Voicemails.DropMessage(ctx, who, x))
 	case id.MaskedPair:
 		return anything(r.d.Calls.Mask(ctx, who, x))
 	case id.Recording:

@@ -154,7 +154,15 @@ func (r *Resolver) ringing(ctx context.Context, device *id.ID, after *string) (<
 		}
 		for _, l := range c.LegsThen {
 			if l.ID == d.LegID {
-				return &model.RingChanged{Leg: l, Call: c, At: e.At, Cursor: r.d.Events.Cursor(e.OrganizationID, e.Seq)}, true, nil
+				me, err := r.d.Users.Get(ctx, access.From(ctx), who.UserID) // as they have it now
+				if err != nil {
+					return nil, false, err
+				}
+				return &model.RingChanged{
+					Leg: l, Call: c, At: e.At, Cursor: r.d.Events.Cursor(e.OrganizationID, e.Seq),
+					ShowPopup: me.DisplayNotifications && !c.IsIgnored, // R076, D08
+					PlaySound: !me.SilentNotifications && !c.IsIgnored, // R077
+				}, true, nil
 			}
 		}
 		return nil, false, nil

@@ -132,6 +132,20 @@ CREATE TABLE ignored_number (
 CREATE INDEX ignored_number_by_creator ON ignored_number (organization_id, created_by);
 CREATE INDEX ignored_number_newest ON ignored_number (organization_id, created_at DESC, id DESC);
 CALL tenant_table('ignored_number');
+-- The list is compiled once and kept in memory; this tells every node that it changed.
+ALTER TABLE organization ADD COLUMN ignored_version bigint NOT NULL DEFAULT 0;
+CREATE FUNCTION ignored_number_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE organization SET ignored_version = ignored_version + 1 WHERE organization_id IN (SELECT organization_id FROM changed);
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER ignored_number_added AFTER INSERT ON ignored_number REFERENCING NEW TABLE AS changed
+  FOR EACH STATEMENT EXECUTE FUNCTION ignored_number_changed();
+CREATE TRIGGER ignored_number_edited AFTER UPDATE ON ignored_number REFERENCING NEW TABLE AS changed
+  FOR EACH STATEMENT EXECUTE FUNCTION ignored_number_changed();
+CREATE TRIGGER ignored_number_removed AFTER DELETE ON ignored_number REFERENCING OLD TABLE AS changed
+  FOR EACH STATEMENT EXECUTE FUNCTION ignored_number_changed();
 
 ALTER TABLE phone_number
   ADD COLUMN team_id            uuid,
@@ -229,7 +243,9 @@ CREATE TABLE sip_domain (
   is_enabled      boolean NOT NULL DEFAULT false,
   -- What the set-up lacks, as looked at last: a list of codes.
   missing         text[] NOT NULL DEFAULT '{}',
+  -- Where its calls and the news of them went before us; given back when it is used no more.
   previous_url    text,
+  previous_status text,
   checked_at      timestamptz,
   removed_at      timestamptz,
   created_at      timestamptz NOT NULL DEFAULT now(),

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,6 +46,7 @@ type Deps struct {
 type Service struct {
 	Deps
 	projections []Projection
+	ignored     ignoredLists
 }
 
 // New makes a Service.
@@ -78,7 +80,7 @@ func (in Incoming) ofOurs() bool {
 // data only (T14). Asked again for the same call it says the same.
 func (s *Service) Inbound(ctx context.Context, tx *db.Tx, in Incoming) (_ twilio.Response, err error) {
 	defer errs.Wrap(&err, "call.Inbound")
-	sc, err := readScene(ctx, tx, id.ID{}, in.Form.To, in.Form.From)
+	sc, err := s.readScene(ctx, tx, look{called: in.Form.To, from: in.Form.From, turn: true})
 	if err != nil {
 		return nil, err
 	}
@@ -87,32 +89,30 @@ func (s *Service) Inbound(ctx context.Context, tx *db.Tx, in Incoming) (_ twilio
 
 // begin stores the call with its decision and serves the first steps.
 func (s *Service) begin(ctx context.Context, tx *db.Tx, in Incoming, sc scene, d route.Decision) (twilio.Response, error) {
-	for i := range d.Steps {
-		for j := range d.Steps[i].Targets {
-			d.Steps[i].Targets[j].LegID = id.New(id.Leg)
-		}
-	}
+	nameLegs(d.Steps)
 	start := &Start{
 		Organization: db.TenantFrom(ctx), Call: id.New(id.Call), Connection: in.Connection, Direction: Inbound, SID: in.Form.CallSID,
 		From: in.Form.From, To: in.Form.To, Number: sc.Number.ID, Branch: sc.Number.BranchID, Contact: d.ContactID, Campaign: d.CampaignID,
-		CallerLeg: id.New(id.Leg), Decision: &d, Plan: sc.plan,
+		CallerLeg: id.New(id.Leg), Decision: &d, BusinessUnit: sc.businessUnit, Hops: sc.Hops, Notices: sc.plan.notices(), Plan: sc.plan,
 	}
 	if err := start.ofMask(ctx, tx, sc.Mask); err != nil {
 		return nil, err
 	}
 	started := Fact{Key: "started", Kind: FactStarted, At: tx.Now, Data: FactData{Start: start}}
 	w := script{state: Fold([]Fact{started}), hooks: in.Hooks, audio: s.Audio}
-	doc, served := w.from(1)
-	facts := []Fact{started}
-	for _, n := range served {
-		facts = append(facts, stepFact(n, tx.Now))
+	doc, facts, err := w.serve(ctx, tx, 1)
+	if err != nil {
+		return nil, err
 	}
-	st, made, err := s.create(ctx, tx, facts, id.ID{})
+	st, made, err := s.create(ctx, tx, append([]Fact{started}, facts...), id.ID{})
 	if err != nil {
 		return nil, err
 	}
 	if made {
-		return doc, nil
+		if err := tookTurn(ctx, tx, sc.Number.ID, d.First); err != nil {
+			return nil, err
+		}
+		return doc, s.startDue(ctx, tx, st)
 	}
 	// Twilio asks again, as it does when an answer was lost: the first decision stands.
 	w.state = st
@@ -128,10 +128,11 @@ func (s *Service) begin(ctx context.Context, tx *db.Tx, in Incoming, sc scene, d
 
 // first is the step that a repeated request is answered with: the welcome is heard again.
 func first(st State) int {
-	if st.Step > 1 && st.Decision.Steps[0].Kind == route.Welcome && st.Step == 2 {
-		return 1
+	n := st.Step
+	for n > 1 && speaks(st.Decision.Steps[n-2].Kind) {
+		n--
 	}
-	return st.Step
+	return n
 }
 
 func stepFact(n int, at time.Time) Fact {
@@ -242,37 +243,36 @@ func (s *Service) AfterDial(ctx context.Context, tx *db.Tx, call id.ID, step int
 	facts := []Fact{{Key: "dial/" + strconv.Itoa(step), Kind: FactDialResult, At: tx.Now, Data: FactData{
 		Step: step, SID: f.DialCallSID, Status: f.DialStatus, Seconds: f.DialDuration, Bridged: f.Bridged, Parent: f.Status,
 	}}}
-	connected := bridged(&facts[0])
 	gone := over(f.Status) || f.DialStatus == wordCanceled
-	st, found, err := s.takeWith(ctx, tx, call, id.ID{}, facts, func(st State) []Fact {
+	var failure error
+	st, found, err := s.takeWith(ctx, tx, call, id.ID{}, facts, func(st State) (more []Fact) {
 		// What the request says of the caller counts, not what was heard before it: its end may overtake it.
-		if connected || gone || st.Decision == nil {
+		if st.connected(step, &facts[0]) || gone || st.ringRoom || st.Decision == nil {
 			return nil
 		}
-		var more []Fact
-		_, served := script{state: st, hooks: hooks, audio: s.Audio}.from(step + 1)
-		for _, n := range served {
-			more = append(more, stepFact(n, tx.Now))
-		}
+		_, more, failure = script{state: st, hooks: hooks, audio: s.Audio}.serve(ctx, tx, step+1)
 		return more
 	})
+	connected := st.connected(step, &facts[0])
 	switch {
-	case err != nil:
-		return nil, err
+	case err != nil || failure != nil:
+		return nil, cmp.Or(failure, err)
 	case !found:
 		return twilio.Response{twilio.Hangup{}}, nil
-	case gone:
+	case gone && !st.ringRoom:
 		return twilio.Response{}, nil // the caller is gone and hears nothing
 	}
 	w := script{state: st, hooks: hooks, audio: s.Audio}
 	switch {
+	case st.ringRoom && st.Call.EndedAt == nil:
+		return w.meet(st.callerLeg()), nil
 	case st.Decision == nil:
 		return w.calleeOver(f.DialStatus, connected), nil
 	case connected:
 		return w.bye(), nil
 	}
 	doc, _ := w.from(step + 1)
-	return doc, nil
+	return doc, s.startDue(ctx, tx, st)
 }
 
 // AfterRecord says what happens when a voicemail was taken.
@@ -327,11 +327,11 @@ func (s *Service) Rescue(ctx context.Context, tx *db.Tx, in Incoming) (_ twilio.
 	}
 	sc := scene{Snapshot: route.Snapshot{At: tx.Now, From: in.Form.From}}
 	n := &sc.Number
-	err = tx.Pgx().QueryRow(ctx, `SELECT n.id, n.e164, n.branch_id, n.is_enabled AND c.is_enabled, n.use_for_inbound_calls, n.forwarding_numbers,
+	err = tx.Pgx().QueryRow(ctx, `SELECT n.id, n.e164, n.branch_id, n.is_enabled AND c.is_enabled, n.use_for_inbound_calls, n.forwarding_numbers, n.screening,
 			n.voicemail_enabled, n.voicemail_max_seconds, n.voicemail_owner_id, coalesce(n.voicemail_greeting_text, ''), n.voice, n.language, n.ring_timeout_seconds
 		FROM phone_number n JOIN twilio_connection c ON c.organization_id = n.organization_id AND c.id = n.connection_id
 		WHERE n.organization_id = $1 AND n.e164 = $2 AND n.disconnected_at IS NULL`, db.TenantFrom(ctx), in.Form.To).
-		Scan(&n.ID, &n.E164, &n.BranchID, &n.Enabled, &n.ForInbound, &n.ForwardingNumbers,
+		Scan(&n.ID, &n.E164, &n.BranchID, &n.Enabled, &n.ForInbound, &n.ForwardingNumbers, &n.Screen,
 			&n.Voicemail, &sc.plan.VoicemailMax, &sc.plan.VoicemailOwner, &sc.plan.Greeting.Text, &sc.plan.Voice, &sc.plan.Language, &n.RingTimeout)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return nil, db.Translate(err)
@@ -379,6 +379,9 @@ func (s *Service) settle(ctx context.Context, tx *db.Tx, call, actor id.ID, h *h
 			}
 			after = Fold(append(h.all, added...))
 		}
+	}
+	if err := endStrays(ctx, tx, before, after); err != nil {
+		return State{}, false, err
 	}
 	return after, true, s.save(ctx, tx, before, after, actor, last)
 }

@@ -91,6 +91,8 @@ func connects(f *Fact, claimed bool) bool {
 // ring notes how the last step stands.
 func (t *tally) ring(st *State, w *winner) {
 	st.stepOver = t.dialled[st.Step] != nil
+	st.servedAt = t.served[st.Step]
+	t.stray(st, w)
 	if w == nil {
 		return
 	}
@@ -116,19 +118,22 @@ func (t *tally) route() {
 	if t.decision == nil || len(t.routed) == 0 {
 		return
 	}
-	d := *t.decision
-	d.Steps, d.Trace = slices.Clone(d.Steps), slices.Clone(d.Trace)
 	slices.SortStableFunc(t.routed, func(a, b *Fact) int { return a.Data.Step - b.Data.Step })
 	for _, f := range t.routed {
-		if f.Data.Step != len(d.Steps)+1 {
-			continue // what stood there first stands
-		}
-		d.Steps, d.Trace = append(d.Steps, f.Data.Steps...), append(d.Trace, f.Data.Trace...)
-		if f.Data.Layer != nil {
-			d.Layer = f.Data.Layer
+		if f.Data.Step == len(t.decision.Steps)+1 { // what stood there first stands
+			t.decision = longer(t.decision, &f.Data)
 		}
 	}
-	t.decision = &d
+}
+
+// longer is a decision with what a key added.
+func longer(d *route.Decision, by *FactData) *route.Decision {
+	out := *d
+	out.Steps, out.Trace = slices.Concat(d.Steps, by.Steps), slices.Concat(d.Trace, by.Trace)
+	if by.Layer != nil {
+		out.Layer = by.Layer
+	}
+	return &out
 }
 
 // speaks reports whether a step only says something and goes on.

@@ -49,7 +49,7 @@ func (s *Service) Explain(ctx context.Context, who access.Actor, in ExplainInput
 			}
 			from = string(e)
 		}
-		sc, err := readScene(ctx, tx, in.PhoneNumberID, "", from)
+		sc, err := s.readScene(ctx, tx, look{number: in.PhoneNumberID, from: from})
 		if err != nil {
 			return err
 		}

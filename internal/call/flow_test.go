@@ -230,7 +230,8 @@ func TestAStatusCallbackCostsAConstantNumberOfStatements(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if n.N() > 7 {
+	// Number, contacts, masked pair, people; call and facts; legs and events.
+	if n.N() > 8 {
 		t.Errorf("%d statements for a call that comes in: %s", n.N(), n.Statements())
 	}
 	page, np := db.CountStatements(access.With(s.ctx, s.boss()))

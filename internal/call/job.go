@@ -68,6 +68,8 @@ func (s *Service) Register(r *job.Runner) {
 	job.Handle(r, s.dial)
 	job.Handle(r, s.end)
 	job.Handle(r, s.ask)
+	job.Handle(r, s.ringLegs)
+	r.Sweep("call.start", 250*time.Millisecond, s.sweepTurns)
 	r.Sweep("call.reconcile", 5*time.Second, s.sweep)
 	r.Sweep("call.masks", time.Minute, s.endMasks)
 }
@@ -193,13 +195,14 @@ func (s *Service) create1(ctx context.Context, st State) (twilio.Call, error) {
 func (s *Service) end(ctx context.Context, e End) (err error) {
 	defer errs.Wrap(&err, "call.end(%s)", e.Call)
 	st, _, err := s.read(ctx, e.Call)
-	if err != nil || st.Call.ID.IsZero() || st.Call.EndedAt != nil {
+	stray := slices.Contains(st.strays, e.Leg)
+	if err != nil || st.Call.ID.IsZero() || st.Call.EndedAt != nil && !stray {
 		return err
 	}
 	sid := st.Call.TwilioSID
 	if !e.Leg.IsZero() {
 		l := st.Find(e.Leg)
-		if l == nil || l.AnsweredAt != nil {
+		if l == nil || l.AnsweredAt != nil && !stray {
 			return nil
 		}
 		if sid = l.TwilioSID; sid == nil {
@@ -251,6 +254,11 @@ func (s *Service) ask(ctx context.Context, a Ask) (err error) {
 		return s.later(ctx, st)
 	}
 	found := []Fact{{Key: "reconciled", Kind: FactReconciled, At: x.EndedAt, Data: FactData{SID: x.SID, Status: x.Status, Seconds: &x.DurationSeconds}}}
+	strays, err := s.askStrays(ctx, client, st)
+	if err != nil {
+		return err
+	}
+	found = append(found, strays...)
 	children, err := client.ListCalls(ctx, twilio.CallFilter{ParentSID: x.SID, Limit: 100})
 	if err != nil {
 		return err

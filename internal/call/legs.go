@@ -151,6 +151,8 @@ func (t *tally) outbound(st *State, w *winner) {
 		endedAt, asked, c.Status, reason = &t.answer.At, false, Failed, route.Failed
 	case t.hangUp != nil && t.request == nil && !t.start.placed():
 		endedAt, asked, c.Status, reason = &t.hangUp.At, false, Canceled, route.Canceled
+	case endedAt != nil && w != nil && st.dropped:
+		c.Status, reason = Completed, route.DroppedMessage
 	case endedAt != nil && w != nil:
 		c.Status, reason = Completed, route.HungUp
 	case endedAt != nil:
@@ -254,11 +256,19 @@ func callerOutcome(c *Call, gone *EndReason) LegOutcome {
 
 // leg is one leg of a step; ok is false for one that was never tried.
 func (t *tally) leg(st *State, step int, x route.Target, w *winner, gone *EndReason) (_ Leg, ok bool) {
+	var notice *NoticeCode
 	v := t.legs[x.LegID]
 	servedAt, served := t.served[step]
 	agent := t.start.Direction != Inbound && step == 1
 	if agent {
 		v, servedAt, served = &t.first, t.startedAt, true
+	}
+	if t.start.Direction == Inbound && billedTwice(x.Kind) && (served || v != nil) {
+		n := ForwardingBilled // R261
+		notice = &n
+		if !slices.Contains(st.Call.NoticeCodes, n) {
+			st.Call.NoticeCodes = append(st.Call.NoticeCodes, n)
+		}
 	}
 	_, declined := t.declined[x.LegID]
 	if v == nil && !served && !declined {
@@ -271,7 +281,7 @@ func (t *tally) leg(st *State, step int, x route.Target, w *winner, gone *EndRea
 		servedAt = v.first
 	}
 	l := Leg{OrganizationID: st.Call.OrganizationID, ID: x.LegID, CallID: st.Call.ID, Kind: x.Kind, Step: step, UserID: x.UserID, DeviceID: x.DeviceID,
-		ToAddress: x.Address, StartedAt: notBefore(servedAt, t.startedAt), Status: LegQueued, Purpose: ForRoute}
+		ToAddress: x.Address, StartedAt: notBefore(servedAt, t.startedAt), Status: LegQueued, Purpose: ForRoute, Notice: notice}
 	if sid := v.sid; sid != "" {
 		l.TwilioSID = &sid
 	} else if agent {
@@ -305,6 +315,15 @@ func (t *tally) leg(st *State, step int, x route.Target, w *winner, gone *EndRea
 		l.AnsweredByID = w.user
 	}
 	return l, true
+}
+
+// billedTwice reports whether a call that came in goes out again to a telephone.
+func billedTwice(k LegKind) bool {
+	switch k {
+	case route.ForwardPhone, route.UserPhone, route.CompanyPhone, route.Customer:
+		return true
+	}
+	return false
 }
 
 // ending is how a leg stands: when it was answered, when and how it ended.

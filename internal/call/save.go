@@ -321,6 +321,13 @@ func (s *Service) save(ctx context.Context, tx *db.Tx, before State, after State
 	} else {
 		b.Queue(updateCall, after.callArgs(tx.Now)...)
 	}
+	if d := after.Decision; d != nil && before.Decision != nil && len(d.Steps) != len(before.Decision.Steps) {
+		route, err := json.Marshal(d)
+		if err != nil {
+			return err
+		}
+		b.Queue(`UPDATE call SET route = $3::text::jsonb WHERE organization_id = $1 AND id = $2`, after.Call.OrganizationID, after.Call.ID, string(withoutNUL(route)))
+	}
 	var made []Leg
 	for _, l := range after.Legs {
 		switch old := before.Find(l.ID); {

@@ -2,7 +2,9 @@ package call
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,8 +12,10 @@ import (
 	"switchboard/internal/contact"
 	"switchboard/internal/db"
 	"switchboard/internal/id"
+	"switchboard/internal/number"
 	"switchboard/internal/phone"
 	"switchboard/internal/route"
+	"switchboard/internal/tenant"
 )
 
 // scene is everything that deciding and serving a call needs, as it stands now.
@@ -20,6 +24,20 @@ type scene struct {
 	connection     id.ID
 	plan           Plan
 	defaultCountry string
+	businessUnit   string
+	menu           id.ID
+	masking        bool // switched on (R285)
+}
+
+// look says which scene is read.
+type look struct {
+	number id.ID  // or
+	called string // the number called, as the network wrote it
+	from   string
+	// menu is one that the caller heard: where its keys lead is read too, whatever became of the number's own.
+	menu *route.Menu
+	// turn holds the number's row where people take turns, so that two calls at once do not begin with the same one.
+	turn bool
 }
 
 const sceneNumber = `
@@ -31,13 +49,24 @@ const sceneNumber = `
 		coalesce(n.voicemail_greeting_text, ''), coalesce(g.public_token, ''), n.voice, n.language,
 		n.voicemail_enabled, n.voicemail_max_seconds, n.voicemail_owner_id,
 		coalesce(n.incoming_recording, c.incoming_recording), coalesce(o.company_phone, ''), o.display_office_number, o.default_country,
-		coalesce((SELECT d.call_forwarding_number FROM phone_number d WHERE d.organization_id = $1 AND d.is_default), '')
+		coalesce((SELECT d.call_forwarding_number FROM phone_number d WHERE d.organization_id = $1 AND d.is_default), ''),
+		n.ring_strategy, n.team_id, coalesce(t.name, ''), n.preferred_user, n.screening, n.last_first_user_id, coalesce(n.business_unit, ''),
+		n.allow_transfer, n.bridge = 'CONFERENCE', coalesce(m.public_token, ''), o.disabled_features, c.calls_per_second::float8, c.calls_booked_until,
+		n.menu_id, h.id, coalesce(h.time_zone, ''), coalesce(h.week, '[]'), coalesce(h.holidays, '[]'),
+		n.closed_action, coalesce(n.closed_text, ''), coalesce(k.public_token, ''), n.closed_numbers, o.ignored_version,
+		coalesce((SELECT max(x.hops) + 1 FROM call x JOIN call_leg l ON l.organization_id = x.organization_id AND l.call_id = x.id
+			WHERE x.organization_id = $1 AND x.ended_at IS NULL AND $3 IN (x.from_number, x.to_number)
+				AND l.kind IN ('FORWARD', 'USER_PHONE', 'COMPANY_PHONE') AND l.to_address = n.e164 AND l.status <> 'ENDED'), 0)
 	FROM phone_number n
 	JOIN twilio_connection c ON c.organization_id = n.organization_id AND c.id = n.connection_id
 	JOIN organization o ON o.organization_id = n.organization_id
+	LEFT JOIN team t ON t.organization_id = n.organization_id AND t.id = n.team_id
+	LEFT JOIN opening_hours h ON h.organization_id = n.organization_id AND h.id = n.opening_hours_id
 	LEFT JOIN audio w ON w.organization_id = n.organization_id AND w.id = n.welcome_audio_id
 	LEFT JOIN audio f ON f.organization_id = n.organization_id AND f.id = n.farewell_audio_id
 	LEFT JOIN audio g ON g.organization_id = n.organization_id AND g.id = n.voicemail_greeting_audio_id
+	LEFT JOIN audio k ON k.organization_id = n.organization_id AND k.id = n.closed_audio_id
+	LEFT JOIN audio m ON m.organization_id = n.organization_id AND m.id = o.hold_music_audio_id
 	WHERE n.organization_id = $1 AND `
 
 // A number that was disconnected comes back as the same row, so at most one is current.
@@ -46,65 +75,96 @@ const (
 	sceneByID     = sceneNumber + `n.id = $2`
 )
 
-// scenePeople are the branch's users, the General Fieldworkers where the number
-// includes them, and those whom a layer names.
-const scenePeople = `
-	SELECT u.id, u.name, u.status = 'ACTIVE', u.is_fieldworker, u.is_general_fieldworker,
-		EXISTS (SELECT FROM branch_user b WHERE b.organization_id = $1 AND b.branch_id = $3 AND b.user_id = u.id),
-		'CALL_RECEIVE' = ANY (r.permissions), u.do_not_disturb,
-		EXISTS (SELECT FROM user_line_dnd x WHERE x.organization_id = $1 AND x.user_id = u.id AND x.phone_number_id = $2),
-		coalesce(p.e164, ''), coalesce(u.sip_address, ''), d.ids, d.names, d.seen
-	FROM "user" u
-	JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
-	LEFT JOIN user_phone p ON p.organization_id = u.organization_id AND p.user_id = u.id AND p.is_primary
-	LEFT JOIN LATERAL (
-		SELECT array_agg(y.id) AS ids, array_agg(y.name) AS names, array_agg(y.last_seen_at) AS seen
-		FROM (
-			SELECT v.id, v.name, v.last_seen_at FROM device v
-			WHERE v.organization_id = $1 AND v.user_id = u.id AND v.removed_at IS NULL
-			ORDER BY v.last_seen_at DESC, v.id LIMIT 20
-		) y
-	) d ON true
-	WHERE u.organization_id = $1 AND (
-		u.id = ANY ($5::uuid[])
-		OR $4::boolean AND u.is_general_fieldworker
-		OR u.id IN (SELECT b.user_id FROM branch_user b WHERE b.organization_id = $1 AND b.branch_id = $3))`
-
-// readScene loads the scene of a call from local data, in three statements. The
+// readScene loads the scene of a call from local data, in a number of statements
+// that does not depend on how many people, menus or rules there are (T14). The
 // scene of a number that is not ours has no number.
-func readScene(ctx context.Context, tx *db.Tx, byID id.ID, called, from string) (scene, error) {
+func (s *Service) readScene(ctx context.Context, tx *db.Tx, l look) (scene, error) {
 	org := db.TenantFrom(ctx)
-	sc := scene{Snapshot: route.Snapshot{At: tx.Now, From: from}}
-	n := &sc.Number
-	p := tx.Pgx()
-	query, which := sceneByNumber, any(called)
-	if !byID.IsZero() {
-		query, which = sceneByID, byID
+	sc := scene{Snapshot: route.Snapshot{At: tx.Now, From: l.from}}
+	ignored, err := sc.readNumber(ctx, tx, org, l)
+	if n := sc.Number; err != nil || !n.Enabled || !n.ForInbound {
+		return sc, err // nobody will be rung
 	}
-	var mode RecordMode
-	err := p.QueryRow(ctx, query, org, which).Scan(&n.ID, &sc.connection, &n.E164, &n.BranchID, &n.AssignedUserID, &n.Enabled, &n.ForInbound, &n.Mode, &n.ReachBy, &n.IncludeGeneralFieldworker,
-		&n.RingTimeout, &n.DialTimeout, &n.AgentTimeout, &n.ForwardingNumbers,
-		&sc.plan.Welcome.Text, &sc.plan.Welcome.Audio, &sc.plan.Farewell.Text, &sc.plan.Farewell.Audio,
-		&sc.plan.Greeting.Text, &sc.plan.Greeting.Audio, &sc.plan.Voice, &sc.plan.Language,
-		&n.Voicemail, &sc.plan.VoicemailMax, &sc.plan.VoicemailOwner,
-		&mode, &sc.CompanyPhone, &sc.plan.ShowOffice, &sc.defaultCountry, &sc.CallForwardingNumber)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return sc, nil
+	if l.turn && sc.Number.Strategy == route.RoundRobin {
+		// The foreign keys of calls are not held up by this.
+		err := tx.Pgx().QueryRow(ctx, `SELECT last_first_user_id FROM phone_number WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE`, org, sc.Number.ID).Scan(&sc.LastFirst)
+		if err != nil {
+			return sc, db.Translate(err)
+		}
 	}
-	if err != nil {
-		return sc, db.Translate(err)
-	}
-	if mode != RecordOff {
-		sc.plan.Record = mode
-	}
-	n.HasWelcome, n.HasFarewell = sc.plan.Welcome.Given(), sc.plan.Farewell.Given()
-	if !n.Enabled || !n.ForInbound {
-		return sc, nil // nobody will be rung
+	if ignored > 0 {
+		list, err := s.ignored.of(ctx, tx, org, ignored)
+		if err != nil {
+			return sc, err
+		}
+		sc.IgnoredBy, _ = list.Match(sc.From)
 	}
 	if err := sc.readContacts(ctx, tx); err != nil {
 		return sc, err
 	}
-	return sc, sc.readPeople(ctx, p, org)
+	if from, ok := phone.FromWire(sc.From); ok && sc.masking {
+		if sc.Mask, err = readMask(ctx, tx, org, sc.Number.ID, from); err != nil {
+			return sc, err
+		}
+		sc.plan.MaskNumbers = sc.Mask != nil && !sc.Mask.Expired
+	}
+	led, err := sc.readMenus(ctx, tx, org, l.menu)
+	if err != nil {
+		return sc, err
+	}
+	return sc, sc.readPeople(ctx, tx.Pgx(), org, led)
+}
+
+// readNumber reads the number and all that hangs on it, and the version of the ignored list.
+func (sc *scene) readNumber(ctx context.Context, tx *db.Tx, org id.ID, l look) (ignored int64, err error) {
+	n, p := &sc.Number, &sc.plan
+	query, which := sceneByNumber, any(l.called)
+	if !l.number.IsZero() {
+		query, which = sceneByID, l.number
+	}
+	var (
+		mode          RecordMode
+		off           []string
+		booked        *time.Time
+		hours         number.OpeningHours
+		week, holiday []byte
+		closed        route.AfterHours
+	)
+	err = tx.Pgx().QueryRow(ctx, query, org, which, l.from).Scan(&n.ID, &sc.connection, &n.E164, &n.BranchID, &n.AssignedUserID, &n.Enabled, &n.ForInbound, &n.Mode, &n.ReachBy, &n.IncludeGeneralFieldworker,
+		&n.RingTimeout, &n.DialTimeout, &n.AgentTimeout, &n.ForwardingNumbers,
+		&p.Welcome.Text, &p.Welcome.Audio, &p.Farewell.Text, &p.Farewell.Audio,
+		&p.Greeting.Text, &p.Greeting.Audio, &p.Voice, &p.Language,
+		&n.Voicemail, &p.VoicemailMax, &p.VoicemailOwner,
+		&mode, &sc.CompanyPhone, &p.ShowOffice, &sc.defaultCountry, &sc.CallForwardingNumber,
+		&n.Strategy, &n.TeamID, &n.TeamName, &n.PreferredUser, &n.Screen, &sc.LastFirst, &sc.businessUnit,
+		&p.AllowTransfer, &p.Conference, &p.HoldMusic, &off, &sc.Pace.PerSecond, &booked,
+		&sc.menu, &hours.ID, &hours.TimeZone, &week, &holiday,
+		&closed.Action, &closed.Say, &closed.Audio, &closed.Numbers, &ignored, &sc.Hops)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, db.Translate(err)
+	}
+	if mode != RecordOff {
+		p.Record = mode
+	}
+	has := func(f tenant.FeatureName) bool { return !slices.Contains(off, string(f)) }
+	sc.masking, p.PauseSilent = has(tenant.Masking), has(tenant.MutedAudio)
+	p.CallsPerSecond = sc.Pace.PerSecond
+	if booked != nil {
+		sc.Pace.Backlog = max(0, booked.Sub(tx.Now))
+	}
+	n.HasWelcome, n.HasFarewell = p.Welcome.Given(), p.Farewell.Given()
+	if !hours.ID.IsZero() {
+		if err := errors.Join(json.Unmarshal(week, &hours.Week), json.Unmarshal(holiday, &hours.Holidays)); err != nil {
+			return 0, err
+		}
+		sc.Hours = hours.Route()
+		closed.Voicemail = n.Voicemail
+		sc.Hours.Closed = closed
+	}
+	return ignored, nil
 }
 
 func (sc *scene) readContacts(ctx context.Context, tx *db.Tx) error {
@@ -131,52 +191,4 @@ func moment(t *time.Time) time.Time {
 		return time.Time{}
 	}
 	return *t
-}
-
-// named are the users whom a layer may name.
-func (sc *scene) named() []id.ID {
-	out := []id.ID{}
-	add := func(u id.ID) {
-		if !u.IsZero() {
-			out = append(out, u)
-		}
-	}
-	add(sc.Number.AssignedUserID)
-	for _, c := range sc.Contacts {
-		add(c.AssignedUserID)
-		for _, k := range c.Campaigns {
-			add(k.AssignedUserID)
-		}
-	}
-	return out
-}
-
-func (sc *scene) readPeople(ctx context.Context, p pgx.Tx, org id.ID) error {
-	n := sc.Number
-	branch, cover, named := n.BranchID, n.IncludeGeneralFieldworker, []id.ID{}
-	if n.Mode == route.Layered {
-		branch, cover, named = id.ID{}, false, sc.named()
-	}
-	rows, err := p.Query(ctx, scenePeople, org, n.ID, branch, cover, named)
-	if err != nil {
-		return db.Translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var (
-			x     route.Person
-			ids   []id.ID
-			names []string
-			seen  []time.Time
-		)
-		if err := rows.Scan(&x.ID, &x.Name, &x.Active, &x.Fieldworker, &x.GeneralFieldworker, &x.InBranch, &x.MayReceive, &x.DoNotDisturb,
-			&x.LineDoNotDisturb, &x.Phone, &x.SIPAddress, &ids, &names, &seen); err != nil {
-			return err
-		}
-		for i := range ids {
-			x.Devices = append(x.Devices, route.Handset{ID: ids[i], Name: names[i], LastSeen: seen[i]})
-		}
-		sc.People = append(sc.People, x)
-	}
-	return db.Translate(rows.Err())
 }

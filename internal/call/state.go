@@ -35,9 +35,13 @@ type State struct {
 	detect        bool           // whether a machine answers is to be found out
 	hungUp        bool           // a person wants it over
 	asked         bool           // Twilio was asked to dial
+	servedAt      time.Time      // the last step
+	strays        []id.ID        // calls of our own that ring at Twilio for nothing any more
 	stepOver      bool           // the <Dial> of the last step is over
 	ringRoom      bool           // a call of our own won the ring: the caller meets it in the room
 	winnerGone    bool           // whoever won the last step hung up before the <Dial> was over
+	drop          *Order         // the message to leave on a machine, from the moment on when it is to be left
+	dropped       bool           // it began
 }
 
 // Recorded is a recording as far as facts tell.
@@ -195,6 +199,7 @@ type tally struct {
 	routed   []*Fact
 	delays   map[int]int     // of the steps' own calls, milliseconds
 	claims   map[id.ID]*Fact // the legs that may be connected
+	drop     dropping
 }
 
 func newTally() *tally {
@@ -228,6 +233,7 @@ func Fold(facts []Fact) State {
 }
 
 func (t *tally) take(f *Fact) {
+	t.drop.take(f)
 	d := &f.Data
 	switch f.Kind {
 	case FactStarted:
@@ -329,6 +335,7 @@ func (t *tally) state() State {
 	t.sound(&st)
 	w := t.winner()
 	t.ring(&st, w)
+	t.drops(&st, w)
 	if s.Direction == Inbound {
 		t.inbound(&st, w)
 	} else {

@@ -42,7 +42,8 @@ type Filter struct {
 	BranchID      id.ID
 	ContactID     id.ID
 	RecordID      id.ID
-	UserID        id.ID // answered or started by
+	UserID        id.ID  // answered or started by
+	BusinessUnit  string // R022
 	StartedFrom   time.Time
 	StartedBefore time.Time
 	Live          bool // only those in progress
@@ -102,6 +103,9 @@ func (q *query) filter(f Filter) {
 	equal("call.branch_id", f.BranchID)
 	equal("call.contact_id", f.ContactID)
 	equal("call.record_id", f.RecordID)
+	if f.BusinessUnit != "" {
+		q.and("call.business_unit = " + q.arg(f.BusinessUnit))
+	}
 	if !f.UserID.IsZero() {
 		u := q.arg(f.UserID)
 		q.and("(call.user_id = " + u + " OR call.answered_by_user_id = " + u + ")")

@@ -2,6 +2,7 @@ package call
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 
 	"switchboard/internal/id"
@@ -69,12 +70,21 @@ func (w script) say(text string) twilio.Verb {
 // something, and says which steps that serves.
 func (w script) from(step int) (doc twilio.Response, served []int) {
 	for i := step; i >= 1 && i <= len(w.state.Decision.Steps); i++ {
-		served = append(served, i)
 		s := w.state.Decision.Steps[i-1]
+		if len(doc) > 0 && owned(s.Targets) > 0 {
+			// How long the prompt takes is not known, and the calls of our own are timed from here.
+			return append(doc, twilio.Redirect{URL: w.action("ring", i)}), served
+		}
+		served = append(served, i)
 		switch s.Kind {
 		case route.Welcome:
 			doc = append(doc, w.prompt(w.state.Plan.Welcome, "")...)
 			continue
+		case route.ClosedStep:
+			doc = append(doc, w.prompt(Prompt{Text: s.Say, Audio: s.Audio}, "")...)
+			continue
+		case route.MenuStep:
+			doc = append(doc, w.gather(i, s)...)
 		case route.Ring, route.Forward:
 			doc = append(doc, w.dial(i, s))
 		case route.Voicemail:
@@ -91,19 +101,47 @@ func (w script) from(step int) (doc twilio.Response, served []int) {
 	return append(doc, twilio.Hangup{}), served
 }
 
+// gather asks for a key (R048). Without one the next verb asks us all the same.
+func (w script) gather(step int, s route.Step) twilio.Response {
+	next := w.action("menu", step)
+	g := twilio.Gather{Action: next, NumDigits: 1, NoFinishKey: true}
+	if s.Menu == nil {
+		return twilio.Response{twilio.Redirect{URL: next}}
+	}
+	if s.Say != "" {
+		g.Prompts = append(g.Prompts, w.say(s.Say))
+	}
+	g.TimeoutSeconds = s.Menu.TimeoutSeconds
+	g.Prompts = append(g.Prompts, w.prompt(Prompt{Text: s.Menu.Say, Audio: s.Menu.Audio}, "")...)
+	return twilio.Response{g, twilio.Redirect{URL: next}}
+}
+
+// answered reports whether a prompt before the step has answered the call.
+func (w script) answered(step int) bool {
+	return slices.ContainsFunc(w.state.Decision.Steps[:step-1], func(s route.Step) bool { return speaks(s.Kind) || s.Kind == route.MenuStep })
+}
+
 // dial rings every target at once; the first to answer is connected (R061, R062).
 // Each has a callback of its own that carries our leg's id: nothing else tells who rang.
+// Targets of which the <Dial> has too many already are calls of our own (T01).
 func (w script) dial(step int, s route.Step) twilio.Dial {
 	d := twilio.Dial{
 		Action: w.action("dial", step),
 		// The caller stays unanswered and unbilled until somebody answers; after a prompt that is past.
-		AnswerOnBridge: w.state.Decision.Steps[0].Kind != route.Welcome,
+		AnswerOnBridge: !w.answered(step),
 		TimeoutSeconds: max(5, value(s.TimeoutSeconds)-twilioRings),
 		CallerID:       w.callerID(s.Targets),
 	}
 	w.recorded(&d)
+	asks := claims(s.Targets)
 	for _, t := range s.Targets {
-		d.Nouns = append(d.Nouns, w.noun(t))
+		switch {
+		case t.Own:
+		case asks && !t.Screen:
+			d.Nouns = append(d.Nouns, w.nounAt(t, w.hooks.TwiML(w.path("claim/"+t.LegID.String()), nil)))
+		default:
+			d.Nouns = append(d.Nouns, w.noun(t))
+		}
 	}
 	return d
 }
@@ -122,6 +160,9 @@ func (w script) callerID(targets []route.Target) string {
 		return w.state.Call.ToNumber // R103: also on devices
 	}
 	_, shown := phone.FromWire(w.state.Call.FromNumber)
+	if w.state.Plan.MaskNumbers {
+		return w.state.Call.ToNumber // R103
+	}
 	for _, t := range targets {
 		if t.Kind != route.Device && (w.state.Plan.ShowOffice || !shown) {
 			return w.state.Call.ToNumber
@@ -130,15 +171,33 @@ func (w script) callerID(targets []route.Target) string {
 	return ""
 }
 
+// noun is what rings. Whoever picks up a screened one hears a question first (R052).
 func (w script) noun(t route.Target) twilio.Noun {
-	cb := twilio.Callback{StatusCallback: w.hooks.Callback(w.path("leg/"+t.LegID.String()), nil), StatusCallbackEvent: legEvents}
+	if t.Screen {
+		return w.nounAt(t, w.hooks.TwiML(w.path("screen/"+t.LegID.String()), nil))
+	}
+	return w.nounAt(t, "")
+}
+
+// nounAt is a noun whose callee gets a document before the bridge.
+func (w script) nounAt(t route.Target, url string) twilio.Noun {
+	cb := twilio.Callback{URL: url, StatusCallback: w.hooks.Callback(w.path("leg/"+t.LegID.String()), nil), StatusCallbackEvent: legEvents}
 	switch t.Kind {
 	case route.Device:
-		return twilio.ToClient{Callback: cb, Identity: t.DeviceID.String(), Parameters: []twilio.Parameter{{Name: "call", Value: w.state.Call.ID.String()}}}
+		return twilio.ToClient{Callback: cb, Identity: t.DeviceID.String(), Parameters: w.parameters()}
 	case route.SIP:
 		return twilio.ToSIP{Callback: cb, URI: t.Address}
 	}
 	return twilio.ToNumber{Callback: cb, Number: t.Address}
+}
+
+// parameters reach the app with the ring: which call it is, and that no popup is to be shown (D08).
+func (w script) parameters() []twilio.Parameter {
+	p := []twilio.Parameter{{Name: "call", Value: w.state.Call.ID.String()}}
+	if w.state.Call.IsIgnored {
+		p = append(p, twilio.Parameter{Name: "ignored", Value: "true"})
+	}
+	return p
 }
 
 // record takes a voicemail.

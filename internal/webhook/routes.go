@@ -25,6 +25,14 @@ type route struct {
 	effect  func(ctx context.Context, tx *db.Tx, p post) (inbox.Answer, error)
 	prepare func(p *post) // sets what goes ahead of the effect; nil for nothing
 	parts   []string      // of the pattern
+	hangUp  bool          // when the effect fails, the leg is hung up: it is not the caller's
+}
+
+// answerer is an address whose document is for whoever answered, not for the caller:
+// an apology and a voicemail are nothing to them.
+func answerer(r route) route {
+	r.hangUp = true
+	return r
 }
 
 type args struct {
@@ -52,6 +60,26 @@ func (h *Handler) table() []route {
 		ask(h, "dial", "call/{call}/dial/{step}", twilio.ParseDial, func(ctx context.Context, tx *db.Tx, p post, f twilio.DialForm, hooks call.Hooks) (twilio.Response, error) {
 			return h.o.Calls.AfterDial(ctx, tx, p.args.call, p.args.step, f, hooks)
 		}),
+		// A <Gather> of a menu is over, with a key or without: once a visit.
+		ask(h, "menu", "call/{call}/menu/{step}", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.AfterMenu(ctx, tx, p.args.call, p.args.step, f, hooks)
+		}),
+		// The prompt before a large ring is over: the ring begins.
+		ask(h, "ring", "call/{call}/ring/{step}", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.AfterPrompt(ctx, tx, p.args.call, p.args.step, f, hooks)
+		}),
+		// Whoever picked up a forwarded call is asked to press 1; then the key. These and
+		// the next are documents of the callee's leg.
+		answerer(ask(h, "screen", "call/{call}/screen/{leg}", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.Screen(ctx, tx, p.args.call, p.args.leg, f, hooks)
+		})),
+		answerer(ask(h, "screened", "call/{call}/screened/{leg}", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.Screened(ctx, tx, p.args.call, p.args.leg, f, hooks)
+		})),
+		// A leg of a large ring was picked up: one gets the call.
+		answerer(ask(h, "claim", "call/{call}/claim/{leg}", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.Claim(ctx, tx, p.args.call, p.args.leg, f, hooks)
+		})),
 		// A <Record> is over: its action, once a voicemail.
 		ask(h, "voicemail", "call/{call}/voicemail/{step}", twilio.ParseRecord, func(ctx context.Context, tx *db.Tx, p post, f twilio.RecordForm, hooks call.Hooks) (twilio.Response, error) {
 			return h.o.Calls.AfterRecord(ctx, tx, p.args.call, p.args.step, f, hooks)
@@ -74,6 +102,14 @@ func (h *Handler) table() []route {
 		}),
 		// News of one phone or device that rings: up to four a leg, in any order.
 		h.legStatus(),
+		// What detection made of whoever answered: once a leg.
+		tell("verdict", "call/{call}/amd/{leg}", twilio.ParseVerdict, twilio.VerdictForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.VerdictForm) error {
+			return h.o.Calls.Verdict(ctx, tx, p.args.call, p.args.leg, f)
+		}),
+		// The outside party's leg was sent to the message that is left on their machine.
+		ask(h, "drop", "call/{call}/drop", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.Drop(ctx, tx, p.args.call, f, hooks)
+		}),
 		// News of a recording: when it begins, when it is complete or turned out empty.
 		tell("recording", "call/{call}/recording", twilio.ParseRecording, twilio.RecordingForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.RecordingForm) error {
 			return h.o.Calls.RecordingStatus(ctx, tx, p.args.call, f)
@@ -179,6 +215,10 @@ func (r *route) match(have []string) (a args, ok bool) {
 // forwarding by the number's settings alone, or a few words.
 func (h *Handler) safe(ctx context.Context, p post) inbox.Answer {
 	last := inbox.Answer{Status: http.StatusOK, ContentType: twilio.ContentType, Body: []byte(lastWords)}
+	if p.route.hangUp {
+		last.Body = []byte(hangUp)
+		return last
+	}
 	f, err := twilio.ParseCall(p.Form)
 	if err != nil {
 		return last
@@ -192,5 +232,7 @@ func (h *Handler) safe(ctx context.Context, p post) inbox.Answer {
 	}
 	return answer
 }
+
+const hangUp = `<?xml version="1.0" encoding="UTF-8"?><Response><Hangup/></Response>`
 
 const lastWords = `<?xml version="1.0" encoding="UTF-8"?><Response><Say>We are sorry, something went wrong on our side. Please call again later.</Say><Hangup/></Response>`
