@@ -54,7 +54,7 @@ func (s *Service) DisconnectConnection(ctx context.Context, who access.Actor, co
 		return nil, "", err
 	}
 	if !refused {
-		if refused, err = s.removeOurs(ctx, c, a.client); err != nil {
+		if refused, err = s.removeOurs(ctx, c, a); err != nil {
 			return nil, "", err
 		}
 	}
@@ -94,13 +94,17 @@ func (s *Service) giveAllBack(ctx context.Context, client *twilio.Client, number
 	return no.Load(), err
 }
 
-// removeOurs deletes what we made in the account.
-func (s *Service) removeOurs(ctx context.Context, c *Connection, client *twilio.Client) (refused bool, err error) {
-	if c.ApplicationSid != nil {
-		err = client.DeleteApplication(ctx, *c.ApplicationSid)
+// removeOurs deletes what we made in the account, and gives its SIP domains back.
+func (s *Service) removeOurs(ctx context.Context, c *Connection, a *account) (refused bool, err error) {
+	err = s.giveSIPBack(ctx, c, a)
+	if err == nil {
+		err = s.removePush(ctx, c, a.client)
+	}
+	if err == nil && c.ApplicationSid != nil {
+		err = a.client.DeleteApplication(ctx, *c.ApplicationSid)
 	}
 	if err == nil && c.APIKeySid != nil {
-		err = client.DeleteKey(ctx, *c.APIKeySid)
+		err = a.client.DeleteKey(ctx, *c.APIKeySid)
 	}
 	if twilio.Unauthorized(err) {
 		return true, nil
@@ -121,6 +125,13 @@ func (s *Service) end(ctx context.Context, tx *db.Tx, who access.Actor, c *Conne
 		return err
 	}
 	if _, err := db.Exec(ctx, tx, `DELETE FROM twilio_secret WHERE organization_id = $1 AND connection_id = $2`, c.OrganizationID, c.ID); err != nil {
+		return err
+	}
+	if _, err := db.Exec(ctx, tx, `DELETE FROM push_credential WHERE organization_id = $1 AND connection_id = $2`, c.OrganizationID, c.ID); err != nil {
+		return err
+	}
+	if _, err := db.Exec(ctx, tx, `UPDATE sip_domain SET is_enabled = false, removed_at = coalesce(removed_at, $3), previous_url = NULL, previous_status = NULL, updated_at = $3
+		WHERE organization_id = $1 AND connection_id = $2`, c.OrganizationID, c.ID, tx.Now); err != nil {
 		return err
 	}
 	c.DisconnectedAt, c.IsEnabled, c.APIKeySid, c.ApplicationSid, c.RotationEndsAt = moment(tx.Now), false, nil, nil, nil
