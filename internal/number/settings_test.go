@@ -2,6 +2,8 @@ package number_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -542,4 +544,24 @@ func TestVoiceTokensRegisterADevice(t *testing.T) { // T03
 	if _, err := s.svc.VoiceTokens(access.With(t.Context(), stranger), device, stranger.UserID, "WEB"); !errs.IsCode(err, errs.Conflict) {
 		t.Error("another organization gets a token of this account:", err)
 	}
+}
+
+// claim is the push credential that a token names.
+func claim(t *testing.T, token string) string {
+	t.Helper()
+	body, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		Grants struct {
+			Voice struct {
+				Push string `json:"push_credential_sid"`
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &c); err != nil {
+		t.Fatal(err)
+	}
+	return c.Grants.Voice.Push
 }
