@@ -154,10 +154,18 @@ type Call struct {
 func (*Call) IsNode() {}
 
 // From is who called.
-func (c *Call) From() Party { return party(c.FromNumber, c.FromMasked) }
+func (c *Call) From() Party { return c.end(c.FromNumber, c.FromMasked) }
 
 // To is who was called.
-func (c *Call) To() Party { return party(c.ToNumber, c.ToMasked) }
+func (c *Call) To() Party { return c.end(c.ToNumber, c.ToMasked) }
+
+// end is one end of the call; colleagues are called by their names.
+func (c *Call) end(address string, hidden bool) Party {
+	if c.Direction == Internal {
+		return Party{Display: address}
+	}
+	return party(address, hidden)
+}
 
 // CallerID is the number shown and why; nil where none was chosen.
 func (c *Call) CallerID() *ChosenNumber {

@@ -44,7 +44,8 @@ type stage struct {
 	ctx   context.Context
 	zero  time.Time // when the organization was made
 
-	twilio *twilio.Client // of the fake that a test starts
+	twilio     *twilio.Client // of the fake that a test starts
+	restricted bool           // R242, for who asks
 
 	org, conn, number, branch, role id.ID
 	ann, bob                        id.ID
