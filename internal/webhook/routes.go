@@ -56,6 +56,10 @@ func (h *Handler) table() []route {
 		ask(h, "app", "app", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
 			return h.o.Calls.FromApp(ctx, tx, call.Incoming{Connection: p.Connection, Form: f, Hooks: hooks})
 		}),
+		// A SIP phone calls through a domain of the account.
+		ask(h, "sip", "sip", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.FromSIP(ctx, tx, call.Incoming{Connection: p.Connection, Form: f, Hooks: hooks})
+		}),
 		// A <Dial> is over: its action, once a step. What comes next depends on who answered.
 		ask(h, "dial", "call/{call}/dial/{step}", twilio.ParseDial, func(ctx context.Context, tx *db.Tx, p post, f twilio.DialForm, hooks call.Hooks) (twilio.Response, error) {
 			return h.o.Calls.AfterDial(ctx, tx, p.args.call, p.args.step, f, hooks)
@@ -105,6 +109,34 @@ func (h *Handler) table() []route {
 		// What detection made of whoever answered: once a leg.
 		tell("verdict", "call/{call}/amd/{leg}", twilio.ParseVerdict, twilio.VerdictForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.VerdictForm) error {
 			return h.o.Calls.Verdict(ctx, tx, p.args.call, p.args.leg, f)
+		}),
+		// A leg of our own was picked up, or any leg was sent to the call's room: whoever
+		// has a place there gets the room, the others hang up.
+		answerer(ask(h, "join", "call/{call}/join/{leg}", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.Join(ctx, tx, p.args.call, p.args.leg, f, hooks)
+		})),
+		ask(h, "room", "call/{call}/room/{leg}", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.RoomFor(ctx, tx, p.args.call, p.args.leg, f, hooks)
+		}),
+		// A leg is out of the room and still there: once a visit.
+		ask(h, "left", "call/{call}/left/{leg}/{step}", twilio.ParseDial, func(ctx context.Context, tx *db.Tx, p post, f twilio.DialForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.Left(ctx, tx, p.args.call, p.args.leg, f, hooks)
+		}),
+		// A leg is to hear key tones, and then goes back into the room.
+		ask(h, "digits", "call/{call}/digits/{leg}/{step}", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.Digits(ctx, tx, p.args.call, p.args.leg, p.args.step, f, hooks)
+		}),
+		// What somebody on hold hears.
+		ask(h, "hold", "call/{call}/hold", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.HoldMusic(ctx, tx, p.args.call, f, hooks)
+		}),
+		// Nobody took the outside party: voicemail or farewell.
+		ask(h, "after", "call/{call}/after", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
+			return h.o.Calls.After(ctx, tx, p.args.call, f, hooks)
+		}),
+		// News of the call's room: who came, left, is on hold or muted.
+		tell("room-status", "call/{call}/room", twilio.ParseConference, twilio.ConferenceForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.ConferenceForm) error {
+			return h.o.Calls.RoomNews(ctx, tx, p.args.call, f)
 		}),
 		// The outside party's leg was sent to the message that is left on their machine.
 		ask(h, "drop", "call/{call}/drop", twilio.ParseCall, func(ctx context.Context, tx *db.Tx, p post, f twilio.CallForm, hooks call.Hooks) (twilio.Response, error) {
