@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"switchboard/graph/exec"
 	"switchboard/graph/loader"
 	"switchboard/graph/model"
@@ -163,7 +162,7 @@ func (r *queryResolver) Branch(ctx context.Context, id id.ID) (*number.Branch, e
 func (r *queryResolver) PhoneNumbers(ctx context.Context, first *int, after *string, filter *model.PhoneNumberFilter) (*model.PhoneNumberConnection, error) {
 	f := number.Filter{}
 	if filter != nil {
-		f = number.Filter{BranchID: given(filter.BranchID), ConnectionID: given(filter.ConnectionID), IsEnabled: filter.IsEnabled.Value(), IncludeDisconnected: given(filter.IncludeDisconnected)}
+		f = number.Filter{BranchID: given(filter.BranchID), ConnectionID: given(filter.ConnectionID), IsEnabled: filter.IsEnabled.Value(), IncludeDisconnected: given(filter.IncludeDisconnected), BusinessUnit: given(filter.BusinessUnit)}
 	}
 	return r.numbers(ctx, f, page(first, after))
 }
@@ -186,23 +185,26 @@ func (r *queryResolver) TwilioConnections(ctx context.Context, first *int, after
 }
 
 func (r *routingSettingsResolver) Team(ctx context.Context, obj *number.RoutingSettings) (*number.Team, error) {
-	panic(fmt.Errorf("not implemented: Team - team"))
+	return loader.Load(ctx, loader.From(ctx).Teams, obj.TeamID)
 }
 
 func (r *routingSettingsResolver) TeamUsers(ctx context.Context, obj *number.RoutingSettings) ([]*number.NumberUser, error) {
-	panic(fmt.Errorf("not implemented: TeamUsers - teamUsers"))
+	if obj.TeamID.IsZero() {
+		return []*number.NumberUser{}, nil
+	}
+	return all(loader.From(ctx).NumberUsers.Load(ctx, obj.NumberID))
 }
 
 func (r *routingSettingsResolver) OpeningHours(ctx context.Context, obj *number.RoutingSettings) (*number.OpeningHours, error) {
-	panic(fmt.Errorf("not implemented: OpeningHours - openingHours"))
+	return loader.Load(ctx, loader.From(ctx).Hours, obj.OpeningHoursID)
 }
 
 func (r *routingSettingsResolver) Menu(ctx context.Context, obj *number.RoutingSettings) (*number.Menu, error) {
-	panic(fmt.Errorf("not implemented: Menu - menu"))
+	return loader.Load(ctx, loader.From(ctx).Menus, obj.MenuID)
 }
 
 func (r *twilioConnectionResolver) PushCredentials(ctx context.Context, obj *number.Connection) ([]*number.PushCredential, error) {
-	panic(fmt.Errorf("not implemented: PushCredentials - pushCredentials"))
+	return all(loader.From(ctx).PushCredentials.Load(ctx, obj.ID))
 }
 
 func (r *twilioConnectionResolver) PhoneNumbers(ctx context.Context, obj *number.Connection, first *int, after *string) (*model.PhoneNumberConnection, error) {

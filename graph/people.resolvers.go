@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"switchboard/graph/exec"
 	"switchboard/graph/loader"
 	"switchboard/graph/model"
@@ -76,6 +75,9 @@ func (r *mutationResolver) OrganizationUpdate(ctx context.Context, input model.O
 	o, err := r.d.Tenants.Update(ctx, access.From(ctx), tenant.Change{
 		Name: field(input.Name), TimeZone: field(input.TimeZone), DefaultCountry: field(input.DefaultCountry),
 		CompanyPhone: field(input.CompanyPhone), DisplayOfficeNumber: field(input.DisplayOfficeNumber), Features: features,
+		HoldMusicID: field(input.HoldMusicID), DialFormat: field(input.DialFormat), CallCountries: each(input.CallCountries, same),
+		MaxConcurrentCalls: field(input.MaxConcurrentCalls), MaxCallsPerUserHour: field(input.MaxCallsPerUserHour),
+		CustomersMayCallFieldworkers: field(input.CustomersMayCallFieldworkers),
 	})
 	problems, err := userErrors(err)
 	return &model.OrganizationUpdatePayload{Organization: o, UserErrors: problems}, err
@@ -97,6 +99,7 @@ func (r *mutationResolver) UserUpdate(ctx context.Context, id id.ID, input model
 		RestrictBeforeStart: field(input.RestrictBeforeStart), InboundPhoneNumberID: field(input.InboundPhoneNumberID),
 		Extension: field(input.Extension), SIPAddress: field(input.SipAddress),
 		DisplayNotifications: field(input.DisplayNotifications), SilentNotifications: field(input.SilentNotifications),
+		InternalClickToCall: field(input.InternalClickToCall), SIPDomainID: field(input.SipDomainID),
 	})
 	problems, err := userErrors(err)
 	return &model.UserUpdatePayload{User: u, UserErrors: problems}, err
@@ -137,7 +140,7 @@ func (r *mutationResolver) RoleUpdate(ctx context.Context, id id.ID, input model
 }
 
 func (r *mutationResolver) DeviceRegister(ctx context.Context, input model.DeviceRegisterInput) (*model.DeviceRegisterPayload, error) {
-	d, err := r.d.Users.DeviceRegister(ctx, access.From(ctx), user.Register{Name: input.Name, Platform: input.Platform, ID: given(input.ID)})
+	d, err := r.d.Users.DeviceRegister(ctx, access.From(ctx), user.Register{Name: input.Name, Platform: input.Platform, ID: given(input.ID), PushToken: field(input.PushToken)})
 	var token *number.VoiceToken
 	var tokens []*number.VoiceToken
 	if err == nil {
@@ -159,7 +162,11 @@ func (r *mutationResolver) DeviceTokenRefresh(ctx context.Context, id id.ID) (*m
 }
 
 func (r *mutationResolver) DeviceReport(ctx context.Context, input model.DeviceReportInput) (*model.DeviceReportPayload, error) {
-	panic(fmt.Errorf("not implemented: DeviceReport - deviceReport"))
+	d, err := r.d.Users.DeviceReport(ctx, access.From(ctx), user.Report{
+		ID: input.ID, Microphone: field(input.Microphone), Notifications: field(input.Notifications), Network: field(input.Network), PushToken: field(input.PushToken),
+	})
+	problems, err := userErrors(err)
+	return &model.DeviceReportPayload{Device: d, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) DeviceRemove(ctx context.Context, id id.ID) (*model.DeviceRemovePayload, error) {
@@ -169,7 +176,7 @@ func (r *mutationResolver) DeviceRemove(ctx context.Context, id id.ID) (*model.D
 }
 
 func (r *organizationResolver) HoldMusic(ctx context.Context, obj *tenant.Organization) (*number.Audio, error) {
-	panic(fmt.Errorf("not implemented: HoldMusic - holdMusic"))
+	return loader.Load(ctx, loader.From(ctx).Audio, obj.HoldMusicAudioID)
 }
 
 func (r *queryResolver) Organization(ctx context.Context) (*tenant.Organization, error) {
@@ -271,7 +278,7 @@ func (r *userResolver) InboundPhoneNumber(ctx context.Context, obj *user.User) (
 }
 
 func (r *userResolver) SipDomain(ctx context.Context, obj *user.User) (*number.SIPDomain, error) {
-	panic(fmt.Errorf("not implemented: SipDomain - sipDomain"))
+	return loader.Load(ctx, loader.From(ctx).SIPDomains, obj.SIPDomainID)
 }
 
 func (r *userUpdatedResolver) Actor(ctx context.Context, obj *model.UserUpdated) (*user.User, error) {

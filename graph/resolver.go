@@ -134,6 +134,10 @@ func (r *Resolver) sources() *loader.Sources {
 		Recordings: found("", r.d.Recordings.ByIDs), Voicemails: visible(r.d.Voicemails.Visible),
 		Threads: r.d.Messages.ThreadsByIDs, Messages: r.d.Messages.ByIDs,
 
+		Teams: found("", r.d.Numbers.TeamsByIDs), Hours: found("", r.d.Numbers.HoursByIDs),
+		Menus: found(access.NumberManage, r.d.Numbers.MenusByIDs), SIPDomains: found("", r.d.Numbers.SIPDomainsByIDs),
+		TeamNumbers: r.d.Numbers.ByTeams, NumberUsers: r.d.Numbers.UsersByNumbers, PushCredentials: r.d.Numbers.PushCredentialsByConnections,
+
 		UserPhones: r.d.Users.PhonesByUsers, UserQuietLines: r.d.Users.DndLinesByUsers, UserBranches: r.d.Numbers.ForUsers,
 		UserNumbers: r.d.Numbers.AssignedTo, BranchUsers: r.d.Numbers.UsersByBranches, BranchNumbers: r.d.Numbers.ByBranches,
 		ContactPhones: byActor(r.d.Contacts.PhonesFor), CallLegs: r.d.Calls.LegsByCalls, LegQuality: r.d.Calls.QualityByLegs,

@@ -1838,7 +1838,6 @@ type CallerIdExplanationResolver interface {
 	PhoneNumber(ctx context.Context, obj *call.CallerIDExplanation) (*number.PhoneNumber, error)
 
 	Problems(ctx context.Context, obj *call.CallerIDExplanation) ([]*model.UserError, error)
-	Notices(ctx context.Context, obj *call.CallerIDExplanation) ([]*call.Notice, error)
 }
 type CampaignResolver interface {
 	AssignedUser(ctx context.Context, obj *contact.Campaign) (*user.User, error)
@@ -10551,7 +10550,7 @@ type ContactUpdated implements Event {
   transferTargets("The call." callId: ID!, "Only names that begin so." search: String, "Page size, 25 unless told, 100 at most." first: Int, "Where to go on." after: String): TransferTargetConnection! @can(do: CALL_TRANSFER)
   "The number that a call would show, and why, before it is made (D17)."
   callerIdExplain("The call to think of." input: CallerIdExplainInput!): CallerIdExplanation! @can(do: CALL_MAKE)
-  "The saved messages for answering machines, by name (R108)."
+  "The saved messages for answering machines, newest first (R108)."
   dropMessages("Page size, 25 unless told, 100 at most." first: Int, "Where to go on." after: String): DropMessageConnection! @can(do: CALL_MAKE)
 }
 
@@ -11678,7 +11677,7 @@ type RoutingSettings {
   openingHours: OpeningHours
   "What happens outside opening hours."
   afterHours: AfterHours!
-  "The menu its callers hear (R048)."
+  "The menu its callers hear (R048); null when there is none or you may not see it."
   menu: Menu
 }
 
@@ -12006,7 +12005,7 @@ input RoutingSettingsInput {
 input AfterHoursInput {
   "What happens."
   action: AfterHoursAction
-  "Spoken first; 3,000 characters at most."
+  "Spoken first; 3,000 characters at most, with some voices more."
   text: String
   "Played first: an uploaded audio's id."
   audioId: ID
@@ -12024,13 +12023,13 @@ input UsageSettingsInput {
 }
 "Changes to prompts."
 input PromptSettingsInput {
-  "Spoken at the start; 3,000 characters at most."
+  "Spoken at the start; 3,000 characters at most, with some voices more."
   welcomeText: String
   "An uploaded audio's id."
   welcomeAudioId: ID
   "An audio's address; fetched once, checked and kept by us."
   welcomeAudioUrl: String
-  "Spoken at the end; 3,000 characters at most."
+  "Spoken at the end; 3,000 characters at most, with some voices more."
   farewellText: String
   "An uploaded audio's id."
   farewellAudioId: ID
@@ -12045,7 +12044,7 @@ input PromptSettingsInput {
 input VoicemailSettingsInput {
   "Whether unanswered calls may leave one."
   isEnabled: Boolean
-  "Spoken greeting; 3,000 characters at most."
+  "Spoken greeting; 3,000 characters at most, with some voices more."
   greetingText: String
   "An uploaded audio's id."
   greetingAudioId: ID
@@ -13153,13 +13152,13 @@ enum EventType {
 }
 `, BuiltIn: false},
 	{Name: "../schema/routing.graphqls", Input: `extend type Query {
-  "The teams, by name (R025)."
+  "The teams, newest first (R025)."
   teams("Page size, 25 unless told, 100 at most." first: Int, "Where to go on." after: String): TeamConnection!
   "One team."
   team("The team's id." id: ID!): Team
-  "Opening hours, by name (D02)."
+  "Opening hours, newest first (D02)."
   openingHours("Page size, 25 unless told, 100 at most." first: Int, "Where to go on." after: String): OpeningHoursConnection! @can(do: NUMBER_MANAGE)
-  "Menus, by name (R048)."
+  "Menus, newest first (R048)."
   menus("Page size, 25 unless told, 100 at most." first: Int, "Where to go on." after: String): MenuConnection! @can(do: NUMBER_MANAGE)
   "Callers for whom no popup is shown, newest first (R057)."
   ignoredNumbers("Page size, 25 unless told, 100 at most." first: Int, "Where to go on." after: String): IgnoredNumberConnection! @can(do: NUMBER_MANAGE)
@@ -13716,7 +13715,7 @@ type IgnoredNumberRemovePayload {
 }
 `, BuiltIn: false},
 	{Name: "../schema/sip.graphqls", Input: `extend type Query {
-  "The SIP domains of the connected accounts, by name (R255)."
+  "The SIP domains of the connected accounts, newest first (R255)."
   sipDomains("Page size, 25 unless told, 100 at most." first: Int, "Where to go on." after: String, "Only of this connection." connectionId: ID): SipDomainConnection! @can(do: CONNECTION_MANAGE)
 }
 
@@ -25239,7 +25238,7 @@ func _CallerIdExplanation_notices(ctx context.Context, ec *executionContext, fie
 			return fieldContext_CallerIdExplanation_notices(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.CallerIdExplanation().Notices(ctx, obj)
+			return obj.Notices(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*call.Notice) graphql.Marshaler {
@@ -25254,7 +25253,7 @@ func fieldContext_CallerIdExplanation_notices(_ context.Context, ec *executionCo
 		Object:     "CallerIdExplanation",
 		Field:      field,
 		IsMethod:   true,
-		IsResolver: true,
+		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return childFields_CallNotice(ctx, ec, field)
 		},
@@ -59995,43 +59994,10 @@ func _CallerIdExplanation(ctx context.Context, ec *executionContext, sel ast.Sel
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "notices":
-			field := field
-
-			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
-				defer func() {
-					if r := recover(); r != nil {
-						ec.Error(ctx, ec.Recover(ctx, r))
-					}
-				}()
-				res = _CallerIdExplanation_notices(ctx, ec, field, obj)
-				if res == graphql.Null {
-					atomic.AddUint32(&fs.Invalids, 1)
-				}
-				return res
+			out.Values[i] = _CallerIdExplanation_notices(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
 			}
-
-			if field.IsDeferred() {
-				deferredFieldSet.AddField(field)
-				fieldIndex := len(deferredFieldSet.Values) - 1
-				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
-					return innerFunc(ctx, deferredFieldSet)
-				})
-
-				for _, deferrable := range field.Deferrables {
-					view, ok := deferLabelToView[deferrable.Label]
-					if !ok {
-						view = deferredFieldSet.NewView()
-						deferLabelToView[deferrable.Label] = view
-					}
-					view.AddIndices(fieldIndex)
-				}
-
-				// don't run the out.Concurrently() call below
-				out.Values[i] = graphql.Null
-				continue
-			}
-
-			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}

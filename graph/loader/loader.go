@@ -48,6 +48,10 @@ type Sources struct {
 	Branches    func(ctx context.Context, ids []id.ID) ([]*number.Branch, error)
 	Numbers     func(ctx context.Context, ids []id.ID) ([]*number.PhoneNumber, error)
 	Connections func(ctx context.Context, ids []id.ID) ([]*number.Connection, error)
+	Teams       func(ctx context.Context, ids []id.ID) ([]*number.Team, error)
+	Hours       func(ctx context.Context, ids []id.ID) ([]*number.OpeningHours, error)
+	Menus       func(ctx context.Context, ids []id.ID) ([]*number.Menu, error)
+	SIPDomains  func(ctx context.Context, ids []id.ID) ([]*number.SIPDomain, error)
 	Audio       func(ctx context.Context, ids []id.ID) ([]*number.Audio, error)
 	Calls       func(ctx context.Context, ids []id.ID) ([]*call.Call, error)
 	Masks       func(ctx context.Context, ids []id.ID) ([]*call.MaskedPair, error)
@@ -62,6 +66,9 @@ type Sources struct {
 	UserNumbers     func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
 	BranchUsers     func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
 	BranchNumbers   func(ctx context.Context, ids []id.ID) (map[id.ID][]*number.PhoneNumber, error)
+	TeamNumbers     func(ctx context.Context, ids []id.ID) (map[id.ID][]*number.PhoneNumber, error)
+	NumberUsers     func(ctx context.Context, ids []id.ID) (map[id.ID][]*number.NumberUser, error)
+	PushCredentials func(ctx context.Context, ids []id.ID) (map[id.ID][]*number.PushCredential, error)
 	ContactPhones   func(ctx context.Context, ids []id.ID) (map[id.ID][]*contact.Phone, error)
 	CallRoutes      func(ctx context.Context, ids []id.ID) (map[id.ID]*route.Decision, error)
 	Legs            func(ctx context.Context, ids []id.ID) ([]*call.Leg, error)
@@ -84,6 +91,10 @@ type Loaders struct {
 	Branches    *One[number.Branch]
 	Numbers     *One[number.PhoneNumber]
 	Connections *One[number.Connection]
+	Teams       *One[number.Team]
+	Hours       *One[number.OpeningHours]
+	Menus       *One[number.Menu]
+	SIPDomains  *One[number.SIPDomain]
 	Audio       *One[number.Audio]
 	Calls       *One[call.Call]
 	Masks       *One[call.MaskedPair]
@@ -98,6 +109,9 @@ type Loaders struct {
 	UserNumbers     *Batch[[]id.ID]
 	BranchUsers     *Batch[[]id.ID]
 	BranchNumbers   *Many[number.PhoneNumber]
+	TeamNumbers     *Many[number.PhoneNumber]
+	NumberUsers     *Many[number.NumberUser]
+	PushCredentials *Many[number.PushCredential]
 	ContactPhones   *Many[contact.Phone]
 	CallRoutes      *Batch[*route.Decision]
 	Legs            *One[call.Leg]
@@ -121,6 +135,10 @@ func New(s *Sources) *Loaders {
 		Branches:    one(s.Branches, func(x *number.Branch) id.ID { return x.ID }),
 		Numbers:     one(s.Numbers, func(x *number.PhoneNumber) id.ID { return x.ID }),
 		Connections: one(s.Connections, func(x *number.Connection) id.ID { return x.ID }),
+		Teams:       one(s.Teams, func(x *number.Team) id.ID { return x.ID }),
+		Hours:       one(s.Hours, func(x *number.OpeningHours) id.ID { return x.ID }),
+		Menus:       one(s.Menus, func(x *number.Menu) id.ID { return x.ID }),
+		SIPDomains:  one(s.SIPDomains, func(x *number.SIPDomain) id.ID { return x.ID }),
 		Audio:       one(s.Audio, func(x *number.Audio) id.ID { return x.ID }),
 		Calls:       one(s.Calls, func(x *call.Call) id.ID { return x.ID }),
 		Masks:       one(s.Masks, func(x *call.MaskedPair) id.ID { return x.ID }),
@@ -135,6 +153,9 @@ func New(s *Sources) *Loaders {
 		UserNumbers:     many(s.UserNumbers),
 		BranchUsers:     many(s.BranchUsers),
 		BranchNumbers:   many(s.BranchNumbers),
+		TeamNumbers:     many(s.TeamNumbers),
+		NumberUsers:     many(s.NumberUsers),
+		PushCredentials: many(s.PushCredentials),
 		ContactPhones:   many(s.ContactPhones),
 		CallRoutes:      many(s.CallRoutes),
 		Legs:            one(s.Legs, func(x *call.Leg) id.ID { return x.ID }),

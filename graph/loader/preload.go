@@ -54,6 +54,10 @@ func Ahead(ctx context.Context, rows any, asked Asked) error {
 		members := read(r, r.BranchUsers, asked("users"), rows, func(b *number.Branch) id.ID { return b.ID })
 		read(r, r.Users, true, flat(members), itself)
 		r.numbers(flat(read(r, r.BranchNumbers, asked("phoneNumbers"), rows, func(b *number.Branch) id.ID { return b.ID })), asked.below("phoneNumbers"))
+	case []*voicemail.DropMessage:
+		read(r, r.Audio, asked("audio"), rows, func(m *voicemail.DropMessage) id.ID { return m.AudioID })
+	case []*number.SIPDomain:
+		read(r, r.Connections, asked("connection"), rows, func(d *number.SIPDomain) id.ID { return d.ConnectionID })
 	case []*call.MaskedPair:
 		read(r, r.Numbers, asked("phoneNumber"), rows, func(p *call.MaskedPair) id.ID { return p.PhoneNumberID })
 		read(r, r.Records, asked("record"), rows, func(p *call.MaskedPair) id.ID { return p.RecordID })
@@ -70,6 +74,15 @@ func Ahead(ctx context.Context, rows any, asked Asked) error {
 		}
 		r.presences(people, asked.below("presence"))
 		read(r, r.Branches, asked("branch"), rows, func(t *call.TransferTarget) id.ID { return t.BranchID })
+	case []*number.Team:
+		r.numbers(flat(read(r, r.TeamNumbers, asked("phoneNumbers"), rows, func(t *number.Team) id.ID { return t.ID })), asked.below("phoneNumbers"))
+		read(r, r.Users, asked("users"), flatten(rows, func(t *number.Team) []id.ID { return t.UserIDs }), itself)
+	case []*number.Menu:
+		r.menus(rows, asked)
+	case []*number.IgnoredNumber:
+		read(r, r.Users, asked("createdBy"), rows, func(x *number.IgnoredNumber) id.ID { return x.CreatedByID })
+	case []*number.Connection:
+		read(r, r.PushCredentials, asked("pushCredentials"), rows, func(c *number.Connection) id.ID { return c.ID })
 	case []*session.ApiKey:
 		read(r, r.Roles, asked("role"), rows, func(k *session.ApiKey) id.ID { return k.RoleID })
 		read(r, r.Users, asked("createdBy"), rows, func(k *session.ApiKey) id.ID { return k.CreatedByID })
@@ -151,6 +164,7 @@ func (r *reader) users(rows []*user.User, asked Asked) {
 	read(r, r.UserPhones, asked("phones"), rows, self)
 	branches := read(r, r.UserBranches, asked("branches"), rows, self)
 	read(r, r.Branches, true, flat(branches), itself)
+	read(r, r.SIPDomains, asked("sipDomain"), rows, func(u *user.User) id.ID { return u.SIPDomainID })
 	lines := read(r, r.UserQuietLines, asked("doNotDisturbLines"), rows, self)
 	assigned := read(r, r.UserNumbers, asked("inboundPhoneNumber"), rows, self)
 	read(r, r.Numbers, true, append(flat(lines), flat(assigned)...), itself)
@@ -164,9 +178,44 @@ func (r *reader) contacts(rows []*contact.Contact, asked Asked) {
 }
 
 func (r *reader) numbers(rows []*number.PhoneNumber, asked Asked) {
+	self := func(n *number.PhoneNumber) id.ID { return n.ID }
 	read(r, r.Connections, asked("connection"), rows, func(n *number.PhoneNumber) id.ID { return n.ConnectionID })
 	read(r, r.Branches, asked("branch"), rows, func(n *number.PhoneNumber) id.ID { return n.BranchID })
-	read(r, r.Users, asked("assignedUser"), rows, func(n *number.PhoneNumber) id.ID { return n.AssignedUserID })
+	teams := read(r, r.Teams, asked("routing", "team"), rows, func(n *number.PhoneNumber) id.ID { return n.TeamID })
+	members := flat(read(r, r.NumberUsers, asked("routing", "teamUsers"), rows, self))
+	read(r, r.Hours, asked("routing", "openingHours"), rows, func(n *number.PhoneNumber) id.ID { return n.OpeningHoursID })
+	r.menus(read(r, r.Menus, asked("routing", "menu"), rows, func(n *number.PhoneNumber) id.ID { return n.MenuID }), asked.below("routing").below("menu"))
+	sounds := gather(nil, asked("prompts", "welcomeAudio"), rows, func(n *number.PhoneNumber) id.ID { return n.WelcomeAudioID })
+	sounds = gather(sounds, asked("prompts", "farewellAudio"), rows, func(n *number.PhoneNumber) id.ID { return n.FarewellAudioID })
+	sounds = gather(sounds, asked("voicemail", "greetingAudio"), rows, func(n *number.PhoneNumber) id.ID { return n.VoicemailGreetingAudioID })
+	sounds = gather(sounds, asked("routing", "afterHours", "audio"), rows, func(n *number.PhoneNumber) id.ID { return n.ClosedAudioID })
+	read(r, r.Audio, true, sounds, itself)
+	people := gather(nil, asked("assignedUser"), rows, func(n *number.PhoneNumber) id.ID { return n.AssignedUserID })
+	people = gather(people, asked("voicemail", "owner"), rows, func(n *number.PhoneNumber) id.ID { return n.VoicemailOwnerID })
+	people = gather(people, asked("voicemail", "notifiedUsers"), flatten(rows, func(n *number.PhoneNumber) []id.ID { return n.VoicemailUserIDs }), itself)
+	people = gather(people, asked("routing", "team", "users"), flatten(teams, func(t *number.Team) []id.ID { return t.UserIDs }), itself)
+	people = gather(people, asked("routing", "teamUsers", "user"), members, func(x *number.NumberUser) id.ID { return x.UserID })
+	read(r, r.Users, true, people, itself)
+}
+
+// menus reads where the keys of menus lead.
+func (r *reader) menus(rows []*number.Menu, asked Asked) {
+	read(r, r.Audio, asked("promptAudio"), rows, func(m *number.Menu) id.ID { return m.PromptAudioID })
+	keys := flatten(rows, func(m *number.Menu) []number.MenuDestination {
+		out := make([]number.MenuDestination, len(m.Options))
+		for i, o := range m.Options {
+			out[i] = o.To
+		}
+		return out
+	})
+	others := flatten(rows, func(m *number.Menu) []number.MenuDestination { return []number.MenuDestination{m.Otherwise} })
+	places := func(field string, of func(number.MenuDestination) id.ID) []id.ID {
+		return gather(gather(nil, asked("options", "to", field), keys, of), asked("otherwise", field), others, of)
+	}
+	read(r, r.Teams, true, places("team", func(d number.MenuDestination) id.ID { return d.TeamID }), itself)
+	read(r, r.Branches, true, places("branch", func(d number.MenuDestination) id.ID { return d.BranchID }), itself)
+	read(r, r.Users, true, places("user", func(d number.MenuDestination) id.ID { return d.UserID }), itself)
+	read(r, r.Menus, true, places("menu", func(d number.MenuDestination) id.ID { return d.MenuID }), itself)
 }
 
 func itself(x id.ID) id.ID { return x }
@@ -210,6 +259,14 @@ func read[R, V any](r *reader, l *Batch[V], asked bool, rows []R, key func(R) id
 		if ok {
 			out = append(out, v)
 		}
+	}
+	return out
+}
+
+func flatten[R, T any](rows []R, list func(R) []T) []T {
+	var out []T
+	for _, row := range rows {
+		out = append(out, list(row)...)
 	}
 	return out
 }

@@ -29,7 +29,7 @@ type LiveCallsUpdate interface {
 type AfterHoursInput struct {
 	// What happens.
 	Action graphql.Omittable[*route.ClosedAction] `json:"action,omitempty"`
-	// Spoken first; 3,000 characters at most.
+	// Spoken first; 3,000 characters at most, with some voices more.
 	Text graphql.Omittable[*string] `json:"text,omitempty"`
 	// Played first: an uploaded audio's id.
 	AudioID graphql.Omittable[*id.ID] `json:"audioId,omitempty"`
@@ -1389,13 +1389,13 @@ type PresenceFilter struct {
 
 // Changes to prompts.
 type PromptSettingsInput struct {
-	// Spoken at the start; 3,000 characters at most.
+	// Spoken at the start; 3,000 characters at most, with some voices more.
 	WelcomeText graphql.Omittable[*string] `json:"welcomeText,omitempty"`
 	// An uploaded audio's id.
 	WelcomeAudioID graphql.Omittable[*id.ID] `json:"welcomeAudioId,omitempty"`
 	// An audio's address; fetched once, checked and kept by us.
 	WelcomeAudioURL graphql.Omittable[*string] `json:"welcomeAudioUrl,omitempty"`
-	// Spoken at the end; 3,000 characters at most.
+	// Spoken at the end; 3,000 characters at most, with some voices more.
 	FarewellText graphql.Omittable[*string] `json:"farewellText,omitempty"`
 	// An uploaded audio's id.
 	FarewellAudioID graphql.Omittable[*id.ID] `json:"farewellAudioId,omitempty"`
@@ -2117,7 +2117,7 @@ type VoicemailMarkHeardPayload struct {
 type VoicemailSettingsInput struct {
 	// Whether unanswered calls may leave one.
 	IsEnabled graphql.Omittable[*bool] `json:"isEnabled,omitempty"`
-	// Spoken greeting; 3,000 characters at most.
+	// Spoken greeting; 3,000 characters at most, with some voices more.
 	GreetingText graphql.Omittable[*string] `json:"greetingText,omitempty"`
 	// An uploaded audio's id.
 	GreetingAudioID graphql.Omittable[*id.ID] `json:"greetingAudioId,omitempty"`
