@@ -231,7 +231,7 @@ func (s *Service) CallStatus(ctx context.Context, tx *db.Tx, call id.ID, f twili
 func (s *Service) RecordingStatus(ctx context.Context, tx *db.Tx, call id.ID, f twilio.RecordingForm) (err error) {
 	defer errs.Wrap(&err, "call.RecordingStatus(%s)", f.Status)
 	_, _, err = s.take(ctx, tx, call, id.ID{}, Fact{Key: "recording/" + f.Key(), Kind: FactRecordingStatus, At: tx.Now, Data: FactData{
-		SID: f.RecordingSID, Status: f.Status, Seconds: f.DurationSeconds, Channels: f.Channels, StartedAt: f.StartedAt.UTC(), Source: f.Source, Error: f.ErrorCode,
+		SID: f.RecordingSID, CallSID: f.CallSID, Status: f.Status, Seconds: f.DurationSeconds, Channels: f.Channels, StartedAt: f.StartedAt.UTC(), Source: f.Source, Error: f.ErrorCode,
 	}})
 	return err
 }
@@ -247,25 +247,28 @@ func (s *Service) AfterDial(ctx context.Context, tx *db.Tx, call id.ID, step int
 	var failure error
 	st, found, err := s.takeWith(ctx, tx, call, id.ID{}, facts, func(st State) (more []Fact) {
 		// What the request says of the caller counts, not what was heard before it: its end may overtake it.
-		if st.connected(step, &facts[0]) || gone || st.ringRoom || st.Decision == nil {
+		if _, held := st.meets(); held || st.connected(step, &facts[0]) || gone || st.ringRoom || st.Decision == nil {
 			return nil
 		}
 		_, more, failure = script{state: st, hooks: hooks, audio: s.Audio}.serve(ctx, tx, step+1)
 		return more
 	})
 	connected := st.connected(step, &facts[0])
+	first, held := st.meets()
 	switch {
 	case err != nil || failure != nil:
 		return nil, cmp.Or(failure, err)
 	case !found:
 		return twilio.Response{twilio.Hangup{}}, nil
-	case gone && !st.ringRoom:
+	case gone && !held:
 		return twilio.Response{}, nil // the caller is gone and hears nothing
 	}
 	w := script{state: st, hooks: hooks, audio: s.Audio}
 	switch {
-	case st.ringRoom && st.Call.EndedAt == nil:
-		return w.meet(st.callerLeg()), nil
+	case held && over(f.Status):
+		return twilio.Response{}, nil
+	case held: // the other leg is on its way to the room, and so is this one
+		return w.meet(first), nil
 	case st.Decision == nil:
 		return w.calleeOver(f.DialStatus, connected), nil
 	case connected:
@@ -383,6 +386,9 @@ func (s *Service) settle(ctx context.Context, tx *db.Tx, call, actor id.ID, h *h
 	if err := endStrays(ctx, tx, before, after); err != nil {
 		return State{}, false, err
 	}
+	if err := s.pursue(ctx, tx, &after); err != nil {
+		return State{}, false, err
+	}
 	return after, true, s.save(ctx, tx, before, after, actor, last)
 }
 
@@ -426,7 +432,7 @@ func news(before, after State, actor id.ID) []event.Event {
 			old = &Leg{}
 		}
 		ring := map[string]any{"legId": l.ID, "userId": l.UserID, "deviceId": l.DeviceID}
-		if l.Kind == route.Caller || l.Kind == route.Callee || l.ID == after.placed { // nobody of ours was rung
+		if l.Kind == route.Caller || l.Kind == route.Callee || l.Kind == route.Guest || l.ID == after.placed { // nobody of ours was rung
 			continue
 		}
 		if l.Status == LegRinging && old.Status != LegRinging {

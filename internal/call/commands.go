@@ -130,8 +130,14 @@ func (s *Service) HangUp(ctx context.Context, who access.Actor, call id.ID) (_ *
 	}
 	ctx = db.WithTenant(ctx, who.OrganizationID)
 	if !c.tookPart(who) {
-		if err := who.Require(access.CallControl); err != nil {
+		talks, err := s.talks(ctx, who, call)
+		if err != nil {
 			return nil, err
+		}
+		if !talks {
+			if err := who.Require(access.CallControl); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if !c.Live() {
@@ -148,6 +154,16 @@ func (s *Service) HangUp(ctx context.Context, who access.Actor, call id.ID) (_ *
 		return nil, err
 	}
 	return s.own(ctx, who, call)
+}
+
+// talks reports whether the actor is in a call that they neither started nor
+// answered: it was transferred to them, or they were added.
+func (s *Service) talks(ctx context.Context, who access.Actor, call id.ID) (is bool, err error) {
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		return tx.Pgx().QueryRow(ctx, `SELECT EXISTS (SELECT FROM call_leg WHERE organization_id = $1 AND call_id = $2 AND user_id = $3 AND status = $4 AND purpose <> $5)`,
+			who.OrganizationID, call, who.UserID, string(LegInProgress), string(ForMonitor)).Scan(&is)
+	})
+	return is, db.Translate(err)
 }
 
 // tookPart reports whether the actor started or answered the call.

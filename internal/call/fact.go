@@ -35,6 +35,7 @@ const (
 	FactRoom            FactKind = "ROOM"             // news of the call's conference
 	FactAction          FactKind = "ACTION"           // we are about to ask Twilio to change something
 	FactActionAnswer    FactKind = "ACTION_ANSWER"    // what Twilio answered
+	FactNotice          FactKind = "NOTICE"           // people were told of something, once
 	FactVerdict         FactKind = "VERDICT"          // who answered, as the network or a person says (T10)
 )
 
@@ -62,6 +63,10 @@ type FactData struct {
 	Error    int    `json:"error,omitempty"`
 	Bridged  *bool  `json:"bridged,omitempty"`
 
+	CallSID string `json:"call,omitempty"`  // of a recording: the leg that it records
+	Muted   *bool  `json:"muted,omitempty"` // of news of the room
+	Coach   string `json:"coach,omitempty"` // the call that alone hears a party of the room
+
 	Channels  int       `json:"channels,omitempty"`
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	Source    string    `json:"source,omitempty"`
@@ -84,6 +89,7 @@ type FactData struct {
 type Order struct {
 	Mode     string         `json:"mode,omitempty"`    // of a transfer or monitor
 	Targets  []route.Target `json:"targets,omitempty"` // legs to ring, their ids made
+	Return   []route.Target `json:"return,omitempty"`  // legs of who transfers, rung when nobody answers
 	Purpose  Purpose        `json:"purpose,omitempty"`
 	ToUser   id.ID          `json:"toUser,omitzero"`
 	ToBranch id.ID          `json:"toBranch,omitzero"`
@@ -257,7 +263,7 @@ func over(word string) bool { return rank(word) == 4 }
 var kindRank = map[FactKind]int{
 	FactStarted: 0, FactRESTRequest: 1, FactRESTAnswer: 2, FactStep: 3, FactCallStatus: 4, FactLegStatus: 5,
 	FactCommand: 6, FactDialResult: 7, FactRecordingStatus: 8, FactRecordResult: 9, FactReconciled: 10,
-	FactVerdict: 11, FactKeys: 12, FactRouted: 13, FactClaim: 14, FactAction: 15, FactActionAnswer: 16, FactRoom: 17,
+	FactVerdict: 11, FactKeys: 12, FactRouted: 13, FactClaim: 14, FactAction: 15, FactActionAnswer: 16, FactRoom: 17, FactNotice: 18,
 }
 
 // canonical puts the facts into the one order in which they are folded, each once.

@@ -69,30 +69,56 @@ func (s *Service) Register(r *job.Runner) {
 	job.Handle(r, s.end)
 	job.Handle(r, s.ask)
 	job.Handle(r, s.ringLegs)
+	job.Handle(r, s.control)
+	job.Handle(r, s.askMany)
 	r.Sweep("call.start", 250*time.Millisecond, s.sweepTurns)
-	r.Sweep("call.reconcile", 5*time.Second, s.sweep)
+	r.Sweep("call.reconcile", 2*time.Second, s.sweep)
+	r.Sweep("call.paused", 5*time.Second, s.remind)
 	r.Sweep("call.masks", time.Minute, s.endMasks)
 }
 
-// sweep has Twilio asked about every call that has been silent for too long.
+// sweep has Twilio asked about every call that has been silent for too long, and
+// done what had to wait. Where many are due, Twilio is asked once for all of them.
 func (s *Service) sweep(ctx context.Context, now time.Time) error {
 	return s.DB.InWorkerTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		var due []struct {
-			OrganizationID id.ID `bun:"organization_id"`
-			ID             id.ID `bun:"id"`
+			OrganizationID id.ID  `bun:"organization_id"`
+			ID             id.ID  `bun:"id"`
+			ConnectionID   id.ID  `bun:"connection_id"`
+			Status         Status `bun:"status"`
 		}
 		if err := db.Select(ctx, tx, &due, `UPDATE call SET due_at = $2 WHERE (organization_id, id) IN (
-				SELECT organization_id, id FROM call WHERE due_at <= $1 ORDER BY due_at LIMIT 200 FOR UPDATE SKIP LOCKED)
-			RETURNING organization_id, id`, now, now.Add(askSoon)); err != nil {
+				SELECT organization_id, id FROM call WHERE due_at <= $1 ORDER BY due_at LIMIT 500 FOR UPDATE SKIP LOCKED)
+			RETURNING organization_id, id, connection_id, status`, now, now.Add(askSoon)); err != nil {
 			return err
 		}
-		jobs := make([]job.Args, 0, len(due))
+		many := map[id.ID]*AskMany{}
+		var jobs []job.Args
 		for _, c := range due {
-			jobs = append(jobs, Ask{Organization: c.OrganizationID, Call: c.ID})
+			if c.Status != InProgress {
+				jobs = append(jobs, Ask{Organization: c.OrganizationID, Call: c.ID})
+				continue
+			}
+			if many[c.ConnectionID] == nil {
+				many[c.ConnectionID] = &AskMany{Organization: c.OrganizationID, Connection: c.ConnectionID}
+			}
+			many[c.ConnectionID].Calls = append(many[c.ConnectionID].Calls, c.ID)
+		}
+		for _, m := range many {
+			if len(m.Calls) >= askTogether {
+				jobs = append(jobs, *m)
+				continue
+			}
+			for _, call := range m.Calls {
+				jobs = append(jobs, Ask{Organization: m.Organization, Call: call})
+			}
 		}
 		return job.InsertMany(ctx, tx, jobs...)
 	})
 }
+
+// askTogether is from how many on the calls in progress of a connection are asked for at once.
+const askTogether = 5
 
 // read is the state of a call without a lock.
 func (s *Service) read(ctx context.Context, call id.ID) (st State, facts []Fact, err error) {
@@ -226,9 +252,15 @@ func (s *Service) end(ctx context.Context, e End) (err error) {
 // ask finds out what became of a call, and of recordings whose end was not told.
 func (s *Service) ask(ctx context.Context, a Ask) (err error) {
 	defer errs.Wrap(&err, "call.ask(%s)", a.Call)
+	if _, err := s.converge(ctx, a.Call); err != nil {
+		return err
+	}
 	st, facts, err := s.read(ctx, a.Call)
 	if err != nil || st.Call.ID.IsZero() || st.DueAt == nil {
 		return err
+	}
+	if st.askAt == nil || st.askAt.After(s.Clock.Now()) {
+		return s.lookAgain(ctx, st, *st.DueAt)
 	}
 	client, err := s.Client(ctx, st.Call.ConnectionID)
 	if err != nil {
@@ -239,6 +271,9 @@ func (s *Service) ask(ctx context.Context, a Ask) (err error) {
 	}
 	if st.Call.EndedAt != nil {
 		return s.askRecordings(ctx, client, st)
+	}
+	if st.room.on {
+		return s.askRoom(ctx, client, st)
 	}
 	x, err := client.FetchCall(ctx, *st.Call.TwilioSID)
 	if twilio.NotFound(err) {
@@ -293,8 +328,16 @@ func (s *Service) later(ctx context.Context, st State) error {
 	if st.Call.Status == InProgress {
 		wait = askAnswered
 	}
+	at := s.Clock.Now().Add(wait)
+	if wake := st.wake(); wake != nil && wake.Before(at) {
+		at = *wake
+	}
+	return s.lookAgain(ctx, st, at)
+}
+
+func (s *Service) lookAgain(ctx context.Context, st State, at time.Time) error {
 	return s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		_, err := db.Exec(ctx, tx, `UPDATE call SET due_at = $3 WHERE organization_id = $1 AND id = $2 AND ended_at IS NULL`, st.Call.OrganizationID, st.Call.ID, tx.Now.Add(wait))
+		_, err := db.Exec(ctx, tx, `UPDATE call SET due_at = $3 WHERE organization_id = $1 AND id = $2 AND version = $4`, st.Call.OrganizationID, st.Call.ID, at, st.Call.Version)
 		return err
 	})
 }

@@ -346,7 +346,7 @@ func (t *tally) ending(step int, x route.Target, v *view, w *winner, gone *EndRe
 		switch {
 		case v.ended != nil:
 			e.ended = &v.ended.At
-		case result != nil && !x.Own: // a call of our own goes on in the room
+		case result != nil && !x.Own && !t.room.on: // a call of our own goes on in the room
 			e.ended = &result.At
 		case callEnded != nil:
 			e.ended = callEnded

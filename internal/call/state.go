@@ -40,6 +40,8 @@ type State struct {
 	stepOver      bool           // the <Dial> of the last step is over
 	ringRoom      bool           // a call of our own won the ring: the caller meets it in the room
 	winnerGone    bool           // whoever won the last step hung up before the <Dial> was over
+	room          *room          // who is in the call and how, as wanted and as it is
+	askAt         *time.Time     // DueAt without what is to be done before
 	drop          *Order         // the message to leave on a machine, from the moment on when it is to be left
 	dropped       bool           // it began
 }
@@ -47,6 +49,8 @@ type State struct {
 // Recorded is a recording as far as facts tell.
 type Recorded struct {
 	SID             string
+	CallSID         string // the leg that it records
+	Source          string // Twilio's word for what began it
 	ForVoicemail    bool
 	Status          string // Twilio's word: in-progress, completed, absent, failed
 	Channels        int
@@ -200,11 +204,17 @@ type tally struct {
 	delays   map[int]int     // of the steps' own calls, milliseconds
 	claims   map[id.ID]*Fact // the legs that may be connected
 	drop     dropping
+
+	orders   []*Fact         // what people ordered in the call
+	acts     map[string]*act // what was asked of Twilio
+	roomNews []*Fact
+	notices  map[string]bool
+	room     *room
 }
 
 func newTally() *tally {
 	return &tally{legs: map[id.ID]*view{}, served: map[int]time.Time{}, dialled: map[int]*Fact{}, declined: map[id.ID]time.Time{},
-		delays: map[int]int{}, claims: map[id.ID]*Fact{}}
+		delays: map[int]int{}, claims: map[id.ID]*Fact{}, acts: map[string]*act{}, notices: map[string]bool{}}
 }
 
 // leg is the view of a leg, made where there is none.
@@ -262,6 +272,11 @@ func (t *tally) take(f *Fact) {
 		t.recorded = append(t.recorded, f)
 	case FactCommand:
 		t.command(f)
+		t.inRoom(f)
+	case FactRoom, FactAction, FactActionAnswer:
+		t.inRoom(f)
+	case FactNotice:
+		t.notices[f.Key] = true
 	case FactRESTRequest:
 		if !d.Leg.IsZero() {
 			if v := t.view(d.Leg); v.request == nil {
@@ -336,11 +351,14 @@ func (t *tally) state() State {
 	w := t.winner()
 	t.ring(&st, w)
 	t.drops(&st, w)
+	t.room = t.foldRoom(&st, w)
 	if s.Direction == Inbound {
 		t.inbound(&st, w)
 	} else {
 		t.outbound(&st, w)
 	}
+	t.ownLegs(&st, t.room)
+	t.show(&st, t.room)
 	t.write(&st)
 	t.times(&st)
 	t.due(&st, w)
@@ -471,6 +489,8 @@ func (t *tally) since(result *Fact, v *view) *time.Time {
 // end is when and how the call ended at Twilio; nil while it lasts.
 func (t *tally) end() (at *time.Time, asked bool) {
 	switch {
+	case t.room != nil && t.room.on:
+		return t.room.ended, t.room.asked
 	case t.first.ended != nil:
 		return &t.first.ended.At, false
 	case t.asked != nil:
@@ -497,6 +517,12 @@ func (t *tally) sound(st *State) {
 			continue
 		}
 		r := get(d.SID, f.At)
+		if d.CallSID != "" {
+			r.CallSID = d.CallSID
+		}
+		if d.Source != "" {
+			r.Source = d.Source
+		}
 		if d.Source == "RecordVerb" {
 			r.ForVoicemail = true
 		}
@@ -603,7 +629,8 @@ func notBefore(t, floor time.Time) time.Time {
 	return t
 }
 
-// due says when Twilio must be asked, should nothing more be heard.
+// due says when Twilio must be asked, should nothing more be heard, or something
+// be done that has to wait.
 func (t *tally) due(st *State, w *winner) {
 	var at time.Time
 	switch {
@@ -613,6 +640,8 @@ func (t *tally) due(st *State, w *winner) {
 				at = st.Call.EndedAt.Add(askRecording)
 			}
 		}
+	case t.room.on:
+		at = t.lastRoom().Add(askAnswered)
 	case w != nil:
 		at = w.at.Add(askAnswered)
 		if v := t.legs[w.leg]; v != nil && v.ended != nil {
@@ -633,14 +662,18 @@ func (t *tally) due(st *State, w *winner) {
 	if !at.IsZero() {
 		st.DueAt = &at
 	}
+	st.askAt = st.DueAt
+	if wake := st.wake(); wake != nil && (st.DueAt == nil || wake.Before(*st.DueAt)) {
+		st.DueAt = wake
+	}
 }
 
 // How long the network may be silent before Twilio is asked.
 const (
 	askSoon      = 30 * time.Second
 	askRecording = time.Minute
-	askAnswered  = 5 * time.Minute
-	prompt       = time.Minute // a prompt may take this long
+	askAnswered  = 45 * time.Second // nothing stays in progress for a minute after its end could be known
+	prompt       = time.Minute      // a prompt may take this long
 )
 
 // lasts is how long a step can take.

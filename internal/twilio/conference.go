@@ -53,7 +53,9 @@ func (c *Client) FetchConference(ctx context.Context, sid string) (Conference, e
 func (c *Client) ListConferences(ctx context.Context, name, status string) (rooms []Conference, err error) {
 	params := &v2010.ListConferenceParams{FriendlyName: &name, Status: set(status), PageSize: set(pageSize)}
 	err = pages(func(token, page string) (*string, error) {
-		p, err := send(ctx, c, func(s *v2010.ApiService) (*v2010.ListConferenceResponse, error) { return s.PageConference(params, token, page) })
+		p, err := send(ctx, c, func(s *v2010.ApiService) (*v2010.ListConferenceResponse, error) {
+			return s.PageConference(params, token, page)
+		})
 		if err != nil {
 			return nil, err
 		}

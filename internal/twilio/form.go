@@ -343,6 +343,7 @@ type ConferenceForm struct {
 	At                              time.Time
 	CallSID, ParticipantLabel       string
 	Muted, Hold                     *bool
+	Coached                         string // the call that alone hears it
 	Reason                          string // why the participant left or the conference ended
 	EndedByCallSID                  string
 }
@@ -363,6 +364,7 @@ func ParseConference(v url.Values) (ConferenceForm, error) {
 		Name: r.short("FriendlyName"), Event: r.required("StatusCallbackEvent", maxShort), Sequence: r.whole("SequenceNumber"),
 		At: r.moment("Timestamp"), CallSID: r.sid("CallSid", CallSID), ParticipantLabel: r.short("ParticipantLabel"),
 		Muted: r.yes("Muted"), Hold: r.yes("Hold"), EndedByCallSID: r.sid("CallSidEndingConference", CallSID),
+		Coached: r.sid("CallSidToCoach", CallSID),
 	}
 	if f.Reason = r.short("ReasonParticipantLeft"); f.Reason == "" {
 		f.Reason = r.short("ReasonConferenceEnded")
