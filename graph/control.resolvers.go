@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"switchboard/graph/exec"
 	"switchboard/graph/loader"
 	"switchboard/graph/model"
@@ -11,28 +10,29 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/number"
+	"switchboard/internal/patch"
 	"switchboard/internal/user"
 	"switchboard/internal/voicemail"
 )
 
 func (r *callNoticedResolver) Actor(ctx context.Context, obj *model.CallNoticed) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: Actor - actor"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
 }
 
 func (r *callNoticedResolver) Call(ctx context.Context, obj *model.CallNoticed) (*call.Call, error) {
-	panic(fmt.Errorf("not implemented: Call - call"))
+	return loader.Load(ctx, loader.From(ctx).Calls, obj.CallID)
 }
 
 func (r *callTransferResolver) By(ctx context.Context, obj *call.Transfer) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: By - by"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ByID)
 }
 
 func (r *callTransferResolver) ToUser(ctx context.Context, obj *call.Transfer) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: ToUser - toUser"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ToUserID)
 }
 
 func (r *callTransferResolver) ToBranch(ctx context.Context, obj *call.Transfer) (*number.Branch, error) {
-	panic(fmt.Errorf("not implemented: ToBranch - toBranch"))
+	return loader.Load(ctx, loader.From(ctx).Branches, obj.ToBranchID)
 }
 
 func (r *callerIdExplanationResolver) PhoneNumber(ctx context.Context, obj *call.CallerIDExplanation) (*number.PhoneNumber, error) {
@@ -43,76 +43,110 @@ func (r *callerIdExplanationResolver) Problems(ctx context.Context, obj *call.Ca
 	return refusalsOf(obj), nil
 }
 
-func (r *callerIdExplanationResolver) Notices(ctx context.Context, obj *call.CallerIDExplanation) ([]*call.Notice, error) {
-	return obj.Notices(), nil
-}
-
 func (r *dropMessageResolver) Audio(ctx context.Context, obj *voicemail.DropMessage) (*number.Audio, error) {
-	panic(fmt.Errorf("not implemented: Audio - audio"))
+	return loader.Load(ctx, loader.From(ctx).Audio, obj.AudioID)
 }
 
 func (r *mutationResolver) CallHold(ctx context.Context, id id.ID, legID *id.ID, idempotencyKey *string) (*model.CallHoldPayload, error) {
-	panic(fmt.Errorf("not implemented: CallHold - callHold"))
+	c, err := r.d.Calls.Hold(ctx, access.From(ctx), id, of(legID), of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallHoldPayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallResume(ctx context.Context, id id.ID, legID *id.ID, idempotencyKey *string) (*model.CallResumePayload, error) {
-	panic(fmt.Errorf("not implemented: CallResume - callResume"))
+	c, err := r.d.Calls.Resume(ctx, access.From(ctx), id, of(legID), of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallResumePayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallMute(ctx context.Context, id id.ID, legID *id.ID, idempotencyKey *string) (*model.CallMutePayload, error) {
-	panic(fmt.Errorf("not implemented: CallMute - callMute"))
+	c, err := r.d.Calls.Mute(ctx, access.From(ctx), id, of(legID), of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallMutePayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallUnmute(ctx context.Context, id id.ID, legID *id.ID, idempotencyKey *string) (*model.CallUnmutePayload, error) {
-	panic(fmt.Errorf("not implemented: CallUnmute - callUnmute"))
+	c, err := r.d.Calls.Unmute(ctx, access.From(ctx), id, of(legID), of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallUnmutePayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallTransfer(ctx context.Context, id id.ID, input model.CallTransferInput, idempotencyKey *string) (*model.CallTransferPayload, error) {
-	panic(fmt.Errorf("not implemented: CallTransfer - callTransfer"))
+	c, err := r.d.Calls.Transfer(ctx, access.From(ctx), id, call.TransferInput{Mode: given(input.Mode), PartyInput: call.PartyInput{
+		UserID: given(input.UserID), BranchID: given(input.BranchID), To: given(input.To),
+	}}, of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallTransferPayload{Call: c, Notices: billed(c), UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallTransferComplete(ctx context.Context, id id.ID, idempotencyKey *string) (*model.CallTransferCompletePayload, error) {
-	panic(fmt.Errorf("not implemented: CallTransferComplete - callTransferComplete"))
+	c, err := r.d.Calls.CompleteTransfer(ctx, access.From(ctx), id, of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallTransferCompletePayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallTransferCancel(ctx context.Context, id id.ID, idempotencyKey *string) (*model.CallTransferCancelPayload, error) {
-	panic(fmt.Errorf("not implemented: CallTransferCancel - callTransferCancel"))
+	c, err := r.d.Calls.CancelTransfer(ctx, access.From(ctx), id, of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallTransferCancelPayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallAddParticipant(ctx context.Context, id id.ID, input model.CallParticipantInput, idempotencyKey *string) (*model.CallAddParticipantPayload, error) {
-	panic(fmt.Errorf("not implemented: CallAddParticipant - callAddParticipant"))
+	c, err := r.d.Calls.Add(ctx, access.From(ctx), id, call.PartyInput{
+		UserID: given(input.UserID), ContactID: given(input.ContactID), To: given(input.To),
+	}, of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallAddParticipantPayload{Call: c, Notices: billed(c), UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallRemoveParticipant(ctx context.Context, id id.ID, legID id.ID, idempotencyKey *string) (*model.CallRemoveParticipantPayload, error) {
-	panic(fmt.Errorf("not implemented: CallRemoveParticipant - callRemoveParticipant"))
+	c, err := r.d.Calls.Remove(ctx, access.From(ctx), id, legID, of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallRemoveParticipantPayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallSendDigits(ctx context.Context, id id.ID, digits string, legID *id.ID, idempotencyKey *string) (*model.CallSendDigitsPayload, error) {
-	panic(fmt.Errorf("not implemented: CallSendDigits - callSendDigits"))
+	c, err := r.d.Calls.SendDigits(ctx, access.From(ctx), id, digits, of(legID), of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallSendDigitsPayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallRecordingPause(ctx context.Context, id id.ID, idempotencyKey *string) (*model.CallRecordingPausePayload, error) {
-	panic(fmt.Errorf("not implemented: CallRecordingPause - callRecordingPause"))
+	c, err := r.d.Calls.PauseRecording(ctx, access.From(ctx), id, of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallRecordingPausePayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallRecordingResume(ctx context.Context, id id.ID, idempotencyKey *string) (*model.CallRecordingResumePayload, error) {
-	panic(fmt.Errorf("not implemented: CallRecordingResume - callRecordingResume"))
+	c, err := r.d.Calls.ResumeRecording(ctx, access.From(ctx), id, of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallRecordingResumePayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallMonitorStart(ctx context.Context, id id.ID, input model.CallMonitorStartInput, idempotencyKey *string) (*model.CallMonitorStartPayload, error) {
-	panic(fmt.Errorf("not implemented: CallMonitorStart - callMonitorStart"))
+	c, err := r.d.Calls.Monitor(ctx, access.From(ctx), id, call.MonitorInput{
+		Mode: input.Mode, DeviceID: given(input.DeviceID), LegID: given(input.LegID),
+	}, of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.CallMonitorStartPayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallMonitorStop(ctx context.Context, id id.ID) (*model.CallMonitorStopPayload, error) {
-	panic(fmt.Errorf("not implemented: CallMonitorStop - callMonitorStop"))
+	c, err := r.d.Calls.StopMonitor(ctx, access.From(ctx), id)
+	problems, err := userErrors(err)
+	return &model.CallMonitorStopPayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) VoicemailDrop(ctx context.Context, id id.ID, dropMessageID id.ID, now *bool, idempotencyKey *string) (*model.VoicemailDropPayload, error) {
-	panic(fmt.Errorf("not implemented: VoicemailDrop - voicemailDrop"))
+	c, err := r.d.Calls.DropMessage(ctx, access.From(ctx), id, dropMessageID, of(now), of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.VoicemailDropPayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallAnswererSet(ctx context.Context, id id.ID, answerer call.Answerer) (*model.CallAnswererSetPayload, error) {
-	panic(fmt.Errorf("not implemented: CallAnswererSet - callAnswererSet"))
+	c, err := r.d.Calls.SetAnswerer(ctx, access.From(ctx), id, answerer)
+	problems, err := userErrors(err)
+	return &model.CallAnswererSetPayload{Call: c, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) CallQualityReport(ctx context.Context, input model.CallQualityReportInput) (*model.CallQualityReportPayload, error) {
@@ -129,15 +163,25 @@ func (r *mutationResolver) TestCall(ctx context.Context, input model.TestCallInp
 }
 
 func (r *mutationResolver) DropMessageCreate(ctx context.Context, input model.DropMessageCreateInput) (*model.DropMessageCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: DropMessageCreate - dropMessageCreate"))
+	m, err := r.d.Voicemails.CreateDropMessage(ctx, access.From(ctx), voicemail.DropChange{
+		Name: patch.To(input.Name), Text: field(input.Text), AudioID: field(input.AudioID), Voice: unlessNull(input.Voice), Language: unlessNull(input.Language),
+	})
+	problems, err := userErrors(err)
+	return &model.DropMessageCreatePayload{DropMessage: m, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) DropMessageUpdate(ctx context.Context, id id.ID, input model.DropMessageUpdateInput) (*model.DropMessageUpdatePayload, error) {
-	panic(fmt.Errorf("not implemented: DropMessageUpdate - dropMessageUpdate"))
+	m, err := r.d.Voicemails.UpdateDropMessage(ctx, access.From(ctx), id, voicemail.DropChange{
+		Name: field(input.Name), Text: field(input.Text), AudioID: field(input.AudioID), Voice: field(input.Voice), Language: field(input.Language),
+	})
+	problems, err := userErrors(err)
+	return &model.DropMessageUpdatePayload{DropMessage: m, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) DropMessageDelete(ctx context.Context, id id.ID) (*model.DropMessageDeletePayload, error) {
-	panic(fmt.Errorf("not implemented: DropMessageDelete - dropMessageDelete"))
+	err := r.d.Voicemails.DeleteDropMessage(ctx, access.From(ctx), id)
+	problems, err := userErrors(err)
+	return &model.DropMessageDeletePayload{DeletedDropMessageID: unless(problems, id), UserErrors: problems}, err
 }
 
 func (r *presenceResolver) User(ctx context.Context, obj *call.Presence) (*user.User, error) {
@@ -167,7 +211,16 @@ func (r *queryResolver) CallerIDExplain(ctx context.Context, input model.CallerI
 }
 
 func (r *queryResolver) DropMessages(ctx context.Context, first *int, after *string) (*model.DropMessageConnection, error) {
-	panic(fmt.Errorf("not implemented: DropMessages - dropMessages"))
+	p := page(first, after)
+	w, err := r.d.Voicemails.DropMessages(ctx, access.From(ctx), p)
+	if err != nil {
+		return nil, err
+	}
+	c := &model.DropMessageConnection{}
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, m *voicemail.DropMessage) *model.DropMessageEdge {
+		return &model.DropMessageEdge{Cursor: cursor, Node: m}
+	})
+	return c, err
 }
 
 func (r *transferTargetResolver) Branch(ctx context.Context, obj *call.TransferTarget) (*number.Branch, error) {
@@ -196,3 +249,15 @@ type (
 	presenceResolver            struct{ *Resolver }
 	transferTargetResolver      struct{ *Resolver }
 )
+
+// !!! WARNING !!!
+// The code below was going to be deleted when updating resolvers. It has been copied here so you have
+// one last chance to move it out of harms way if you want. There are two reasons this happens:
+//  - When renaming or deleting a resolver the old code will be put in here. You can safely delete
+//    it when you're done.
+//  - You have helper methods in this file. Move them out to keep these resolver files clean.
+/*
+	func (r *callerIdExplanationResolver) Notices(ctx context.Context, obj *call.CallerIDExplanation) ([]*call.Notice, error) {
+	return obj.Notices(), nil
+}
+*/

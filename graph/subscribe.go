@@ -75,7 +75,7 @@ func follow[T any](ctx context.Context, r *Resolver, after *string, kinds []even
 }
 
 // callKinds are the events that change what a live dashboard shows.
-var callKinds = []event.Kind{call.EventStarted, call.EventAnswered, call.EventEnded, call.EventUpdated, call.EventRingStarted, call.EventRingEnded}
+var callKinds = []event.Kind{call.EventStarted, call.EventAnswered, call.EventEnded, call.EventUpdated, call.EventNotice, call.EventRingStarted, call.EventRingEnded}
 
 // liveCalls sends a snapshot unless the client says where it stopped. The place
 // in the log is read before the snapshot: what happens in between is told twice,
@@ -126,9 +126,10 @@ func (r *Resolver) changed(ctx context.Context, e event.Event) (*model.LiveCallC
 
 // ringData is what the events of a ring carry.
 type ringData struct {
-	LegID    id.ID `json:"legId"`
-	UserID   id.ID `json:"userId"`
-	DeviceID id.ID `json:"deviceId"`
+	LegID    id.ID           `json:"legId"`
+	UserID   id.ID           `json:"userId"`
+	DeviceID id.ID           `json:"deviceId"`
+	Notice   call.NoticeCode `json:"notice"` // of a CALL_NOTICE
 }
 
 func (r *Resolver) ringing(ctx context.Context, device *id.ID, after *string) (<-chan *model.RingChanged, error) {
@@ -180,7 +181,7 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 	head := model.EventHead{ID: e.ID, Seq: r.d.Events.Cursor(e.OrganizationID, e.Seq), At: e.At, ActorID: e.ActorID}
 	var d ringData
 	switch e.Kind {
-	case call.EventStarted, call.EventAnswered, call.EventEnded, call.EventUpdated, call.EventRingStarted, call.EventRingEnded:
+	case call.EventStarted, call.EventAnswered, call.EventEnded, call.EventUpdated, call.EventNotice, call.EventRingStarted, call.EventRingEnded:
 		c, err := absent(r.d.Calls.Get(ctx, who, e.Subject))
 		if c == nil || err != nil {
 			return nil, false, err
@@ -208,6 +209,9 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 		if !who.Can(access.ConnectionManage) {
 			return nil, false, nil
 		}
+	}
+	if e.Kind == call.EventNotice {
+		return &model.CallNoticed{EventHead: head, CallID: e.Subject, Notice: &call.Notice{Code: d.Notice}}, true, nil
 	}
 	if make, ok := contractEvents[e.Kind]; ok {
 		return make(head, e.Subject, d.LegID), true, nil

@@ -447,6 +447,9 @@ func news(before, after State, actor id.ID) []event.Event {
 	if before.Call.EndedAt == nil && after.Call.EndedAt != nil {
 		add(EventEnded, nil)
 	}
+	if told := after.room; told != nil && told.told && (before.room == nil || !before.room.told) {
+		add(EventNotice, map[string]any{"notice": RecordingStillPaused})
+	}
 	if len(out) == 0 {
 		add(EventUpdated, nil)
 	}
