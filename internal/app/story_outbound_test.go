@@ -75,7 +75,12 @@ func TestAStartedCallRingsTheOwnDeviceFirstAndThenTheCallee(t *testing.T) { // R
 		if c := o.callByID(id); c.Status != "RINGING" || len(c.Legs) == 0 || c.Legs[0].Kind != x.kind {
 			t.Errorf("%s: while it rings the log says %s", x.claim, c)
 		}
-		o.answer(x.own)
+		leg := o.answer(x.own)
+		if x.kind == "USER_PHONE" { // whoever picks up presses a key, so that no machine is connected
+			o.wantRinging()
+			o.Must(o.Emulator.Press(leg, "1"))
+			o.idle()
+		}
 		o.wantRinging(callee)
 		var shown string
 		for _, l := range o.Emulator.Ringing(callee) {
@@ -157,6 +162,7 @@ func TestTheCallerIDIsChosenByBranchCountryAndDefault(t *testing.T) { // R080-R0
 	s.Number("+12025550102", nil)
 	gb := s.Number("+442079460123", nil)
 	s.Do(`mutation($n: ID!) { phoneNumberSetDefault(id: $n) { userErrors { code field message } } }`, demo.Vars{"n": gb}, nil)
+	s.company(demo.Vars{"callCountries": []string{"AU", "US", "GB", "FR"}})
 	ann, bob, cec := s.User("ann", "OFFICE", "", sydney), s.User("bob", "OFFICE", "", austin), s.User("cec", "OFFICE", "")
 	for _, p := range []stage.Person{ann, bob, cec} {
 		s.Device(p, "Desk")
