@@ -75,3 +75,11 @@ func unless[T any](problems []*model.UserError, v T) *T {
 	}
 	return &v
 }
+
+// unlessNull is a field whose null is like absence.
+func unlessNull[T any](o graphql.Omittable[*T]) patch.Field[T] {
+	if o.Value() == nil {
+		return patch.Field[T]{}
+	}
+	return patch.To(*o.Value())
+}
