@@ -359,16 +359,9 @@ func (d *draft) machine(ctx context.Context) error {
 	if !d.rules.has(tenant.VoicemailDrop) {
 		return errs.New(errs.Forbidden, "the feature %s is switched off; an administrator can switch it on in the organization's settings", tenant.VoicemailDrop).At("dropMessageId")
 	}
-	o := &Order{}
-	err := d.tx.Pgx().QueryRow(ctx, `SELECT coalesce(m.text, ''), coalesce(a.public_token, ''), m.voice, m.language FROM drop_message m
-		LEFT JOIN audio a ON a.organization_id = m.organization_id AND a.id = m.audio_id
-		WHERE m.organization_id = $1 AND m.id = $2 AND m.removed_at IS NULL`, d.who.OrganizationID, d.in.DropMessageID).
-		Scan(&o.Message.Text, &o.Message.Audio, &o.Voice, &o.Language)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return errs.New(errs.NotFound, "there is no such message").At("dropMessageId")
-	}
+	o, err := dropOrder(ctx, d.tx, d.who.OrganizationID, d.in.DropMessageID)
 	d.start.Drop = o
-	return db.Translate(err)
+	return err
 }
 
 // caps keeps the organization and its people from calling without end.
