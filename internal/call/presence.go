@@ -19,7 +19,7 @@ const present = `
 		CASE WHEN u.status <> 'ACTIVE' THEN 'AWAY'
 			WHEN t.call_id IS NOT NULL THEN 'ON_CALL'
 			WHEN g.call_id IS NOT NULL THEN 'RINGING'
-			WHEN u.do_not_disturb OR d.ready = 0 AND u.sip_address IS NULL OR NOT 'CALL_RECEIVE' = ANY (r.permissions) THEN 'AWAY'
+			WHEN u.do_not_disturb OR d.ready = 0 AND ` + sipRung + ` = '' OR NOT 'CALL_RECEIVE' = ANY (r.permissions) THEN 'AWAY'
 			ELSE 'FREE' END AS state
 	FROM "user" u
 	JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id

@@ -17,7 +17,7 @@ const mostRung = 20
 // device is rung on their SIP address or their phone. Nobody who is not to be
 // disturbed is rung.
 const reachable = `
-	SELECT u.id, u.name, u.do_not_disturb, coalesce(u.sip_address, ''), coalesce(p.e164, ''), v.id
+	SELECT u.id, u.name, u.do_not_disturb, ` + sipRung + `, coalesce(p.e164, ''), v.id
 	FROM "user" u
 	JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
 	LEFT JOIN user_phone p ON p.organization_id = u.organization_id AND p.user_id = u.id AND p.is_primary

@@ -19,8 +19,11 @@ import (
 // sipReachable is whether a SIP address stands at a domain that is in use (D22): no
 // other address is rung. A phone may be registered by way of an edge, such as
 // acme.sip.us1.twilio.com.
-const sipReachable = `EXISTS (SELECT FROM sip_domain sd WHERE sd.organization_id = $1 AND sd.is_enabled AND sd.removed_at IS NULL
+const sipReachable = `u.sip_address IS NOT NULL AND EXISTS (SELECT FROM sip_domain sd WHERE sd.organization_id = $1 AND sd.is_enabled AND sd.removed_at IS NULL
 	AND lower(sd.domain_name) = regexp_replace(lower(split_part(split_part(u.sip_address, '@', 2), ';', 1)), '\.sip\.[a-z0-9-]+\.twilio\.com$', '.sip.twilio.com'))`
+
+// sipRung is the SIP address of a user that can be rung, ” for none.
+const sipRung = `CASE WHEN ` + sipReachable + ` THEN u.sip_address ELSE '' END`
 
 // FromSIP takes a call that a SIP phone makes through a domain of ours: it is
 // connected at once with whom it dialled, by the rules of Start. Who calls is whom

@@ -24,7 +24,7 @@ const scenePeople = `
 		m.user_id IS NOT NULL, coalesce(m.position, 0), coalesce(x.incoming_calls, true),
 		'CALL_RECEIVE' = ANY (r.permissions), u.do_not_disturb,
 		EXISTS (SELECT FROM user_line_dnd y WHERE y.organization_id = $1 AND y.user_id = u.id AND y.phone_number_id = $2),
-		coalesce(p.e164, ''), coalesce(u.sip_address, ''), d.ids, d.names, d.seen, d.platforms, d.microphones, d.notifications, d.networks
+		coalesce(p.e164, ''), ` + sipRung + `, d.ids, d.names, d.seen, d.platforms, d.microphones, d.notifications, d.networks
 	FROM "user" u
 	JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
 	LEFT JOIN team_user m ON m.organization_id = u.organization_id AND m.team_id = $7 AND m.user_id = u.id

@@ -99,6 +99,13 @@ func (s *stage) settle() {
 	s.bob, s.bobDev = s.person("Bob")
 }
 
+// sipDomain is a SIP domain that is in use.
+func (s *stage) sipDomain(name string) {
+	s.t.Helper()
+	s.exec(`INSERT INTO sip_domain (organization_id, id, connection_id, twilio_sid, domain_name, is_enabled, updated_at) VALUES ($1, $2, $3, 'SD' || md5($4::text), $4, true, $5)`,
+		s.org, id.New(id.SIPDomain), s.conn, name, s.clock.Now())
+}
+
 func (s *stage) exec(sql string, args ...any) {
 	s.t.Helper()
 	err := s.db.InTx(s.ctx, func(ctx context.Context, tx *db.Tx) error {

@@ -39,7 +39,7 @@ func (d *draft) agent(ctx context.Context) error {
 		device                 id.ID
 		number, address        string
 	)
-	err := d.tx.Pgx().QueryRow(ctx, `SELECT u.internal_click_to_call, coalesce(p.e164, ''), coalesce(u.sip_address, ''), x.id, x.id IS NOT NULL, coalesce(x.ready, false)
+	err := d.tx.Pgx().QueryRow(ctx, `SELECT u.internal_click_to_call, coalesce(p.e164, ''), `+sipRung+`, x.id, x.id IS NOT NULL, coalesce(x.ready, false)
 		FROM "user" u
 		LEFT JOIN user_phone p ON p.organization_id = u.organization_id AND p.user_id = u.id AND p.is_primary
 		LEFT JOIN LATERAL (
@@ -58,7 +58,7 @@ func (d *draft) agent(ctx context.Context) error {
 	case d.in.RingMyPhone && number == "":
 		return errs.New(errs.Conflict, "you have no primary phone; give yourself one first").At("ringMyPhone")
 	case d.in.RingMySIP && address == "":
-		return errs.New(errs.Conflict, "you have no SIP address; an administrator can give you one").At("ringMySip")
+		return errs.New(errs.Conflict, "you have no SIP address at a domain that is in use; an administrator can give you one").At("ringMySip")
 	case outside && !internal && !d.in.RingMyPhone && !d.in.RingMySIP:
 		return errs.New(errs.Conflict, "an external application handles your calls, because internal click-to-call is off in your settings; switch it on, or ask for your phone or SIP address to be rung").At("deviceId")
 	case !d.in.DeviceID.IsZero() && !there:
@@ -218,7 +218,7 @@ func (d *draft) colleague(ctx context.Context) error {
 		active, receives, disturbed bool
 		devices                     []id.ID
 	)
-	err := d.tx.Pgx().QueryRow(ctx, `SELECT coalesce((SELECT name FROM "user" WHERE organization_id = $1 AND id = $3), ''), u.name, coalesce(u.sip_address, ''),
+	err := d.tx.Pgx().QueryRow(ctx, `SELECT coalesce((SELECT name FROM "user" WHERE organization_id = $1 AND id = $3), ''), u.name, `+sipRung+`,
 			u.status = 'ACTIVE', 'CALL_RECEIVE' = ANY (r.permissions), u.do_not_disturb,
 			ARRAY(SELECT v.id FROM device v WHERE v.organization_id = $1 AND v.user_id = u.id AND v.removed_at IS NULL AND `+deviceReady+`
 				ORDER BY v.last_seen_at DESC, v.id LIMIT 10)

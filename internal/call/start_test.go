@@ -248,6 +248,7 @@ func TestWhatOfOnesOwnRingsFirst(t *testing.T) {
 	s := newStage(t)
 	older := id.New(id.Device)
 	s.exec(`INSERT INTO device (organization_id, id, user_id, name, platform, registered_at, last_seen_at) VALUES ($1, $2, $3, 'Old', 'IOS', $4, $4)`, s.org, older, s.ann, s.sec(-600))
+	s.sipDomain("acme.sip.twilio.com")
 	s.exec(`UPDATE "user" SET sip_address = 'sip:ann@acme.sip.twilio.com' WHERE id = $1`, s.ann)
 	s.mobile(s.ann, "+61400000777")
 	for _, x := range []struct {
@@ -528,6 +529,7 @@ func TestWhoCannotBeCalledInsideIsNamedWithTheReason(t *testing.T) {
 		}
 	}
 	s.exec(`UPDATE device SET removed_at = last_seen_at WHERE user_id = $1`, s.bob)
+	s.sipDomain("acme.sip.twilio.com")
 	s.exec(`UPDATE "user" SET sip_address = 'sip:bob@acme.sip.twilio.com' WHERE id = $1`, s.bob)
 	if _, err := s.starts(s.office(s.ann), call.StartInput{UserID: s.bob}); err != nil {
 		t.Errorf("a SIP phone is left to ring: %v", err)
