@@ -2,8 +2,6 @@ package app_test
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -253,37 +251,3 @@ func (s *story) explain(line, from string) routeView {
 
 // sameRoute compares all of two decisions but for the ids of legs, which are not shown.
 func sameRoute(a, b routeView) bool { return asJSON(a) == asJSON(b) }
-
-// Ten ring at once and no more (T01); the trace names those that do not.
-func TestOfTwelveDevicesTenRingAndTheTraceNamesTheRest(t *testing.T) {
-	s := newStory(t)
-	branch := s.Branch("Office")
-	s.Number(officeNumber, demo.Vars{"branchId": branch})
-	var devices []string
-	for _, who := range []string{"ann", "bob", "cec"} {
-		p := s.User(who, "OFFICE", "", branch)
-		for n := range 4 {
-			s.Clock.Advance(time.Second)
-			devices = append(devices, s.Device(p, who+" "+strconv.Itoa(n)))
-		}
-	}
-	sid := s.dial(customer, officeNumber)
-	s.wantRinging(devices[2:]...) // the ten seen last
-	c := s.call(sid)
-	var left []string
-	for _, r := range c.Route.Trace {
-		if r.Rule == "DEVICE_LIMIT" && r.Verdict == "SKIPPED" {
-			left = append(left, r.Detail)
-		}
-	}
-	if len(left) != 2 || !strings.Contains(left[0]+left[1], "ann 0") || !strings.Contains(left[0]+left[1], "ann 1") {
-		t.Errorf("the trace says of the rest: %q", left)
-	}
-	s.answer(devices[7])
-	s.wantRinging()
-	if c := s.call(sid); name(c.AnsweredBy) != "bob" {
-		t.Errorf("the log says %s", c)
-	}
-	s.hangUp(sid)
-	s.clean()
-}

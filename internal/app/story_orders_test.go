@@ -142,7 +142,9 @@ func TestCallbacksInAnyOrderAndNumberLeaveTheSameRows(t *testing.T) {
 				p.beat()
 			}
 			p.pass(2)
-			p.answer(manager)
+			leg := p.answer(manager)
+			p.pass(1)
+			p.press(leg, "1") // R052
 			p.pass(6)
 			p.hangUp(p.sid)
 		},

@@ -26,6 +26,9 @@ const (
 		ON CONFLICT DO NOTHING
 		RETURNING key`
 
+	// Without facts nothing is joined, and a row that nothing asks for is not locked.
+	lockCall = `SELECT id::text FROM call WHERE organization_id = $1 AND id = $2 FOR UPDATE`
+
 	// The same for one fact, as most news is.
 	lockAndInsertFact = `
 		INSERT INTO call_fact (organization_id, call_id, key, kind, at, data)
@@ -153,8 +156,14 @@ func (h *history) queue(b *pgx.Batch, org, call id.ID, facts []Fact) error {
 		insert.SQL = lockAndInsertFact
 		insert.Arguments = []any{org, call, facts[0].Key, string(facts[0].Kind), facts[0].At, args[3].([]string)[0]}
 	}
+	if len(facts) == 0 {
+		insert.SQL, insert.Arguments = lockCall, []any{org, call}
+	}
 	insert.Query(func(rows pgx.Rows) error {
 		keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if len(facts) == 0 {
+			keys = nil
+		}
 		h.fresh = make(map[string]bool, len(keys))
 		for _, k := range keys {
 			h.fresh[k] = true

@@ -84,7 +84,7 @@ func (w script) from(step int) (doc twilio.Response, served []int) {
 			doc = append(doc, w.prompt(Prompt{Text: s.Say, Audio: s.Audio}, "")...)
 			continue
 		case route.MenuStep:
-			doc = append(doc, w.gather(i, s)...)
+			doc = w.gather(i, s, doc)
 		case route.Ring, route.Forward:
 			doc = append(doc, w.dial(i, s))
 		case route.Voicemail:
@@ -101,12 +101,13 @@ func (w script) from(step int) (doc twilio.Response, served []int) {
 	return append(doc, twilio.Hangup{}), served
 }
 
-// gather asks for a key (R048). Without one the next verb asks us all the same.
-func (w script) gather(step int, s route.Step) twilio.Response {
+// gather asks for a key (R048), which may come while the prompts before it are
+// heard. Without one the next verb asks us all the same.
+func (w script) gather(step int, s route.Step, before twilio.Response) twilio.Response {
 	next := w.action("menu", step)
-	g := twilio.Gather{Action: next, NumDigits: 1, NoFinishKey: true}
+	g := twilio.Gather{Action: next, NumDigits: 1, NoFinishKey: true, Prompts: before}
 	if s.Menu == nil {
-		return twilio.Response{twilio.Redirect{URL: next}}
+		return append(before, twilio.Redirect{URL: next})
 	}
 	if s.Say != "" {
 		g.Prompts = append(g.Prompts, w.say(s.Say))
