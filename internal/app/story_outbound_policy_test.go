@@ -121,7 +121,8 @@ func TestTheDialFormatStandsOnTheWireAndNowhereElse(t *testing.T) { // R089
 
 func TestClickToCallRingsTheSIPAddressAndBelongsToWhomeverItIsLeftTo(t *testing.T) { // R087, R088, R090, R091
 	o := newOutbound(t)
-	const sip = "sip:ann@acme.example"
+	const sip = "sip:ann@" + sipDomain
+	o.sipPhones("ann")
 	o.change(o.ann, demo.Vars{"sipAddress": strings.TrimPrefix(sip, "sip:")})
 	id := o.start(demo.Vars{"to": callee, "ringMySip": true}, nil)
 	o.rings(sip)

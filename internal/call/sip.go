@@ -22,7 +22,7 @@ import (
 const sipReachable = `u.sip_address IS NOT NULL AND EXISTS (SELECT FROM sip_domain sd WHERE sd.organization_id = $1 AND sd.is_enabled AND sd.removed_at IS NULL
 	AND lower(sd.domain_name) = regexp_replace(lower(split_part(split_part(u.sip_address, '@', 2), ';', 1)), '\.sip\.[a-z0-9-]+\.twilio\.com$', '.sip.twilio.com'))`
 
-// sipRung is the SIP address of a user that can be rung, ” for none.
+// sipRung is the SIP address of a user that can be rung, the empty text where there is none.
 const sipRung = `CASE WHEN ` + sipReachable + ` THEN u.sip_address ELSE '' END`
 
 // FromSIP takes a call that a SIP phone makes through a domain of ours: it is
