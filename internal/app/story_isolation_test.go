@@ -71,7 +71,16 @@ func furnish(s *story, word, e164 string) *owned {
 	if c.Voicemail == nil || leg.ID == "" || len(thread.Messages.Nodes) == 0 {
 		s.t.Fatalf("the organization %s is not furnished: %s", word, c)
 	}
+	team := s.made("teamCreate", "TeamCreateInput", "team", demo.Vars{"name": word + " team", "userIds": []string{bob.ID}})
+	s.set(line, demo.Vars{"routing": demo.Vars{"teamId": team}})
+	hours := s.made("openingHoursCreate", "OpeningHoursCreateInput", "openingHours", demo.Vars{"name": word + " hours", "week": []demo.Vars{}})
+	menu := s.made("menuCreate", "MenuCreateInput", "menu", demo.Vars{"name": word + " menu", "promptText": word, "options": []demo.Vars{{"key": "1", "label": word, "to": demo.Vars{"kind": "VOICEMAIL"}}}})
+	var rules struct {
+		IgnoredNumberAdd struct{ IgnoredNumbers []ref }
+	}
+	s.Do(`mutation($n: String!) { ignoredNumberAdd(input: {rules: ["+14844608117"], note: $n}) { ignoredNumbers { id } userErrors { code field message } } }`, demo.Vars{"n": word}, &rules)
 	o.ids = map[id.Kind]string{
+		id.Team: team, id.Schedule: hours, id.Menu: menu, id.IgnoredNumber: rules.IgnoredNumberAdd.IgnoredNumbers[0].ID,
 		id.Organization: s.OrganizationID, id.User: bob.ID, id.Role: role.RoleCreate.Role.ID, id.Session: me.Viewer.SessionID, id.APIKey: key.ApiKeyCreate.ApiKey.ID,
 		id.Device: device, id.Connection: s.ConnectionID, id.PhoneNumber: line, id.Branch: branch, id.Contact: known, id.Campaign: camp,
 		id.Record: record.RecordCreate.Record.ID, id.Call: c.ID, id.Leg: leg.ID, id.Recording: c.Voicemail.Recording.ID, id.Voicemail: c.Voicemail.ID,
@@ -88,7 +97,8 @@ func kindOf(field string, path []string) (id.Kind, bool) {
 		"userId": id.User, "userIds": id.User, "assignedUserId": id.User, "ownerId": id.User, "notifiedUserIds": id.User, "deviceId": id.Device, "campaignId": id.Campaign,
 		"threadId": id.Thread, "connectionId": id.Connection, "roleId": id.Role, "inboundPhoneNumberId": id.PhoneNumber, "organization": id.Organization,
 		"welcomeAudioId": id.Upload, "farewellAudioId": id.Upload, "greetingAudioId": id.Upload,
-		"Mutation.deviceRegister.input.id": id.Device,
+		"teamId": id.Team, "openingHoursId": id.Schedule, "menuId": id.Menu, "audioId": id.Upload, "promptAudioId": id.Upload, "holdMusicId": id.Upload,
+		"Mutation.deviceRegister.input.id": id.Device, "Mutation.deviceReport.input.id": id.Device,
 	}
 	fields := map[string]id.Kind{ // whose argument is just id
 		"Query.call": id.Call, "Query.voicemail": id.Voicemail, "Query.contact": id.Contact, "Query.record": id.Record, "Query.smsThread": id.Thread,
@@ -99,6 +109,8 @@ func kindOf(field string, path []string) (id.Kind, bool) {
 		"Mutation.phoneNumberUpdate": id.PhoneNumber, "Mutation.phoneNumberSetDefault": id.PhoneNumber, "Mutation.phoneNumberDisconnect": id.PhoneNumber,
 		"Mutation.phoneNumberWebhooksWrite": id.PhoneNumber, "Mutation.sessionEnd": id.Session, "Mutation.apiKeyRevoke": id.APIKey,
 		"Mutation.userUpdate": id.User, "Mutation.userDisable": id.User, "Mutation.userEnable": id.User, "Mutation.roleUpdate": id.Role,
+		"Query.team": id.Team, "Mutation.teamUpdate": id.Team, "Mutation.teamDelete": id.Team, "Mutation.openingHoursUpdate": id.Schedule, "Mutation.openingHoursDelete": id.Schedule,
+		"Mutation.menuUpdate": id.Menu, "Mutation.menuDelete": id.Menu, "Mutation.ignoredNumberRemove": id.IgnoredNumber,
 		"Mutation.deviceTokenRefresh": id.Device, "Mutation.deviceRemove": id.Device,
 	}
 	if k, ok := kinds[field+"."+strings.Join(path, ".")]; ok {
@@ -158,6 +170,12 @@ func trials(t *testing.T) (list []trial) {
 					}
 					if _, needed := in["phoneNumberId"]; needed {
 						in["phoneNumberId"] = o.ids[id.PhoneNumber]
+					}
+					if _, needed := in["userId"]; needed {
+						in["userId"] = o.ids[id.User]
+					}
+					if field == "Mutation.menuCreate" && path[1] != "options" {
+						in["options"] = []any{demo.Vars{"key": "1", "label": "x", "to": demo.Vars{"kind": "VOICEMAIL"}}}
 					}
 					if field == "Mutation.sessionCreate" {
 						in["email"], in["password"] = o.email, "correct horse battery"

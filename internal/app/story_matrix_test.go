@@ -157,18 +157,24 @@ func (a asking) ids(f *ast.FieldDefinition) (paths [][]string) {
 	return paths
 }
 
+// places are the kinds of a menu's destination by the id that each needs.
+var places = map[string]string{"teamId": "TEAM", "branchId": "BRANCH", "userId": "USER", "menuId": "MENU"}
+
 // put sets the value at a path; where the schema wants a list it is a list of one.
 func (a asking) put(f *ast.FieldDefinition, vars demo.Vars, path []string, value string) {
 	t := f.Arguments.ForName(path[0]).Type
 	at := map[string]any(vars)
 	for _, name := range path[1:] {
 		under, _ := at[path[0]].(map[string]any)
-		if under == nil {
-			under = map[string]any{}
+		if under == nil { // with what it cannot be without
+			under, _ = a.value(path[0], ast.NamedType(t.Name(), nil)).(map[string]any)
 			at[path[0]] = under
 		}
 		at, path = under, path[1:]
 		t = a.schema.Types[t.Name()].Fields.ForName(name).Type
+	}
+	if kind := places[path[0]]; kind != "" && at["kind"] == "ROUTE" {
+		at["kind"] = kind
 	}
 	if t.Elem != nil {
 		at[path[0]] = []any{value}

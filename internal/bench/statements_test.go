@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"switchboard/internal/bench"
 	"switchboard/internal/demo"
+	"switchboard/internal/id"
 )
 
 // witness sees every statement that the app role runs. Setting the tenant and
@@ -87,7 +91,8 @@ var pages = map[string]struct {
 func TestAPageCostsTheSameStatementsWhateverItsLength(t *testing.T) {
 	t.Parallel()
 	s := bench.Scale{Organizations: 1, Calls: 1000, Messages: 2000}
-	_, url := seeded(t, s)
+	owner, url := seeded(t, s)
+	furnish(t, owner, s.Organization(0))
 	w := &witness{}
 	srv := open(t, s, url, w)
 	handler := srv.Handler()
@@ -138,4 +143,40 @@ func TestAPageCostsTheSameStatementsWhateverItsLength(t *testing.T) {
 			t.Errorf("%s: %d rows cost %d statements besides the session's; %d are allowed (%s):\n%s", name, many, n, p.most, p.why, strings.Join(long, "\n"))
 		}
 	}
+}
+
+// furnish gives each of the organization's numbers a team, hours and a menu of its own, and adds
+// as many rules to the ignored list.
+func furnish(t *testing.T, owner *pgxpool.Pool, org id.ID) {
+	t.Helper()
+	ctx := context.Background()
+	users, numbers := idsOf(t, owner, `"user"`, org), idsOf(t, owner, `phone_number`, org)
+	branch := idsOf(t, owner, `branch`, org)[0]
+	run := func(sql string, args ...any) {
+		t.Helper()
+		_, err := owner.Exec(ctx, sql, args...)
+		must(t, err)
+	}
+	hours, below := id.New(id.Schedule), id.New(id.Menu)
+	run(`INSERT INTO opening_hours (organization_id, id, name, time_zone, updated_at) VALUES ($1, $2, 'Office', 'UTC', $3)`, org, hours, time.Now())
+	run(`INSERT INTO menu (organization_id, id, name, prompt_text, options, updated_at) VALUES ($1, $2, 'Below', 'x', '[]', $3)`, org, below, time.Now())
+	for i, n := range numbers {
+		team, menu := id.New(id.Team), id.New(id.Menu)
+		run(`INSERT INTO team (organization_id, id, name, updated_at) VALUES ($1, $2, $3, $4)`, org, team, team.String(), time.Now())
+		run(`INSERT INTO team_user (organization_id, team_id, user_id, position) VALUES ($1, $2, $3, 0), ($1, $2, $4, 1)`, org, team, users[i%len(users)], users[(i+1)%len(users)])
+		run(`INSERT INTO menu (organization_id, id, name, prompt_text, options, otherwise, updated_at) VALUES ($1, $2, $3, 'x', $4::jsonb, $5::jsonb, $6)`, org, menu, menu.String(),
+			fmt.Sprintf(`[{"key": "1", "label": "", "to": {"kind": "TEAM", "team": %q}}, {"key": "2", "label": "", "to": {"kind": "BRANCH", "branch": %q}}, {"key": "3", "label": "", "to": {"kind": "MENU", "menu": %q}}]`,
+				team, branch, below), fmt.Sprintf(`{"kind": "USER", "user": %q}`, users[i%len(users)]), time.Now())
+		run(`UPDATE phone_number SET team_id = $3, opening_hours_id = $4, menu_id = $5 WHERE organization_id = $1 AND id = $2`, org, n, team, hours, menu)
+		run(`INSERT INTO ignored_number (organization_id, id, rule, created_by) VALUES ($1, $2, $3, $4)`, org, id.New(id.IgnoredNumber), fmt.Sprintf("+1202555%04d", i), users[i%len(users)])
+	}
+}
+
+func idsOf(t *testing.T, owner *pgxpool.Pool, table string, org id.ID) []id.ID {
+	t.Helper()
+	rows, err := owner.Query(context.Background(), `SELECT id FROM `+table+` WHERE organization_id = $1 ORDER BY id`, org)
+	must(t, err)
+	out, err := pgx.CollectRows(rows, pgx.RowTo[id.ID])
+	must(t, err)
+	return out
 }
