@@ -150,7 +150,7 @@ type scenario struct {
 }
 
 func scenarios() map[string]scenario {
-	out := map[string]scenario{}
+	out := ringScenarios()
 	{
 		d := devices(3)
 		out["answered by one of three"] = scenario{"first answer wins, the others learn who (R061-R063)",
