@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -664,5 +665,26 @@ func TestMobileTokensNameWhatWakesTheApp(t *testing.T) {
 	m, err := s.svc.PushCredentialsByConnections(s.ctx(), []id.ID{c.ID})
 	if err != nil || len(m[c.ID]) != 1 || m[c.ID][0].TwilioSid != sid {
 		t.Error(show(m), err)
+	}
+}
+
+// Two administrators lead two menus to each other at the same moment: one is refused.
+func TestTwoMenusAtOnceMakeNoCircle(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	for i := range 10 {
+		pair := [2]*number.Menu{s.menu(fmt.Sprintf("A%d", i), key("1", toVoicemail)), s.menu(fmt.Sprintf("B%d", i), key("1", toVoicemail))}
+		var wg sync.WaitGroup
+		var codes [2]errs.Code
+		for j := range pair {
+			wg.Go(func() {
+				_, err := s.svc.UpdateMenu(t.Context(), s.admin, pair[j].ID, number.MenuChange{Options: patch.To([]number.OptionInput{key("1", subMenu(pair[1-j]))})})
+				codes[j] = errs.CodeOf(err)
+			})
+		}
+		wg.Wait()
+		if (codes[0] == "") == (codes[1] == "") || codes[0]+codes[1] != errs.Invalid {
+			t.Errorf("round %d: %q", i, codes)
+		}
 	}
 }
