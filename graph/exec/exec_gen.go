@@ -9347,8 +9347,8 @@ var sources = []*ast.Source{
 }
 
 extend type Mutation {
-  "Start a call: your own device or phone rings first, then the callee (R087)."
-  callStart("Whom to call, and how." input: CallStartInput!, "Repeat with the same key and nothing happens twice." idempotencyKey: String): CallStartPayload! @can(do: CALL_MAKE)
+  "Start a call: your own device or phone rings first, then the callee (R087). Calls outside need CALL_MAKE, calls to colleagues CALL_INTERNAL."
+  callStart("Whom to call, and how." input: CallStartInput!, "Repeat with the same key and nothing happens twice." idempotencyKey: String): CallStartPayload!
   "Decline a ring on one device; the others go on (T03)."
   callDecline("The call." id: ID!, "The device; absent: all of yours." deviceId: ID): CallDeclinePayload! @can(do: CALL_RECEIVE)
   "End a call for everybody. Ending an ended call succeeds."
@@ -31554,25 +31554,7 @@ func _Mutation_callStart(ctx context.Context, ec *executionContext, field graphq
 			fc := graphql.GetFieldContext(ctx)
 			return ec.Resolvers.Mutation().CallStart(ctx, fc.Args["input"].(model.CallStartInput), fc.Args["idempotencyKey"].(*string))
 		},
-		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
-			directive0 := next
-
-			directive1 := func(ctx context.Context) (any, error) {
-				do, err := unmarshalNPermission2switchboardᚋinternalᚋaccessᚐPermission(ctx, ec, "CALL_MAKE")
-				if err != nil {
-					var zeroVal *model.CallStartPayload
-					return zeroVal, err
-				}
-				if ec.Directives.Can == nil {
-					var zeroVal *model.CallStartPayload
-					return zeroVal, errors.New("directive can is not implemented")
-				}
-				return ec.Directives.Can(ctx, nil, directive0, do)
-			}
-
-			next = directive1
-			return next
-		},
+		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.CallStartPayload) graphql.Marshaler {
 			return marshalNCallStartPayload2ᚖswitchboardᚋgraphᚋmodelᚐCallStartPayload(ctx, ec, selections, v)
 		},
