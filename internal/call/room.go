@@ -406,32 +406,29 @@ func (t *tally) rest(st *State, r *room) {
 }
 
 // toggles are hold and mute as ordered, the last word counting. A transfer holds
-// the outside party; when it is settled that is over.
+// whom it is about until it is settled; nobody else's order comes between.
 func (t *tally) toggles(r *room) {
 	for _, f := range t.orders {
-		s := r.find(f.Data.Leg)
+		d := &f.Data
+		if d.Command == CommandTransfer {
+			if x := r.kept(); x != nil {
+				x.held, x.heldAt = r.moving && f.Key == r.moved, f.At
+				if r.transfer.EndedAt != nil && f.Key == r.moved {
+					x.heldAt = *r.transfer.EndedAt
+				}
+			}
+			continue
+		}
+		s := r.find(d.Leg)
 		if s == nil {
 			continue
 		}
-		switch f.Data.Command {
+		switch d.Command {
 		case CommandHold, CommandResume:
-			s.held, s.heldAt = f.Data.Command == CommandHold, f.At
+			s.held, s.heldAt = d.Command == CommandHold, f.At
 		case CommandMute, CommandUnmute:
-			s.muted, s.mutedAt = f.Data.Command == CommandMute, f.At
+			s.muted, s.mutedAt = d.Command == CommandMute, f.At
 		}
-	}
-	if r.transfer == nil {
-		return
-	}
-	x := r.kept()
-	if x == nil {
-		return
-	}
-	switch {
-	case r.moving:
-		x.held = true
-	case r.transfer.EndedAt != nil && !x.heldAt.After(*r.transfer.EndedAt):
-		x.held, x.heldAt = false, *r.transfer.EndedAt
 	}
 }
 

@@ -52,12 +52,7 @@ func (t *tally) move(r *room, m *move) {
 	o := m.f.Data.Order
 	x := &Transfer{Mode: TransferMode(o.Mode), Status: TransferRinging, ByID: m.by, ToUserID: o.ToUser, ToBranchID: o.ToBranch, ToNumber: o.ToNumber, StartedAt: m.f.At}
 	r.transfer, r.mover, r.moved, r.moving = x, m.f.Data.Leg, m.f.Key, true
-	if p := r.kept(); p != nil {
-		m.kept = p.ended
-	}
-	if p := r.find(r.mover); p != nil {
-		m.leaving = p.ended
-	}
+	m.kept, m.leaving = t.went(r.kept()), t.went(r.find(r.mover))
 	purpose := ForTransfer
 	if x.Mode == Warm {
 		purpose = ForConsult
@@ -93,9 +88,9 @@ func (t *tally) move(r *room, m *move) {
 		}
 		first(TransferCanceled, second(m.taken))
 		first(TransferCompleted, second(m.done))
-		first(TransferFailed, m.kept)
-		first(TransferFailed, won.ended)
 		first(TransferCompleted, m.leaving) // whoever hangs up in front of the other has handed the call over
+		first(TransferFailed, t.went(won))
+		first(TransferFailed, m.kept)
 		switch {
 		case how == TransferCanceled:
 			settle(how, m.taken.At)
@@ -122,6 +117,14 @@ func (t *tally) move(r *room, m *move) {
 	if p := r.find(r.mover); p != nil && (x.Mode == Blind || x.Status == TransferCompleted) { // leaves at once, or when it is complete
 		p.out = true
 	}
+}
+
+// went is when a party left of its own; nil for one that we hung up.
+func (t *tally) went(s *seat) *time.Time {
+	if s == nil || t.acts["end/"+s.leg.String()] != nil {
+		return nil
+	}
+	return s.ended
 }
 
 // back rings who transferred: nobody took it, or they took it back.
