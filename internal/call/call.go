@@ -206,6 +206,7 @@ type Leg struct {
 	Notice          *NoticeCode  `bun:"notice"`
 	StartAt         *time.Time   `bun:"start_at"` // when a leg of our own has its turn
 
+	DeviceName string `bun:"device_name,scanonly"`
 	// The fieldworker of the call's masked pair.
 	MaskUserID     id.ID  `bun:"mask_user_id,scanonly,type:uuid"`
 	MaskUserNumber string `bun:"mask_user_number,scanonly"`
@@ -213,7 +214,10 @@ type Leg struct {
 	Masked bool `bun:"-"`
 }
 
-// To is the other end of the leg.
+// To is the other end of the leg: of a device its name.
 func (l *Leg) To() Party {
+	if l.Kind == route.Device && l.DeviceName != "" {
+		return Party{Display: l.DeviceName}
+	}
 	return route.Target{Kind: l.Kind, Address: l.ToAddress, Masked: l.Masked}.To()
 }

@@ -32,7 +32,8 @@ const callColumns = `call.organization_id, call.id, call.version, call.provider,
 const legColumns = `leg.organization_id, leg.id, leg.call_id, leg.kind, leg.step, leg.user_id, leg.device_id, leg.to_address, leg.twilio_sid, leg.status,
 	leg.outcome, CASE WHEN leg.outcome = 'ANSWERED_ELSEWHERE' THEN call.answered_by_user_id END AS answered_by_user_id,
 	leg.started_at, leg.ringing_at, leg.answered_at, leg.ended_at, leg.duration_seconds,
-	leg.purpose, leg.is_on_hold, leg.is_muted, leg.monitor_mode, leg.notice, leg.start_at, ` + maskOf
+	leg.purpose, leg.is_on_hold, leg.is_muted, leg.monitor_mode, leg.notice, leg.start_at,
+	coalesce(device.name, '') AS device_name, ` + maskOf
 
 // Filter narrows a list of calls. The zero Filter is all of them.
 type Filter struct {
@@ -384,7 +385,8 @@ func legsByCalls(ctx context.Context, q bun.IDB, who access.Actor, calls []id.ID
 	err := db.Select(ctx, q, &rows, `
 		SELECT `+legColumns+`
 		FROM call_leg leg
-		JOIN call ON call.organization_id = leg.organization_id AND call.id = leg.call_id`+joinMask+`
+		JOIN call ON call.organization_id = leg.organization_id AND call.id = leg.call_id
+		LEFT JOIN device ON device.organization_id = leg.organization_id AND device.id = leg.device_id`+joinMask+`
 		WHERE leg.organization_id = $1 AND leg.call_id = ANY ($2::uuid[])
 		ORDER BY leg.call_id, leg.step, leg.id`, db.TenantFrom(ctx), calls)
 	out := make(map[id.ID][]*Leg, len(calls))
@@ -401,7 +403,8 @@ func (s *Service) LegsByIDs(ctx context.Context, ids []id.ID) (map[id.ID]*Leg, e
 	err := db.Select(ctx, s.DB.App(), &rows, `
 		SELECT `+legColumns+`
 		FROM call_leg leg
-		JOIN call ON call.organization_id = leg.organization_id AND call.id = leg.call_id`+joinMask+`
+		JOIN call ON call.organization_id = leg.organization_id AND call.id = leg.call_id
+		LEFT JOIN device ON device.organization_id = leg.organization_id AND device.id = leg.device_id`+joinMask+`
 		WHERE leg.organization_id = $1 AND leg.id = ANY ($2::uuid[])`, db.TenantFrom(ctx), ids)
 	out := make(map[id.ID]*Leg, len(rows))
 	for _, l := range rows {
