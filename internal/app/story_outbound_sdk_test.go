@@ -207,3 +207,67 @@ func TestAColleagueWhoDeclinesOneDeviceRingsOnTheOther(t *testing.T) { // T03, T
 	}
 	o.clean()
 }
+
+// R095: whether people call colleagues, and whether they call outside, are two permissions.
+func TestAnInternalPhoneCallsColleaguesAndNobodyElse(t *testing.T) {
+	o := newOutbound(t)
+	var role struct{ RoleCreate struct{ Role ref } }
+	o.Do(`mutation { roleCreate(input: {name: "Inside", permissions: [CALL_RECEIVE, CALL_INTERNAL], visibility: OWN}) { role { id } userErrors { code field message } } }`, nil, &role)
+	bob := o.User("bob", "OFFICE", "", o.branch)
+	bobs := o.Device(bob, "Desk")
+	o.change(bob, demo.Vars{"roleId": role.RoleCreate.Role.ID})
+	bob.Client = o.SignIn("bob")
+	if code := o.try(bob.Client, startMutation, demo.Vars{"i": demo.Vars{"to": callee}}, nil); code != "FORBIDDEN" {
+		t.Errorf("calling outside: %q", code)
+	}
+	if code := o.try(bob.Client, startMutation, demo.Vars{"i": demo.Vars{"userId": o.ann.ID}}, nil); code != "" {
+		t.Errorf("calling a colleague: %q", code)
+	}
+	o.rings(bobs)
+	o.answer(bobs)
+	o.wantRinging(o.desk)
+}
+
+// What is done in a call is the same whoever began it and how.
+func TestACallThatADeviceBeganIsHeldAndTransferredLikeAnyOther(t *testing.T) {
+	o := newOutbound(t)
+	bob := o.User("bob", "OFFICE", "", o.branch)
+	bobs := o.Device(bob, "Desk")
+	sid := o.connect(o.token(o.ann, o.desk), map[string]string{"To": callee})
+	o.answer(callee)
+	o.Pass(5 * time.Second)
+	id := o.call(sid).ID
+	act := func(mutation string) {
+		t.Helper()
+		o.Must(o.ann.Client.Do(t.Context(), `mutation($c: ID!) { `+mutation+` { userErrors { code field message } } }`, demo.Vars{"c": id}, nil))
+		o.Settle()
+	}
+	act(`callHold(id: $c)`)
+	var out struct{ Call struct{ IsOnHold bool } }
+	o.Do(`query($c: ID!) { call(id: $c) { isOnHold } }`, demo.Vars{"c": id}, &out)
+	if !out.Call.IsOnHold {
+		t.Errorf("held: %s", o.callByID(id))
+	}
+	act(`callResume(id: $c)`)
+	act(`callTransfer(id: $c, input: {mode: BLIND, userId: "` + bob.ID + `"})`)
+	o.wantRinging(bobs)
+	o.answer(bobs)
+	o.Settle()
+	o.Pass(10 * time.Second)
+	c := o.callByID(id)
+	if c.Status != "IN_PROGRESS" || c.leg(bobs).Status != "IN_PROGRESS" || c.leg(o.desk).Status != "ENDED" || c.leg(callee).Status != "IN_PROGRESS" {
+		t.Errorf("transferred: %s", c)
+	}
+	o.hangUp(c.leg(callee).sid())
+	o.Settle()
+	if c = o.callByID(id); c.Status != "COMPLETED" {
+		t.Errorf("in the end: %s", c)
+	}
+}
+
+func (l legView) sid() string {
+	if l.TwilioSid == nil {
+		return ""
+	}
+	return *l.TwilioSid
+}

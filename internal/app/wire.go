@@ -65,7 +65,9 @@ func (a *App) edgeOptions(r *graph.Resolver, o Options) edge.Options {
 			w := a.Sessions.Live().Watch(who.Value.(access.Actor))
 			return w.Done(), w.Stop
 		},
-		Costly:     func(mutation string) bool { return mutation == "callStart" || mutation == "testCall" || mutation == "messageSend" },
+		Costly: func(mutation string) bool {
+			return mutation == "callStart" || mutation == "testCall" || mutation == "messageSend"
+		},
 		Extensions: r.Extensions(),
 		Observe: func(_ context.Context, x edge.Outcome) {
 			a.metrics.operations.WithLabelValues(string(x.Transport), x.Kind, strconv.FormatBool(x.Refused)).Observe(x.Took.Seconds())
