@@ -88,6 +88,11 @@ func connects(f *Fact, claimed bool) bool {
 	return bridged(f) && (!claimed || f.Data.Bridged != nil)
 }
 
+// apart reports whether the result of a <Dial> says that nobody was connected.
+func apart(result *Fact) bool {
+	return result != nil && result.Data.Bridged != nil && !*result.Data.Bridged
+}
+
 // ring notes how the last step stands.
 func (t *tally) ring(st *State, w *winner) {
 	st.stepOver = t.dialled[st.Step] != nil
@@ -98,7 +103,7 @@ func (t *tally) ring(st *State, w *winner) {
 	}
 	st.ringRoom = w.target.Own
 	v := t.legs[w.leg]
-	st.winnerGone = w.step == st.Step && !st.stepOver && t.claimed(w.step) && v != nil && v.ended != nil
+	st.winnerGone = t.claimed(w.step) && !w.target.Own && (w.step < st.Step || !st.stepOver && v != nil && v.ended != nil)
 }
 
 // turn is when a call of our own is to be started.

@@ -308,7 +308,7 @@ func (t *tally) leg(st *State, step int, x route.Target, w *winner, gone *EndRea
 		l.EndedAt, l.Status = at(notBefore(*e.ended, l.StartedAt)), LegEnded
 	}
 	l.Outcome = e.outcome
-	if l.EndedAt != nil || t.dialled[step] != nil || w != nil && w.step == step {
+	if l.EndedAt != nil || t.dialled[step] != nil || st.Step > step || w != nil && w.step == step {
 		l.StartAt = nil
 	}
 	if e.outcome != nil && *e.outcome == AnsweredElsewhere && w != nil {

@@ -88,6 +88,15 @@ func ringScenarios() map[string]scenario {
 			"MISSED DECLINED ring=12 talk=- long=12 recorded=false\n0 CALLER ENDED TIMED_OUT\n1 FORWARD ENDED DECLINED"}
 	}
 	{
+		a := screened("+61255507777")
+		s := inbound(route.Step{Kind: route.Forward, Targets: []route.Target{a}, TimeoutSeconds: timeout(25)}, route.Step{Kind: route.Farewell}).step(1, start).
+			leg(a, 11, "initiated@0", "ringing@1", "in-progress@4", "completed=4@8").claim(a, 11, 8, "won")
+		no := false
+		s.add(call.Fact{Key: "dial/1", Kind: call.FactDialResult, At: sec(8), Data: call.FactData{Step: 1, Status: "canceled", Bridged: &no, Parent: "completed"}})
+		out["gave up as 1 was pressed"] = scenario{"a claim without a bridge is no conversation", s.call("completed", 8, 8),
+			"MISSED CALLER_HUNG_UP ring=8 talk=- long=8 recorded=false\n0 CALLER ENDED CALLER_HUNG_UP\n1 FORWARD ENDED CALLER_HUNG_UP"}
+	}
+	{
 		d, x, y, z := devices(1)[0], own(0), own(1000), own(9000)
 		out["a call of our own wins"] = scenario{"the claim decides, not the first in-progress (T01)",
 			inbound(ring(d, x, y, z)).step(1, start).asks(x, 12, 0).asks(y, 13, 1).

@@ -82,6 +82,7 @@ var Corrections = map[Status][]Status{
 	Missed:    {Voicemail, Completed, Busy, Failed},
 	Voicemail: {Missed},
 	Canceled:  {Completed, Busy, Failed, Missed},
+	Completed: {Missed}, // whoever took the call was gone before the bridge
 }
 
 // Ended reports whether the status is one of a call that is over.
@@ -419,6 +420,7 @@ type winner struct {
 // winner is whoever was connected: the leg that the result of the <Dial> names,
 // else the one that answered first by Twilio's time.
 func (t *tally) winner() *winner {
+	var left *winner
 	for i, targets := range t.steps() {
 		step := i + 1
 		if t.start.Direction != Inbound && step == 1 {
@@ -454,6 +456,10 @@ func (t *tally) winner() *winner {
 				best = w
 			}
 		}
+		if best != nil && claimed && !best.target.Own && apart(result) {
+			// It was told that it has the call, and was gone before the bridge.
+			left, best = best, nil
+		}
 		switch {
 		case best != nil:
 			return best
@@ -463,7 +469,10 @@ func (t *tally) winner() *winner {
 			return &winner{step: step, at: *t.since(result, nil)}
 		}
 	}
-	return nil
+	if end, _ := t.end(); end != nil {
+		return nil
+	}
+	return left // a live call that was answered does not ring again
 }
 
 func (t *tally) declinedBefore(leg id.ID, at time.Time) bool {
