@@ -120,7 +120,7 @@ func (r *mutationResolver) IgnoredNumberAdd(ctx context.Context, input model.Ign
 func (r *mutationResolver) IgnoredNumberRemove(ctx context.Context, id id.ID) (*model.IgnoredNumberRemovePayload, error) {
 	err := r.d.Numbers.RemoveIgnored(ctx, access.From(ctx), id)
 	problems, err := userErrors(err)
-	return &model.IgnoredNumberRemovePayload{RemovedIgnoredNumberID: unless(problems, id), UserErrors: problems}, err
+	return &model.IgnoredNumberRemovePayload{DeletedIgnoredNumberID: unless(problems, id), UserErrors: problems}, err
 }
 
 func (r *openingHoursResolver) IsOpenNow(ctx context.Context, obj *number.OpeningHours) (bool, error) {

@@ -698,7 +698,7 @@ type ComplexityRoot struct {
 	}
 
 	IgnoredNumberRemovePayload struct {
-		RemovedIgnoredNumberID func(childComplexity int) int
+		DeletedIgnoredNumberID func(childComplexity int) int
 		UserErrors             func(childComplexity int) int
 	}
 
@@ -4332,12 +4332,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.IgnoredNumberEdge.Node(childComplexity), true
 
-	case "IgnoredNumberRemovePayload.removedIgnoredNumberId":
-		if e.ComplexityRoot.IgnoredNumberRemovePayload.RemovedIgnoredNumberID == nil {
+	case "IgnoredNumberRemovePayload.deletedIgnoredNumberId":
+		if e.ComplexityRoot.IgnoredNumberRemovePayload.DeletedIgnoredNumberID == nil {
 			break
 		}
 
-		return e.ComplexityRoot.IgnoredNumberRemovePayload.RemovedIgnoredNumberID(childComplexity), true
+		return e.ComplexityRoot.IgnoredNumberRemovePayload.DeletedIgnoredNumberID(childComplexity), true
 	case "IgnoredNumberRemovePayload.userErrors":
 		if e.ComplexityRoot.IgnoredNumberRemovePayload.UserErrors == nil {
 			break
@@ -13709,7 +13709,7 @@ type IgnoredNumberAddPayload {
 "Answer of ignoredNumberRemove."
 type IgnoredNumberRemovePayload {
   "The id of the rule that is gone."
-  removedIgnoredNumberId: ID
+  deletedIgnoredNumberId: ID
   "What went wrong."
   userErrors: [UserError!]!
 }
@@ -14916,8 +14916,8 @@ func childFields_IgnoredNumberEdge(ctx context.Context, ec *executionContext, fi
 
 func childFields_IgnoredNumberRemovePayload(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
-	case "removedIgnoredNumberId":
-		return fieldContext_IgnoredNumberRemovePayload_removedIgnoredNumberId(ctx, ec, field)
+	case "deletedIgnoredNumberId":
+		return fieldContext_IgnoredNumberRemovePayload_deletedIgnoredNumberId(ctx, ec, field)
 	case "userErrors":
 		return fieldContext_IgnoredNumberRemovePayload_userErrors(ctx, ec, field)
 	}
@@ -28636,16 +28636,16 @@ func fieldContext_IgnoredNumberEdge_node(_ context.Context, ec *executionContext
 	return fc, nil
 }
 
-func _IgnoredNumberRemovePayload_removedIgnoredNumberId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.IgnoredNumberRemovePayload) (ret graphql.Marshaler) {
+func _IgnoredNumberRemovePayload_deletedIgnoredNumberId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.IgnoredNumberRemovePayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return fieldContext_IgnoredNumberRemovePayload_removedIgnoredNumberId(ctx, ec, field)
+			return fieldContext_IgnoredNumberRemovePayload_deletedIgnoredNumberId(ctx, ec, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.RemovedIgnoredNumberID, nil
+			return obj.DeletedIgnoredNumberID, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *id.ID) graphql.Marshaler {
@@ -28655,7 +28655,7 @@ func _IgnoredNumberRemovePayload_removedIgnoredNumberId(ctx context.Context, ec 
 		false,
 	)
 }
-func fieldContext_IgnoredNumberRemovePayload_removedIgnoredNumberId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func fieldContext_IgnoredNumberRemovePayload_deletedIgnoredNumberId(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IgnoredNumberRemovePayload", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
@@ -62146,8 +62146,8 @@ func _IgnoredNumberRemovePayload(ctx context.Context, ec *executionContext, sel 
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("IgnoredNumberRemovePayload")
-		case "removedIgnoredNumberId":
-			out.Values[i] = _IgnoredNumberRemovePayload_removedIgnoredNumberId(ctx, ec, field, obj)
+		case "deletedIgnoredNumberId":
+			out.Values[i] = _IgnoredNumberRemovePayload_deletedIgnoredNumberId(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}

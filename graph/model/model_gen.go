@@ -834,7 +834,7 @@ type IgnoredNumberEdge struct {
 // Answer of ignoredNumberRemove.
 type IgnoredNumberRemovePayload struct {
 	// The id of the rule that is gone.
-	RemovedIgnoredNumberID *id.ID `json:"removedIgnoredNumberId,omitempty"`
+	DeletedIgnoredNumberID *id.ID `json:"deletedIgnoredNumberId,omitempty"`
 	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
 }

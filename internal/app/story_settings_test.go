@@ -259,7 +259,7 @@ func TestTheIgnoredListIsTriedBeforeItIsUsed(t *testing.T) { // R057, R058, D27
 	if code, field, _ := s.problem(s.Admin, "ignoredNumberAdd", "IgnoredNumberAddInput", nil, demo.Vars{"rules": []string{"+12025550198", "12"}}); code != "INVALID" || field != "rules 1" {
 		t.Errorf("%q at %q", code, field)
 	}
-	s.Do(`mutation($x: ID!) { ignoredNumberRemove(id: $x) { removedIgnoredNumberId userErrors { code field message } } }`, demo.Vars{"x": added[0].ID}, nil)
+	s.Do(`mutation($x: ID!) { ignoredNumberRemove(id: $x) { deletedIgnoredNumberId userErrors { code field message } } }`, demo.Vars{"x": added[0].ID}, nil)
 	if got := test(demo.Vars{"from": "484 460 8117"}); got.IsIgnored {
 		t.Errorf("%+v", got)
 	}
