@@ -69,15 +69,16 @@ func cameFirst(ctx context.Context, tx *db.Tx, org, contact id.ID, m *route.Mask
 	return direction == string(Inbound), db.Translate(err)
 }
 
-// maskFor is the live pair of a booking, for calls that we start; nil when there
-// is none or masking is switched off. A zero contact or user is any.
+// maskFor is the live pair of a booking that a user calls about, for calls that we
+// start: without a record that of the contact; nil when there is none or masking
+// is switched off. Only the fieldworker of a pair calls by it.
 func maskFor(ctx context.Context, tx *db.Tx, org, record, contact, user id.ID) (*MaskedPair, error) {
-	if record.IsZero() {
+	if record.IsZero() && contact.IsZero() || user.IsZero() {
 		return nil, nil
 	}
 	p := &MaskedPair{}
 	err := db.Select(ctx, tx, p, `SELECT `+maskColumns+` FROM masked_pair p JOIN organization o ON o.organization_id = p.organization_id
-		WHERE p.organization_id = $1 AND p.record_id = $2 AND ($3::uuid IS NULL OR p.contact_id = $3) AND ($4::uuid IS NULL OR p.user_id = $4)
+		WHERE p.organization_id = $1 AND ($2::uuid IS NULL OR p.record_id = $2) AND ($3::uuid IS NULL OR p.contact_id = $3) AND p.user_id = $4
 			AND p.ended_at IS NULL AND p.expires_at > $5 AND 'MASKING' <> ALL (o.disabled_features)
 		ORDER BY p.created_at DESC, p.id LIMIT 1`, org, record, contact, user, tx.Now)
 	if errors.Is(err, sql.ErrNoRows) {

@@ -152,19 +152,25 @@ func (d *draft) shown(ctx context.Context) error {
 		return err
 	}
 	choice := route.Choice{Explicit: d.in.PhoneNumberID, Branches: d.who.BranchIDs, To: d.to, ContactCountry: d.country}
-	if choice.Explicit.IsZero() && !d.test {
-		pair, err := maskFor(ctx, d.tx, d.who.OrganizationID, d.in.RecordID, d.start.Contact, d.who.UserID)
-		if err != nil {
+	var pair *MaskedPair
+	if !d.test {
+		if pair, err = maskFor(ctx, d.tx, d.who.OrganizationID, d.in.RecordID, d.start.Contact, d.who.UserID); err != nil {
 			return err
 		}
-		if pair != nil && pair.CustomerNumber == string(d.to) {
-			choice.Explicit, d.start.MaskedPair = pair.PhoneNumberID, pair.ID
-			d.note("NUMBER_MASKED", route.Included, "the booking has a masked number")
+		if pair != nil && pair.CustomerNumber != string(d.to) {
+			pair = nil
+		}
+	}
+	if pair != nil {
+		d.start.MaskedPair, d.start.Record = pair.ID, pair.RecordID
+		d.note("NUMBER_MASKED", route.Included, "the booking has a masked number")
+		if choice.Explicit.IsZero() {
+			choice.Explicit = pair.PhoneNumberID
 		}
 	}
 	for _, n := range numbers {
 		refused := d.why(n)
-		masked := !d.start.MaskedPair.IsZero() && n.ID == choice.Explicit && n.enabled && n.voiced
+		masked := pair != nil && n.ID == pair.PhoneNumberID && n.enabled && n.voiced
 		switch {
 		case refused == nil || masked:
 			choice.Numbers = append(choice.Numbers, n.OwnNumber)

@@ -45,6 +45,11 @@ const isOwnContact = `c.id IN (
 		UNION SELECT id FROM contact WHERE organization_id = $1 AND created_by = $2
 		UNION SELECT contact_id FROM record WHERE organization_id = $1 AND assigned_user_id = $2 AND contact_id IS NOT NULL)`
 
+// unmasked leaves out the customers whom a fieldworker reaches through a masked
+// number, or did: they do not see each other's phones (R103).
+const unmasked = ` AND NOT EXISTS (SELECT FROM masked_pair m JOIN organization o ON o.organization_id = m.organization_id
+		WHERE m.organization_id = $1 AND m.contact_id = c.id AND m.user_id = $2 AND 'MASKING' <> ALL (o.disabled_features))`
+
 // seesOwnOnly reports whether the actor sees only what is theirs. Contacts
 // belong to no branch: whoever sees a branch sees them all.
 func seesOwnOnly(who access.Actor) bool { return !who.System && who.Visibility == access.SeesOwn }
@@ -294,7 +299,7 @@ func (s *Service) PhonesByContacts(ctx context.Context, contacts []id.ID) (map[i
 
 // PhonesFor are the phones of those of the contacts that the actor sees: an empty
 // list for one without phones, nothing for one that only a call or a message of
-// theirs speaks of (R241, R243).
+// theirs speaks of (R241, R243), or whom they reach through a masked number.
 func (s *Service) PhonesFor(ctx context.Context, who access.Actor, contacts []id.ID) (map[id.ID][]*Phone, error) {
 	if !who.Can(access.ContactView) {
 		return nil, nil
@@ -305,7 +310,7 @@ func (s *Service) PhonesFor(ctx context.Context, who access.Actor, contacts []id
 			ID id.ID `bun:"id"`
 		}
 		err := db.Select(ctx, s.db.App(), &own, `SELECT c.id FROM contact c
-			WHERE c.organization_id = $1 AND c.id = ANY ($3::uuid[])`+ownContacts, who.OrganizationID, who.UserID, contacts)
+			WHERE c.organization_id = $1 AND c.id = ANY ($3::uuid[])`+ownContacts+unmasked, who.OrganizationID, who.UserID, contacts)
 		if err != nil {
 			return nil, err
 		}

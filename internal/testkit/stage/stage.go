@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -56,7 +57,11 @@ type settings struct {
 	config   func(*config.Config)
 	db       []testkit.Option
 	start    time.Time
+	log      io.Writer
 }
+
+// WithLog writes everything that the server logs, at every level.
+func WithLog(w io.Writer) Option { return func(o *settings) { o.log = w } }
 
 // WithEmulator changes the emulator's options.
 func WithEmulator(change func(*emulator.Options)) Option {
@@ -81,6 +86,9 @@ func New(t testing.TB, options ...Option) *Stage {
 	}
 	clk := clock.NewFake(o.start)
 	log := slog.New(testLog(t))
+	if o.log != nil {
+		log = slog.New(slog.NewTextHandler(o.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	d := testkit.DB(t, append(o.db, testkit.Clock(clk))...)
 
 	at, err := net.Listen("tcp", "127.0.0.1:0")
