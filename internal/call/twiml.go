@@ -157,12 +157,9 @@ func (w script) recorded(d *twilio.Dial) {
 // callerID is what phones show (D15): the office number where the organization
 // wants it or the caller hides; else, like on devices, the caller's own.
 func (w script) callerID(targets []route.Target) string {
-	if !w.state.Call.MaskedPairID.IsZero() {
-		return w.state.Call.ToNumber // R103: also on devices
-	}
 	_, shown := phone.FromWire(w.state.Call.FromNumber)
 	if w.state.Plan.MaskNumbers {
-		return w.state.Call.ToNumber // R103
+		return w.state.Call.ToNumber // R103: also on devices
 	}
 	for _, t := range targets {
 		if t.Kind != route.Device && (w.state.Plan.ShowOffice || !shown) {
