@@ -185,6 +185,14 @@ func TestColleaguesCallEachOtherOnAllTheirDevices(t *testing.T) {
 			o.wantRinging(o.desk)
 			o.answer(o.desk)
 			o.hangUp(sid)
+			day := c.StartedAt.Format(time.DateOnly)
+			var counted struct {
+				CallStatistics struct{ Total struct{ Count int } }
+			}
+			o.Do(`query($d: Date!) { callStatistics(filter: {from: $d, to: $d}) { total { count } } }`, demo.Vars{"d": day}, &counted)
+			if want := map[bool]int{true: 2, false: 0}[logged]; counted.CallStatistics.Total.Count != want {
+				t.Errorf("the statistics count %d calls, want %d", counted.CallStatistics.Total.Count, want)
+			}
 			o.clean()
 		})
 	}

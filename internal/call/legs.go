@@ -262,6 +262,9 @@ func (t *tally) leg(st *State, step int, x route.Target, w *winner, gone *EndRea
 	agent := t.start.Direction != Inbound && step == 1
 	if agent {
 		v, servedAt, served = &t.first, t.startedAt, true
+		if x.Kind == route.UserPhone && !t.start.Test { // R102: besides the leg to the callee
+			notice = ptr(TwoLegsBilled)
+		}
 	}
 	if t.start.Direction == Inbound && billedTwice(x.Kind) && (served || v != nil) {
 		n := ForwardingBilled // R261
