@@ -164,7 +164,7 @@ func (c *Call) end(address string, hidden bool) Party {
 	if c.Direction == Internal {
 		return Party{Display: address}
 	}
-	return party(address, hidden)
+	return PartyOf(address, hidden)
 }
 
 // CallerID is the number shown and why; nil where none was chosen.

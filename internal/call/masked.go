@@ -111,11 +111,11 @@ const (
 	joinMask = ` LEFT JOIN masked_pair mask ON mask.organization_id = call.organization_id AND mask.id = call.masked_pair_id`
 )
 
-// hides reports whether the reader may not see the number of one end of a masked
+// Hides reports whether the reader may not see the number of one end of a masked
 // call: the customer's is hidden from the fieldworker of the pair and from those
 // who may not see contacts, the fieldworker's from all but themselves and
 // administrators.
-func hides(who access.Actor, fieldworker id.ID, theirs, address string) bool {
+func Hides(who access.Actor, fieldworker id.ID, theirs, address string) bool {
 	switch {
 	case fieldworker.IsZero() || who.System:
 		return false
@@ -128,9 +128,9 @@ func hides(who access.Actor, fieldworker id.ID, theirs, address string) bool {
 // hide hides from the reader the end of a masked call that is no number of ours.
 func (c *Call) hide(who access.Actor) {
 	if c.Direction == Inbound {
-		c.FromMasked = hides(who, c.MaskUserID, c.MaskUserNumber, c.FromNumber)
+		c.FromMasked = Hides(who, c.MaskUserID, c.MaskUserNumber, c.FromNumber)
 	} else {
-		c.ToMasked = hides(who, c.MaskUserID, c.MaskUserNumber, c.ToNumber)
+		c.ToMasked = Hides(who, c.MaskUserID, c.MaskUserNumber, c.ToNumber)
 	}
 }
 
@@ -139,12 +139,12 @@ func (l *Leg) hide(who access.Actor) {
 	l.Masked = private(who, l.Kind, l.UserID)
 	switch l.Kind {
 	case route.Caller, route.Callee, route.Customer:
-		l.Masked = l.Masked || hides(who, l.MaskUserID, l.MaskUserNumber, l.ToAddress)
+		l.Masked = l.Masked || Hides(who, l.MaskUserID, l.MaskUserNumber, l.ToAddress)
 	}
 }
 
-// party is one end of a call, as its reader may see it.
-func party(address string, hidden bool) Party {
+// PartyOf is one end of a call, as its reader may see it.
+func PartyOf(address string, hidden bool) Party {
 	if e, ok := phone.FromWire(address); ok && hidden {
 		return Party{Display: phone.Mask(e)}
 	}

@@ -79,7 +79,18 @@ func told(kind event.Kind, voicemail, call, branch, actor id.ID) event.Event {
 
 const columns = `voicemail.organization_id, voicemail.id, voicemail.call_id, voicemail.recording_id, voicemail.phone_number_id, voicemail.branch_id, voicemail.contact_id,
 	voicemail.from_number, voicemail.duration_seconds, voicemail.owner_user_id, voicemail.heard_at, voicemail.heard_by_user_id, voicemail.received_at,
-	voicemail.version, voicemail.created_at, voicemail.updated_at`
+	voicemail.version, voicemail.created_at, voicemail.updated_at, mask.user_id AS mask_user_id, coalesce(mask.fieldworker_number, '') AS mask_user_number`
+
+// from has the masked pair of the call beside the voicemail (R103).
+const from = ` FROM voicemail LEFT JOIN call ON call.organization_id = voicemail.organization_id AND call.id = voicemail.call_id
+	LEFT JOIN masked_pair mask ON mask.organization_id = call.organization_id AND mask.id = call.masked_pair_id`
+
+// hide hides from the reader who left a voicemail on a masked call.
+func hide(who access.Actor, rows ...*Voicemail) {
+	for _, v := range rows {
+		v.FromMasked = call.Hides(who, v.MaskUserID, v.MaskUserNumber, v.FromNumber)
+	}
+}
 
 // Filter narrows a list of voicemails. The zero Filter is all of them.
 type Filter struct {
@@ -102,7 +113,7 @@ func (q *query) and(condition string) { q.sql.WriteString(" AND " + condition) }
 
 func voicemails(who access.Actor) *query {
 	q := &query{}
-	q.sql.WriteString("SELECT " + columns + " FROM voicemail WHERE voicemail.organization_id = " + q.arg(who.OrganizationID))
+	q.sql.WriteString("SELECT " + columns + from + " WHERE voicemail.organization_id = " + q.arg(who.OrganizationID))
 	return q
 }
 
@@ -151,6 +162,7 @@ func (s *Service) List(ctx context.Context, who access.Actor, f Filter, p db.Pag
 	if err := db.Select(db.WithTenant(ctx, who.OrganizationID), s.d.App(), &rows, q.sql.String(), q.args...); err != nil {
 		return w, err
 	}
+	hide(who, rows...)
 	return db.NewWindow(rows, limit, func(v *Voicemail) db.Keyset { return db.Keyset{At: v.ReceivedAt, ID: v.ID} }), nil
 }
 
@@ -174,6 +186,7 @@ func (s *Service) Get(ctx context.Context, who access.Actor, voicemail id.ID) (_
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, absent()
 	}
+	hide(who, v)
 	return v, err
 }
 
@@ -188,6 +201,7 @@ func (s *Service) Visible(ctx context.Context, who access.Actor, ids []id.ID) (m
 	q.seenBy(who)
 	var rows []*Voicemail
 	err := db.Select(db.WithTenant(ctx, who.OrganizationID), s.d.App(), &rows, q.sql.String(), q.args...)
+	hide(who, rows...)
 	for _, v := range rows {
 		out[v.ID] = v
 	}
@@ -198,8 +212,9 @@ func (s *Service) Visible(ctx context.Context, who access.Actor, ids []id.ID) (m
 // nobody's permission: it follows references from what the actor sees already.
 func (s *Service) ByIDs(ctx context.Context, ids []id.ID) (map[id.ID]*Voicemail, error) {
 	var rows []*Voicemail
-	err := db.Select(ctx, s.d.App(), &rows, `SELECT `+columns+` FROM voicemail
+	err := db.Select(ctx, s.d.App(), &rows, `SELECT `+columns+from+`
 		WHERE voicemail.organization_id = $1 AND voicemail.id = ANY ($2::uuid[])`, db.TenantFrom(ctx), ids)
+	hide(access.From(ctx), rows...)
 	out := make(map[id.ID]*Voicemail, len(rows))
 	for _, v := range rows {
 		out[v.ID] = v
@@ -215,8 +230,9 @@ func (s *Service) ByCalls(ctx context.Context, who access.Actor, calls []id.ID) 
 		return out, nil
 	}
 	var rows []*Voicemail
-	err := db.Select(ctx, s.d.App(), &rows, `SELECT `+columns+` FROM voicemail
+	err := db.Select(ctx, s.d.App(), &rows, `SELECT `+columns+from+`
 		WHERE voicemail.organization_id = $1 AND voicemail.call_id = ANY ($2::uuid[]) ORDER BY voicemail.received_at DESC, voicemail.id DESC`, db.TenantFrom(ctx), calls)
+	hide(who, rows...)
 	for _, v := range rows {
 		out[v.CallID] = v
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"switchboard/internal/call"
 	"switchboard/internal/id"
 	"switchboard/internal/route"
 )
@@ -33,10 +34,15 @@ type Voicemail struct {
 	Version         int64      `bun:"version"`
 	CreatedAt       time.Time  `bun:"created_at"`
 	UpdatedAt       time.Time  `bun:"updated_at"`
+
+	// The fieldworker of the call's masked pair, and whether who left it is hidden from the reader.
+	MaskUserID     id.ID  `bun:"mask_user_id,scanonly,type:uuid"`
+	MaskUserNumber string `bun:"mask_user_number,scanonly"`
+	FromMasked     bool   `bun:"-"`
 }
 
 // IsNode marks the type as one with an id (GraphQL interface Node).
 func (*Voicemail) IsNode() {}
 
 // From is who left it.
-func (v *Voicemail) From() route.Party { return route.PartyOf(v.FromNumber) }
+func (v *Voicemail) From() route.Party { return call.PartyOf(v.FromNumber, v.FromMasked) }
