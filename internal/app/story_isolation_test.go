@@ -79,7 +79,16 @@ func furnish(s *story, word, e164 string) *owned {
 		IgnoredNumberAdd struct{ IgnoredNumbers []ref }
 	}
 	s.Do(`mutation($n: String!) { ignoredNumberAdd(input: {rules: ["+14844608117"], note: $n}) { ignoredNumbers { id } userErrors { code field message } } }`, demo.Vars{"n": word}, &rules)
+	saved := s.made("dropMessageCreate", "DropMessageCreateInput", "dropMessage", demo.Vars{"name": word + " message", "text": word})
+	pair := s.made("maskedPairCreate", "MaskedPairCreateInput", "maskedPair", demo.Vars{"recordId": record.RecordCreate.Record.ID})
+	_, err := s.Emulator.AddSIPDomain(s.AccountSID, strings.ToLower(word)+".sip.twilio.com", nil)
+	s.Must(err)
+	var domains struct{ SipDomainsImport struct{ SipDomains []ref } }
+	s.Do(`mutation($c: ID!) { sipDomainsImport(connectionId: $c) { sipDomains { id } userErrors { code field message } } }`, demo.Vars{"c": s.ConnectionID}, &domains)
+	domain := domains.SipDomainsImport.SipDomains[0].ID
+	s.Do(`mutation($d: ID!) { sipDomainUpdate(id: $d, isEnabled: true) { userErrors { code field message } } }`, demo.Vars{"d": domain}, nil)
 	o.ids = map[id.Kind]string{
+		id.DropMessage: saved, id.MaskedPair: pair, id.SIPDomain: domain,
 		id.Team: team, id.Schedule: hours, id.Menu: menu, id.IgnoredNumber: rules.IgnoredNumberAdd.IgnoredNumbers[0].ID,
 		id.Organization: s.OrganizationID, id.User: bob.ID, id.Role: role.RoleCreate.Role.ID, id.Session: me.Viewer.SessionID, id.APIKey: key.ApiKeyCreate.ApiKey.ID,
 		id.Device: device, id.Connection: s.ConnectionID, id.PhoneNumber: line, id.Branch: branch, id.Contact: known, id.Campaign: camp,
@@ -98,6 +107,7 @@ func kindOf(field string, path []string) (id.Kind, bool) {
 		"threadId": id.Thread, "connectionId": id.Connection, "roleId": id.Role, "inboundPhoneNumberId": id.PhoneNumber, "organization": id.Organization,
 		"welcomeAudioId": id.Upload, "farewellAudioId": id.Upload, "greetingAudioId": id.Upload,
 		"teamId": id.Team, "openingHoursId": id.Schedule, "menuId": id.Menu, "audioId": id.Upload, "promptAudioId": id.Upload, "holdMusicId": id.Upload,
+		"callId": id.Call, "legId": id.Leg, "dropMessageId": id.DropMessage, "sipDomainId": id.SIPDomain,
 		"Mutation.deviceRegister.input.id": id.Device, "Mutation.deviceReport.input.id": id.Device,
 	}
 	fields := map[string]id.Kind{ // whose argument is just id
@@ -112,6 +122,12 @@ func kindOf(field string, path []string) (id.Kind, bool) {
 		"Query.team": id.Team, "Mutation.teamUpdate": id.Team, "Mutation.teamDelete": id.Team, "Mutation.openingHoursUpdate": id.Schedule, "Mutation.openingHoursDelete": id.Schedule,
 		"Mutation.menuUpdate": id.Menu, "Mutation.menuDelete": id.Menu, "Mutation.ignoredNumberRemove": id.IgnoredNumber,
 		"Mutation.deviceTokenRefresh": id.Device, "Mutation.deviceRemove": id.Device,
+		"Mutation.dropMessageUpdate": id.DropMessage, "Mutation.dropMessageDelete": id.DropMessage, "Query.maskedPair": id.MaskedPair,
+		"Mutation.maskedPairEnd": id.MaskedPair, "Mutation.sipDomainUpdate": id.SIPDomain, "Mutation.voicemailDrop": id.Call, "Mutation.callAnswererSet": id.Call,
+	}
+	for _, name := range []string{"Hold", "Resume", "Mute", "Unmute", "Transfer", "TransferComplete", "TransferCancel", "AddParticipant", "RemoveParticipant",
+		"SendDigits", "RecordingPause", "RecordingResume", "MonitorStart", "MonitorStop"} {
+		fields["Mutation.call"+name] = id.Call
 	}
 	if k, ok := kinds[field+"."+strings.Join(path, ".")]; ok {
 		return k, true
@@ -154,7 +170,7 @@ func trials(t *testing.T) (list []trial) {
 			}
 			list = append(list, trial{field: field, path: path, kind: kind, query: a.operation(field, f), build: func(o *owned, value string) demo.Vars {
 				vars := a.arguments(f)
-				if slices.Contains([]string{"callStart", "messageSend"}, f.Name) && path[1] != "threadId" {
+				if slices.Contains([]string{"callStart", "messageSend", "testCall", "callerIdExplain"}, f.Name) && path[1] != "threadId" && path[1] != "userId" {
 					vars["input"].(map[string]any)["to"] = samples["to"]
 				}
 				for _, other := range a.ids(f) { // the other ids that are needed are one's own
@@ -174,6 +190,12 @@ func trials(t *testing.T) (list []trial) {
 					if _, needed := in["userId"]; needed {
 						in["userId"] = o.ids[id.User]
 					}
+					if _, needed := in["recordId"]; needed {
+						in["recordId"] = o.ids[id.Record]
+					}
+					if field == "Mutation.pushCredentialSet" {
+						in["platform"], in["secret"] = "ANDROID", `{"type":"service_account","project_id":"x","private_key":"k","client_email":"a@b.test"}`
+					}
 					if field == "Mutation.menuCreate" && path[1] != "options" {
 						in["options"] = []any{demo.Vars{"key": "1", "label": "x", "to": demo.Vars{"kind": "VOICEMAIL"}}}
 					}
@@ -192,6 +214,8 @@ func trials(t *testing.T) (list []trial) {
 var (
 	anyID    = regexp.MustCompile(`\b[a-z]+_[0-9a-hjkmnp-tv-z]{26}\b`)
 	refusals = regexp.MustCompile(`NOT_FOUND|WRONG_CREDENTIALS|this number cannot be used here`)
+	// What cannot be whatever the other ids are is refused before they are looked at.
+	tooLate = regexp.MustCompile(`the call is over: it is VOICEMAIL|this is no outbound call|this is no phone of yours`)
 )
 
 // Another organization's ids are ids that never existed: same answer to the letter,
@@ -229,7 +253,7 @@ func TestForeignIDsAreLikeIDsThatNeverExisted(t *testing.T) {
 		}
 		answer := b.answered(b.Admin, x.query, x.build(b, foreign))
 		refused(x.String(), answer, b.answered(b.Admin, x.query, x.build(b, never)), foreign)
-		isFilter := strings.HasPrefix(x.field, "Query.") && len(x.path) > 1 && x.path[0] == "filter" || x.field == "Query.devices" || x.field == "Query.ringingCalls"
+		isFilter := strings.HasPrefix(x.field, "Query.") && len(x.path) > 1 && x.path[0] == "filter" || slices.Contains([]string{"Query.devices", "Query.ringingCalls", "Query.sipDomains"}, x.field)
 		switch {
 		case isFilter && x.field != "Query.callStatistics":
 			if !strings.Contains(answer, `"nodes":[]`) && !refusals.MatchString(answer) {
@@ -239,7 +263,7 @@ func TestForeignIDsAreLikeIDsThatNeverExisted(t *testing.T) {
 			if !strings.Contains(answer, `"data":{"`+strings.TrimPrefix(x.field, "Query.")+`":null}`) && !refusals.MatchString(answer) {
 				t.Errorf("%s: the answer is not null: %s", x, answer)
 			}
-		case !isFilter && !refusals.MatchString(answer):
+		case !isFilter && !refusals.MatchString(answer) && !tooLate.MatchString(answer):
 			t.Errorf("%s: not refused as absent: %s", x, answer)
 		}
 	}
@@ -281,8 +305,8 @@ func (o *owned) ownIDsWork(list []trial) {
 	}
 	slices.SortStableFunc(list, func(a, b trial) int { return last(a) - last(b) })
 	for _, x := range list {
-		if strings.HasPrefix(x.field, "Subscription.") {
-			continue // the stories of live subscriptions open them
+		if strings.HasPrefix(x.field, "Subscription.") || x.field == "Mutation.callQualityReport" {
+			continue // the stories of live subscriptions open them; a report is of a device that took part in the call
 		}
 		answer := o.answered(o.Admin, x.query, x.build(o, o.ids[x.kind]))
 		if refusals.MatchString(answer) || strings.Contains(answer, `"data":null`) || strings.Contains(answer, `"nodes":[]`) {

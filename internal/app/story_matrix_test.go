@@ -24,7 +24,7 @@ var samples = map[string]any{
 	"to": "+12025550155", "body": "Hello", "email": "new@b.test", "number": "+12025550156", "phoneNumber": "+12025550157",
 	"accountSid": "ACbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "authToken": strings.Repeat("a", 32), "phoneNumberSid": "PN" + strings.Repeat("b", 32),
 	"password": "some horse battery", "newPassword": "some horse battery", "currentPassword": "wrong horse battery",
-	"token": "none", "refreshToken": "none",
+	"token": "none", "refreshToken": "none", "digits": "1",
 }
 
 // roots are the root fields of the contract, by "Query.call".

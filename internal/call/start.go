@@ -232,6 +232,9 @@ func (d *draft) allowed(ctx context.Context) error {
 // links refuses contacts, records and campaigns that the actor does not see.
 func (d *draft) links(ctx context.Context) error {
 	if err := mayLink(ctx, d.tx, d.who, d.in.ContactID, d.in.RecordID); err != nil {
+		if d.looking { // the rest is looked at as if they had not been named
+			d.in.ContactID, d.in.RecordID, d.start.Contact, d.start.Record = id.ID{}, id.ID{}, id.ID{}, id.ID{}
+		}
 		return err
 	}
 	if d.in.CampaignID.IsZero() {
