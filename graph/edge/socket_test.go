@@ -217,12 +217,13 @@ func TestCompleteReallyStopsAnOperation(t *testing.T) {
 	w.expect("wide", "next")
 	w.send(`{"id":"wide","type":"complete"}`)
 	s.signal(s.schema.Ended, "wide")
-	w.send(`{"type":"ping"}`)
-	for m := w.next(); m.Type != "pong"; m = w.next() {
+	w.subscribe("after", `{ ping }`) // an operation waits for room behind what was queued before
+	for m := w.next(); m.ID != "after"; m = w.next() {
 		if m.Type != "next" {
 			t.Fatalf("after complete came %s", m.Type)
 		}
 	}
+	w.expect("after", "complete")
 	w.send(`{"type":"ping"}`)
 	w.expect("", "pong")
 }
