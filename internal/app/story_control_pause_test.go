@@ -54,7 +54,7 @@ func TestAPauseSurvivesPromotionAndTheNextRecordingGoesOnAfterIt(t *testing.T) {
 	if c := o.call(o.caller); len(c.Recordings) != 2 || c.Status != "COMPLETED" {
 		t.Errorf("in the end %s: %s", c, asJSON(c.Recordings))
 	}
-	o.clean()
+	o.proved()
 }
 
 func TestAPromotedCallIsRecordedOnInTheBackground(t *testing.T) { // D23
@@ -71,7 +71,7 @@ func TestAPromotedCallIsRecordedOnInTheBackground(t *testing.T) { // D23
 	o.wantTapes("DialVerb completed", "StartCallRecordingTwiML in-progress")
 	o.hangUp(o.caller)
 	o.Settle()
-	o.clean()
+	o.proved()
 }
 
 func TestAForgottenPauseIsToldOnce(t *testing.T) { // T05
@@ -216,7 +216,7 @@ func TestEveryCommandActsOnceWithItsKey(t *testing.T) { // B11
 	o.must(o.ann, "callTransfer", `, input: {userId: "`+o.bob.ID+`"}, idempotencyKey: "t"`)
 	o.must(o.ann, "callTransfer", `, input: {userId: "`+o.bob.ID+`"}, idempotencyKey: "t"`)
 	o.wantRinging(o.desks["bob"])
-	o.clean()
+	o.proved()
 }
 
 func TestAHeldCallerWhoHangsUpEndsTheCall(t *testing.T) { // T04
@@ -229,5 +229,5 @@ func TestAHeldCallerWhoHangsUpEndsTheCall(t *testing.T) { // T04
 	if c := o.call(o.caller); c.Status != "COMPLETED" || o.leg(o.desks["ann"]).SID != "" {
 		t.Errorf("in the end %s", c)
 	}
-	o.clean()
+	o.proved()
 }

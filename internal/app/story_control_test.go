@@ -162,7 +162,7 @@ func TestHoldAndResumeInEveryOrderOfPromotion(t *testing.T) { // R096, R098
 			if x, _ := o.Emulator.Call(o.caller); x.Status != "completed" {
 				t.Errorf("the caller is still there: %s", x.Status)
 			}
-			o.clean()
+			o.proved()
 		})
 	}
 }
@@ -194,7 +194,7 @@ func TestABlindTransferToAColleague(t *testing.T) { // R100
 	if v := o.call(o.caller); v.Status != "COMPLETED" || len(v.Legs) != 3 || o.leg(o.desks["bob"]).SID != "" {
 		t.Errorf("in the end: %s", v)
 	}
-	o.clean()
+	o.proved()
 }
 
 func TestABlindTransferThatNobodyTakesComesBackAndThenGoesToVoicemail(t *testing.T) {
@@ -227,7 +227,7 @@ func TestABlindTransferThatNobodyTakesComesBackAndThenGoesToVoicemail(t *testing
 	if v.Status != "COMPLETED" || v.Voicemail == nil {
 		t.Errorf("in the end: %s, voicemail %v", v, v.Voicemail)
 	}
-	o.clean()
+	o.proved()
 }
 
 func TestAWarmTransfer(t *testing.T) {
@@ -290,7 +290,7 @@ func TestAWarmTransfer(t *testing.T) {
 					t.Errorf("%s: %s is still %s", tc.why, x.Target, x.Status)
 				}
 			}
-			o.clean()
+			o.proved()
 		})
 	}
 }
@@ -347,7 +347,7 @@ func TestThreePartiesTalkAndOneIsTakenOut(t *testing.T) { // R101, R102, T04
 	if c := o.now(); c.Status != "COMPLETED" {
 		t.Errorf("in the end %s", asJSON(c))
 	}
-	o.clean()
+	o.proved()
 }
 
 func TestSwitchesAndSettingsRefuseByName(t *testing.T) { // R099, R285
@@ -391,7 +391,7 @@ func TestKeyTonesReachTheOtherEndAndItComesBack(t *testing.T) { // R097
 	if _, code := o.do(o.ann, "callSendDigits", `, digits: "abc"`); code != "INVALID" {
 		t.Errorf("letters: %q", code)
 	}
-	o.clean()
+	o.proved()
 }
 
 func TestMutingAndMonitoring(t *testing.T) { // R096
@@ -445,5 +445,5 @@ func TestMutingAndMonitoring(t *testing.T) { // R096
 	if c := o.now(); c.Status != "COMPLETED" || o.leg(o.desks["cec"]).SID != "" {
 		t.Errorf("in the end %s", asJSON(c))
 	}
-	o.clean()
+	o.proved()
 }

@@ -268,7 +268,7 @@ func (s *Service) AfterDial(ctx context.Context, tx *db.Tx, call id.ID, step int
 	case held && over(f.Status):
 		return twilio.Response{}, nil
 	case held: // the other leg is on its way to the room, and so is this one
-		return w.meet(first), nil
+		return s.serveRoom(ctx, tx, st, first, "", hooks)
 	case st.Decision == nil:
 		return w.calleeOver(f.DialStatus, connected), nil
 	case connected:

@@ -3,6 +3,7 @@ package call
 import (
 	"context"
 	"regexp"
+	"strings"
 	"time"
 
 	"switchboard/internal/access"
@@ -132,6 +133,30 @@ func (c *control) name(user id.ID) string {
 // feature refuses what the organization has switched off, naming the switch (R285).
 func (c *control) feature(f tenant.FeatureName) error { return requireFeature(c.ctx, c.tx, f) }
 
+// known refuses ids that are nobody's here before anything is said of the call.
+func (c *control) known(leg id.ID, in PartyInput) error {
+	if !leg.IsZero() && c.st.Find(leg) == nil {
+		return errs.New(errs.NotFound, "there is no such party in the call").At("legId")
+	}
+	for _, x := range []struct {
+		id           id.ID
+		table, field string
+	}{{in.UserID, `"user"`, "userId"}, {in.BranchID, "branch", "branchId"}, {in.ContactID, "contact", "contactId"}} {
+		if x.id.IsZero() {
+			continue
+		}
+		var is bool
+		err := c.tx.Pgx().QueryRow(c.ctx, `SELECT EXISTS (SELECT FROM `+x.table+` WHERE organization_id = $1 AND id = $2)`, c.who.OrganizationID, x.id).Scan(&is)
+		if err != nil {
+			return db.Translate(err)
+		}
+		if !is {
+			return errs.New(errs.NotFound, "there is no such %s", strings.Trim(x.table, `"`)).At(x.field)
+		}
+	}
+	return nil
+}
+
 // still refuses what a transfer under way does not allow.
 func (c *control) still() error {
 	if c.st.room.moving {
@@ -217,6 +242,9 @@ func (s *Service) Resume(ctx context.Context, who access.Actor, call, leg id.ID,
 }
 
 func (c *control) switched(leg id.ID) (*seat, error) {
+	if err := c.known(leg, PartyInput{}); err != nil {
+		return nil, err
+	}
 	if err := c.part(); err != nil {
 		return nil, err
 	}
@@ -241,6 +269,9 @@ func (s *Service) Unmute(ctx context.Context, who access.Actor, call, leg id.ID,
 
 func (s *Service) mute(ctx context.Context, who access.Actor, call, leg id.ID, key, mutation string, what Command) (*Call, error) {
 	return s.order(ctx, who, call, mutation, key, leg, func(c *control) error {
+		if err := c.known(leg, PartyInput{}); err != nil {
+			return err
+		}
 		if err := c.part(); err != nil {
 			return err
 		}
@@ -273,14 +304,17 @@ var tones = regexp.MustCompile(`^[0-9*#w]{1,32}$`)
 // errs.Invalid for other tones.
 func (s *Service) SendDigits(ctx context.Context, who access.Actor, call id.ID, digits string, leg id.ID, key string) (_ *Call, err error) {
 	defer errs.Wrap(&err, "call.SendDigits")
-	if !tones.MatchString(digits) {
-		return nil, errs.New(errs.Invalid, "digits are 0-9, *, # and w for half a second; 1 to 32 of them").At("digits")
-	}
 	in := struct {
 		Digits string
 		Leg    id.ID
 	}{digits, leg}
 	return s.order(ctx, who, call, "callSendDigits", key, in, func(c *control) error {
+		if err := c.known(leg, PartyInput{}); err != nil {
+			return err
+		}
+		if !tones.MatchString(digits) {
+			return errs.New(errs.Invalid, "digits are 0-9, *, # and w for half a second; 1 to 32 of them").At("digits")
+		}
 		if err := c.part(); err != nil {
 			return err
 		}
@@ -301,6 +335,9 @@ func (s *Service) SendDigits(ctx context.Context, who access.Actor, call id.ID, 
 func (s *Service) Remove(ctx context.Context, who access.Actor, call, leg id.ID, key string) (_ *Call, err error) {
 	defer errs.Wrap(&err, "call.Remove")
 	return s.order(ctx, who, call, "callRemoveParticipant", key, leg, func(c *control) error {
+		if err := c.known(leg, PartyInput{}); err != nil {
+			return err
+		}
 		if err := c.part(); err != nil {
 			return err
 		}
@@ -357,6 +394,9 @@ func (s *Service) Add(ctx context.Context, who access.Actor, call id.ID, in Part
 		return nil, err
 	}
 	return s.order(ctx, who, call, "callAddParticipant", key, in, func(c *control) error {
+		if err := c.known(id.ID{}, in); err != nil {
+			return err
+		}
 		if err := c.part(); err != nil {
 			return err
 		}

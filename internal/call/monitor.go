@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"switchboard/internal/access"
+	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/route"
@@ -68,6 +69,12 @@ func (s *Service) Monitor(ctx context.Context, who access.Actor, call id.ID, in 
 		return nil, errs.New(errs.Forbidden, "monitoring rings the person who asks for it; an API key has no phone")
 	}
 	return s.order(ctx, who, call, "callMonitorStart", key, in, func(c *control) error {
+		if err := c.known(in.LegID, PartyInput{}); err != nil {
+			return err
+		}
+		if err := c.device(in.DeviceID); err != nil {
+			return err
+		}
 		if err := c.live(); err != nil {
 			return err
 		}
@@ -122,4 +129,18 @@ func (s *Service) StopMonitor(ctx context.Context, who access.Actor, call id.ID)
 		}
 		return nil
 	})
+}
+
+// device refuses a device that is not the actor's.
+func (c *control) device(device id.ID) error {
+	if device.IsZero() {
+		return nil
+	}
+	var is bool
+	err := c.tx.Pgx().QueryRow(c.ctx, `SELECT EXISTS (SELECT FROM device WHERE organization_id = $1 AND id = $2 AND user_id = $3 AND removed_at IS NULL)`,
+		c.who.OrganizationID, device, c.who.UserID).Scan(&is)
+	if err == nil && !is {
+		return errs.New(errs.NotFound, "you have no such device").At("deviceId")
+	}
+	return db.Translate(err)
 }

@@ -165,6 +165,9 @@ func (s *Service) Transfer(ctx context.Context, who access.Actor, call id.ID, in
 		in.Mode = Blind
 	}
 	return s.order(ctx, who, call, "callTransfer", key, in, func(c *control) error {
+		if err := c.known(id.ID{}, in.PartyInput); err != nil {
+			return err
+		}
 		if err := c.part(); err != nil {
 			return err
 		}
