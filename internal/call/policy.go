@@ -59,21 +59,12 @@ func (s *Service) mayDial(ctx context.Context, tx *db.Tx, who access.Actor, to p
 	return r.Check(string(to), raw)
 }
 
-// mayStart refuses one call more than the organization's caps allow, to people and
-// to all together. The lock that it takes lasts until the call is kept or given up.
-// Code: errs.LimitReached.
-func (s *Service) mayStart(ctx context.Context, tx *db.Tx, who access.Actor) error {
-	ctx = db.WithTenant(ctx, who.OrganizationID)
-	r, err := readRules(ctx, tx, lockRules)
-	if err != nil {
-		return err
-	}
-	return r.mayStart(ctx, tx, who.UserID)
-}
-
 // stale is the age at which a call that is still live in the books counts for no cap.
 const stale = 24 * time.Hour
 
+// mayStart refuses one call more than the organization's caps allow, to people and
+// to all together. The rules were read with lockRules, unless nothing is started.
+// Code: errs.LimitReached.
 func (r *rules) mayStart(ctx context.Context, tx *db.Tx, user id.ID) error {
 	var live, own int
 	err := tx.Pgx().QueryRow(ctx, `SELECT
