@@ -231,3 +231,48 @@ func TestAHeldCallerWhoHangsUpEndsTheCall(t *testing.T) { // T04
 	}
 	o.proved()
 }
+
+func TestTheOrganizationsMusicIsHeardOnHold(t *testing.T) { // R098
+	o := newOffice(t, nil)
+	o.company(demo.Vars{"holdMusicId": o.upload("music.wav", wav())})
+	o.talk()
+	o.must(o.ann, "callHold", "")
+	o.hears(o.caller, "/twilio/media/")
+	o.Pass(5 * time.Minute) // again and again
+	o.hears(o.caller, "/twilio/media/")
+	o.must(o.ann, "callResume", "")
+	o.together(o.caller, o.leg(o.desks["ann"]).SID)
+	o.must(o.ann, "callTransfer", `, input: {userId: "`+o.bob.ID+`"}`) // and by whom is transferred
+	o.hears(o.caller, "/twilio/media/")
+	o.proved()
+}
+
+// Between colleagues nobody is outside: the other one is meant.
+func TestColleaguesHoldEachOther(t *testing.T) {
+	o := newOffice(t, nil)
+	var out struct{ CallStart struct{ Call ref } }
+	o.Must(o.ann.Client.Do(t.Context(), startMutation, demo.Vars{"i": demo.Vars{"userId": o.bob.ID}, "k": nil}, &out))
+	o.id = out.CallStart.Call.ID
+	o.Settle()
+	o.answer(o.desks["ann"])
+	o.answer(o.desks["bob"])
+	o.Settle()
+	ann, bob := o.leg(o.desks["ann"]).SID, o.leg(o.desks["bob"]).SID
+	o.must(o.ann, "callHold", "")
+	if !o.now().IsOnHold {
+		t.Errorf("the log says %s", asJSON(o.now()))
+	}
+	o.hears(bob, emulator.DefaultMusic)
+	o.must(o.ann, "callResume", "")
+	o.together(ann, bob)
+	o.must(o.bob, "callTransfer", `, input: {userId: "`+o.cec.ID+`"}`)
+	o.answer(o.desks["cec"])
+	o.Settle()
+	o.together(ann, o.leg(o.desks["cec"]).SID)
+	o.hangUp(ann)
+	o.Settle()
+	if c := o.now(); c.Status != "COMPLETED" || o.leg(o.desks["cec"]).SID != "" {
+		t.Errorf("in the end %s", asJSON(c))
+	}
+	o.proved()
+}
