@@ -344,6 +344,58 @@ func TestAnIgnoredCallerRingsWithoutAPopup(t *testing.T) {
 	g.clean()
 }
 
+// R076, R077: what people set for themselves decides what their devices show and play.
+func TestAPersonsOwnSwitchesQuietTheirRings(t *testing.T) {
+	g := newGroup(t, nil)
+	g.change(g.bob, demo.Vars{"silentNotifications": true})
+	feed := g.watch(g.bob.Client, `subscription($after: Cursor) { ringing(after: $after) { showPopup playSound } }`, demo.Vars{"after": g.cursor()})
+	type told struct {
+		Ringing struct{ ShowPopup, PlaySound bool }
+	}
+	var x told
+	sid := g.dial(customer, officeNumber)
+	if feed.next(&x); !x.Ringing.ShowPopup || x.Ringing.PlaySound {
+		t.Errorf("silent: %+v", x.Ringing)
+	}
+	g.hangUp(sid)
+	feed.next(&x) // it ended
+	g.change(g.bob, demo.Vars{"displayNotifications": false})
+	sid = g.dial(customer, officeNumber)
+	if feed.next(&x); x.Ringing.ShowPopup || x.Ringing.PlaySound {
+		t.Errorf("no notifications: %+v", x.Ringing)
+	}
+	g.wantRinging(g.web, g.ios, g.bobs, g.cecs) // the call itself rings all the same
+	g.hangUp(sid)
+	g.clean()
+}
+
+// R059, R090: in call-forwarding mode people are reached on their primary phones, and
+// whoever has none is passed over by name. R254: the call says who carries it.
+func TestPeopleAreReachedOnTheirPrimaryPhones(t *testing.T) {
+	s := newStory(t)
+	branch := s.Branch("Desk")
+	const phone = "+12025550171"
+	ann := s.User("ann", "OFFICE", phone, branch)
+	nobody := s.User("nil", "OFFICE", "", branch)
+	s.Number(officeNumber, demo.Vars{"branchId": branch, "routing": demo.Vars{"reachBy": "PRIMARY_PHONE", "screening": false}})
+	sid := s.dial(customer, officeNumber)
+	s.wantRinging(phone)
+	s.answer(phone)
+	var got struct {
+		Calls struct{ Nodes []struct{ Provider string } }
+	}
+	s.Do(`{ calls(first: 1) { nodes { provider } } }`, nil, &got)
+	c := s.call(sid)
+	if c.Status != "IN_PROGRESS" || c.AnsweredBy == nil || c.AnsweredBy.ID != ann.ID || got.Calls.Nodes[0].Provider != "TWILIO" {
+		t.Errorf("%s is carried by %v", c, got.Calls.Nodes)
+	}
+	if skipped := c.rule("USER_PHONE", "SKIPPED"); len(skipped) != 1 {
+		t.Errorf("%s has no phone: %+v", nobody.ID, c.Route.Trace)
+	}
+	s.hangUp(sid)
+	s.clean()
+}
+
 // Two numbers that forward to each other stop at the third hop.
 func TestAForwardingLoopIsStopped(t *testing.T) {
 	s := newStory(t)

@@ -42,7 +42,7 @@ func (p DialPolicy) Check(e164, raw string) error {
 	kind := phone.KindOf(to)
 	if what := costly[kind]; what != "" {
 		if !p.AllowPremium {
-			return errs.New(errs.Forbidden, "%s is a %s number, and such calls are switched off; an administrator can allow premium numbers in the calling settings", phone.Mask(to), what).At("to")
+			return errs.New(errs.Forbidden, "%s is a %s number, and calls to such numbers are not made from here; use another phone", phone.Mask(to), what).At("to")
 		}
 		if kind == phone.Satellite {
 			return nil // of no country
