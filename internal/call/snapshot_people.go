@@ -43,7 +43,8 @@ const scenePeople = `
 		u.id = ANY ($5::uuid[])
 		OR m.user_id IS NOT NULL
 		OR $4::boolean AND u.is_general_fieldworker
-		OR u.id IN (SELECT b.user_id FROM branch_user b WHERE b.organization_id = $1 AND b.branch_id = $3))`
+		OR u.id IN (SELECT b.user_id FROM branch_user b WHERE b.organization_id = $1 AND b.branch_id = $3))
+	ORDER BY u.name COLLATE "C", u.id`
 
 // named are the users whom a layer, a preferred user or a masked pair may name.
 func (sc *scene) named() []id.ID {

@@ -126,7 +126,21 @@ func (x ID) String() string {
 	if x.IsZero() {
 		return ""
 	}
-	return x.Kind().String() + "_" + encode(x.b)
+	var text [40]byte // longer than any prefix and what follows it
+	return string(x.append(text[:0]))
+}
+
+func (x ID) append(text []byte) []byte {
+	text = append(append(text, x.Kind().String()...), '_')
+	hi, lo := be(x.b[:8]), be(x.b[8:])
+	text = append(text, "00000000000000000000000000"...)
+	// 128 bits as 26 characters; the first holds three bits.
+	for i, out := 25, text[len(text)-26:]; i >= 0; i-- {
+		out[i] = alphabet[lo&31]
+		lo = lo>>5 | hi<<59
+		hi >>= 5
+	}
+	return text
 }
 
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -140,18 +154,6 @@ var reverse = func() (r [256]int8) {
 	}
 	return r
 }()
-
-// encode writes 128 bits as 26 characters; the first holds three bits.
-func encode(b [16]byte) string {
-	hi, lo := be(b[:8]), be(b[8:])
-	var out [26]byte
-	for i := 25; i >= 0; i-- {
-		out[i] = alphabet[lo&31]
-		lo = lo>>5 | hi<<59
-		hi >>= 5
-	}
-	return string(out[:])
-}
 
 func be(b []byte) (n uint64) {
 	for _, c := range b {
