@@ -20,7 +20,10 @@ import (
 // other address is rung. A phone may be registered by way of an edge, such as
 // acme.sip.us1.twilio.com.
 const sipReachable = `u.sip_address IS NOT NULL AND EXISTS (SELECT FROM sip_domain sd WHERE sd.organization_id = $1 AND sd.is_enabled AND sd.removed_at IS NULL
-	AND lower(sd.domain_name) = regexp_replace(lower(split_part(split_part(u.sip_address, '@', 2), ';', 1)), '\.sip\.[a-z0-9-]+\.twilio\.com$', '.sip.twilio.com'))`
+	AND lower(sd.domain_name) = ` + sipHost + `)`
+
+// sipHost is the domain of a user's SIP address.
+const sipHost = `regexp_replace(lower(split_part(split_part(u.sip_address, '@', 2), ';', 1)), '\.sip\.[a-z0-9-]+\.twilio\.com$', '.sip.twilio.com')`
 
 // sipRung is the SIP address of a user that can be rung, the empty text where there is none.
 const sipRung = `CASE WHEN ` + sipReachable + ` THEN u.sip_address ELSE '' END`
@@ -76,7 +79,7 @@ func (s *Service) sipUser(ctx context.Context, tx *db.Tx, in Incoming) (user id.
 		host = in.Form.SIPDomain
 	}
 	err = tx.Pgx().QueryRow(ctx, `SELECT u.id, u.sip_address FROM "user" u
-		JOIN sip_domain d ON d.organization_id = u.organization_id AND lower(d.domain_name) = lower($3) AND d.connection_id = $4
+		JOIN sip_domain d ON d.organization_id = u.organization_id AND lower(d.domain_name) = lower($3) AND d.connection_id = $4 AND lower(d.domain_name) = `+sipHost+`
 		WHERE u.organization_id = $1 AND u.status <> 'DISABLED' AND d.is_enabled AND d.removed_at IS NULL
 			AND lower(split_part(regexp_replace(u.sip_address, '^sips?:', '', 'i'), '@', 1)) = lower($2) AND `+sipReachable+`
 		ORDER BY u.id LIMIT 1`, db.TenantFrom(ctx), name, host, in.Connection).Scan(&user, &address)
