@@ -30,7 +30,7 @@ func (s *Service) ExplainCallerID(ctx context.Context, who access.Actor, in Star
 	if x.Trace == nil {
 		x.Trace = []route.Trace{}
 	}
-	if d.to != "" {
+	if d.to != "" && (start.MaskedPair.IsZero() || in.To != "") { // R103: what was typed is known
 		x.To = &d.to
 		dialled := string(d.to)
 		if start.Dialled != "" {

@@ -127,6 +127,9 @@ func Hides(who access.Actor, fieldworker id.ID, theirs, address string) bool {
 
 // hide hides from the reader the end of a masked call that is no number of ours.
 func (c *Call) hide(who access.Actor) {
+	if c.Transfer != nil {
+		c.Transfer.Masked = Hides(who, c.MaskUserID, c.MaskUserNumber, c.Transfer.ToNumber)
+	}
 	if c.Direction == Inbound {
 		c.FromMasked = Hides(who, c.MaskUserID, c.MaskUserNumber, c.FromNumber)
 	} else {
@@ -138,7 +141,7 @@ func (c *Call) hide(who access.Actor) {
 func (l *Leg) hide(who access.Actor) {
 	l.Masked = private(who, l.Kind, l.UserID)
 	switch l.Kind {
-	case route.Caller, route.Callee, route.Customer:
+	case route.Caller, route.Callee, route.Customer, route.Guest:
 		l.Masked = l.Masked || Hides(who, l.MaskUserID, l.MaskUserNumber, l.ToAddress)
 	}
 }

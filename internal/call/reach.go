@@ -3,6 +3,7 @@ package call
 import (
 	"slices"
 
+	"switchboard/internal/contact"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
@@ -139,7 +140,38 @@ func (c *control) number(in PartyInput) ([]route.Target, error) {
 	if err := c.s.mayDial(c.ctx, c.tx, c.who, to, raw); err != nil {
 		return nil, err
 	}
+	if err := c.mayReach(in.ContactID, to); err != nil {
+		return nil, err
+	}
 	return []route.Target{{LegID: id.New(id.Leg), Kind: route.Guest, Address: string(to)}}, nil
+}
+
+// mayReach keeps the rules of bookings: customers are not to be reached before one
+// begins (R242), nor past its masked number (R103). Code: errs.Forbidden.
+func (c *control) mayReach(customer id.ID, to phone.E164) error {
+	about := []id.ID{customer}
+	if customer.IsZero() {
+		found, err := contact.Match(c.ctx, c.tx, to)
+		if err != nil {
+			return err
+		}
+		for about = nil; len(about) < len(found); {
+			about = append(about, found[len(about)].ContactID)
+		}
+	}
+	for _, x := range about {
+		if err := mayContact(c.ctx, c.tx, c.who, x, id.ID{}); err != nil {
+			return err
+		}
+		pair, err := maskFor(c.ctx, c.tx, c.who.OrganizationID, id.ID{}, x, c.who.UserID)
+		if err != nil {
+			return err
+		}
+		if pair != nil && pair.CustomerNumber == string(to) {
+			return errs.New(errs.Forbidden, "this customer is called by the masked number of the booking; start a call about the booking instead").At("to")
+		}
+	}
+	return nil
 }
 
 // outsideOf is the number that targets are, where they are one.

@@ -66,6 +66,9 @@ type Transfer struct {
 	ToNumber   string         `json:"to,omitempty"`
 	StartedAt  time.Time      `json:"startedAt"`
 	EndedAt    *time.Time     `json:"endedAt,omitempty"`
+
+	// Masked hides the number from whoever reads it.
+	Masked bool `json:"-"`
 }
 
 // To is the outside number that it goes to; nil for colleagues and branches.
@@ -73,7 +76,7 @@ func (t *Transfer) To() *Party {
 	if t.ToNumber == "" {
 		return nil
 	}
-	p := route.PartyOf(t.ToNumber)
+	p := PartyOf(t.ToNumber, t.Masked)
 	return &p
 }
 
