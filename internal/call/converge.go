@@ -64,6 +64,7 @@ func switchName(what string, s *seat, n int) string {
 const (
 	actLost    = 30 * time.Second // an attempt that says nothing for so long died with its process
 	actTries   = 6
+	endTries   = 60               // a leg that nobody wants is not left alone for an hour
 	promoteIn  = 4 * time.Second  // for the <Dial> to ask by itself what to do with its first leg
 	comeBackIn = 8 * time.Second  // for a leg that left the room on our order
 	joinIn     = 15 * time.Second // for a leg that was given the room
@@ -283,6 +284,14 @@ func (s *State) planRecordings(add func(action)) {
 
 func pauseName(recording string, n int) string { return "pause/" + recording + "/" + strconv.Itoa(n) }
 
+// tries is how often an action is attempted.
+func (a *action) tries() int {
+	if a.verb == verbEnd {
+		return endTries
+	}
+	return actTries
+}
+
 // next is an action's next attempt; ok is false when none is to be made.
 func (r *room) next(a action) (_ action, ok bool) {
 	last := r.acts[a.name]
@@ -295,7 +304,7 @@ func (r *room) next(a action) (_ action, ok bool) {
 	case last == nil:
 		a.n = 1
 		return a, true
-	case last.over(), a.once && last.word != actRetry, last.attempts >= actTries && last.word != "":
+	case last.over(), a.once && last.word != actRetry, last.attempts >= a.tries() && last.word != "":
 		return a, false
 	case last.word == "":
 		later(last.askedAt.Add(actLost))
@@ -431,7 +440,7 @@ func (s *Service) do(ctx context.Context, st State, a action) (more []Fact, answ
 		if again || twilio.NotFound(err) && a.verb != verbRoom && a.n < 3 {
 			answer.Status = actRetry
 		}
-		if a.n >= actTries {
+		if a.n >= a.tries() {
 			answer.Status = actRefused
 		}
 		if answer.Status == actRefused {

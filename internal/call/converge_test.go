@@ -234,3 +234,21 @@ func TestAnActionIsTriedABoundedNumberOfTimes(t *testing.T) {
 		t.Errorf("%d tries, %d at most", tries, actTries)
 	}
 }
+
+// A leg that nobody wants any more costs: it is hung up also after minutes in which Twilio was away.
+func TestALegIsHungUpAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	x := answered(nil)
+	x.order(10, CommandHold, x.caller, nil).promoted(11).add(20, FactCallStatus, FactData{SID: callerSID, Status: wordCompleted})
+	at := 20
+	for range 20 {
+		if got := x.wants(at); !slices.Equal(got, []string{"end/ann"}) {
+			t.Fatalf("after %d seconds it asks for %v", at-20, got)
+		}
+		x.asked(at, "end/"+x.ann.String(), "", actRetry)
+		if due := Fold(x.facts).DueAt; due == nil || due.After(at30(at+100)) {
+			t.Fatalf("after %d seconds it is looked at %v", at-20, due)
+		}
+		at += 100
+	}
+}

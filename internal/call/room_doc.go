@@ -34,8 +34,11 @@ type numbers struct{ from, to string }
 func (w script) callTo(x *seat) numbers {
 	c := &w.state.Call
 	n := numbers{from: c.FromNumber, to: x.target.Address}
-	if c.Direction == Inbound {
+	switch c.Direction {
+	case Inbound:
 		n.from = c.ToNumber
+	case Internal: // its ends are names
+		n.from = w.state.first
 	}
 	if c.CallerNumber != nil {
 		n.from = string(*c.CallerNumber)
