@@ -130,7 +130,7 @@ func (s *Service) HangUp(ctx context.Context, who access.Actor, call id.ID) (_ *
 	}
 	ctx = db.WithTenant(ctx, who.OrganizationID)
 	if !c.tookPart(who) {
-		talks, err := s.talks(ctx, who, call)
+		talks, err := s.talks(ctx, who, call, LegInProgress)
 		if err != nil {
 			return nil, err
 		}
@@ -144,7 +144,16 @@ func (s *Service) HangUp(ctx context.Context, who access.Actor, call id.ID) (_ *
 		return c, nil
 	}
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		st, found, err := s.take(ctx, tx, call, who.UserID, Fact{Key: "hangup", Kind: FactCommand, At: tx.Now, Data: FactData{Command: CommandHangUp, By: who.UserID}})
+		st, found, err := s.take(ctx, tx, call, who.UserID)
+		if err != nil || !found || st.Call.EndedAt != nil {
+			return err
+		}
+		if st.room.gone(who.UserID) {
+			if err := who.Require(access.CallControl); err != nil {
+				return err
+			}
+		}
+		st, found, err = s.take(ctx, tx, call, who.UserID, Fact{Key: "hangup", Kind: FactCommand, At: tx.Now, Data: FactData{Command: CommandHangUp, By: who.UserID}})
 		if err != nil || !found || st.Call.EndedAt != nil {
 			return err
 		}
@@ -157,11 +166,13 @@ func (s *Service) HangUp(ctx context.Context, who access.Actor, call id.ID) (_ *
 }
 
 // talks reports whether the actor is in a call that they neither started nor
-// answered: it was transferred to them, or they were added.
-func (s *Service) talks(ctx context.Context, who access.Actor, call id.ID) (is bool, err error) {
+// answered: it was transferred to them, or they were added. With LegEnded also
+// whether they were.
+func (s *Service) talks(ctx context.Context, who access.Actor, call id.ID, in ...LegStatus) (is bool, err error) {
+	ctx = db.WithTenant(ctx, who.OrganizationID)
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		return tx.Pgx().QueryRow(ctx, `SELECT EXISTS (SELECT FROM call_leg WHERE organization_id = $1 AND call_id = $2 AND user_id = $3 AND status = $4 AND purpose <> $5)`,
-			who.OrganizationID, call, who.UserID, string(LegInProgress), string(ForMonitor)).Scan(&is)
+		return tx.Pgx().QueryRow(ctx, `SELECT EXISTS (SELECT FROM call_leg WHERE organization_id = $1 AND call_id = $2 AND user_id = $3 AND status = ANY ($4::text[])
+				AND answered_at IS NOT NULL AND purpose <> $5)`, who.OrganizationID, call, who.UserID, in, string(ForMonitor)).Scan(&is)
 	})
 	return is, db.Translate(err)
 }
@@ -193,8 +204,14 @@ func (s *Service) Update(ctx context.Context, who access.Actor, call id.ID, in U
 		return nil, err
 	}
 	if taken := !c.UserID.IsZero() || !c.AnsweredByID.IsZero(); taken && !c.tookPart(who) {
-		if err := who.Require(access.CallControl); err != nil {
+		talked, err := s.talks(ctx, who, call, LegInProgress, LegEnded)
+		if err != nil {
 			return nil, err
+		}
+		if !talked {
+			if err := who.Require(access.CallControl); err != nil {
+				return nil, err
+			}
 		}
 	}
 	change := &Change{}
@@ -229,8 +246,8 @@ func (s *Service) Update(ctx context.Context, who access.Actor, call id.ID, in U
 			return err
 		}
 		var written int
-		if err := tx.Pgx().QueryRow(ctx, `SELECT count(*) FROM call_fact WHERE organization_id = $1 AND call_id = $2 AND kind = $3`,
-			who.OrganizationID, call, string(FactCommand)).Scan(&written); err != nil {
+		if err := tx.Pgx().QueryRow(ctx, `SELECT count(*) FROM call_fact WHERE organization_id = $1 AND call_id = $2 AND key LIKE 'update/%'`,
+			who.OrganizationID, call).Scan(&written); err != nil {
 			return db.Translate(err)
 		}
 		if written >= maxUpdates {

@@ -27,6 +27,10 @@ type control struct {
 // maxCommands bounds the facts of a call: people cannot make it grow without end.
 const maxCommands = 5000
 
+func tooMuch() error {
+	return errs.New(errs.LimitReached, "too much was done in this call; start another")
+}
+
 // order carries out a command: it looks whether the actor may and whether the call
 // is in a state for it, at the moment when nobody else can change that. The facts
 // that it adds say what is wanted; what Twilio is asked follows from them. With a
@@ -49,7 +53,7 @@ func (s *Service) order(ctx context.Context, who access.Actor, call id.ID, mutat
 			case !found:
 				return id.ID{}, absent()
 			case st.Call.Version > maxCommands:
-				return id.ID{}, errs.New(errs.LimitReached, "too much was done in this call; start another")
+				return id.ID{}, tooMuch()
 			}
 			c := &control{ctx: ctx, tx: tx, s: s, who: who, st: st}
 			if err := fn(c); err != nil || len(c.facts) == 0 {
@@ -297,6 +301,10 @@ func (s *Service) mute(ctx context.Context, who access.Actor, call, leg id.ID, k
 	})
 }
 
+// maxDigits is how often tones can be sent in a call: each time a leg comes back into
+// the room, of which there is a bound.
+const maxDigits = maxServed - 50
+
 var tones = regexp.MustCompile(`^[0-9*#w]{1,32}$`)
 
 // SendDigits sends key tones to a party, such as the menu of the company that is
@@ -322,8 +330,8 @@ func (s *Service) SendDigits(ctx context.Context, who access.Actor, call id.ID, 
 		if err != nil {
 			return err
 		}
-		if len(c.st.room.digits) >= 500 {
-			return errs.New(errs.LimitReached, "tones were sent 500 times in this call, which is the most")
+		if n := len(c.st.room.digits); n >= maxDigits {
+			return errs.New(errs.LimitReached, "tones were sent %d times in this call, which is the most", n)
 		}
 		c.add(CommandDigits, x.leg, &Order{Digits: digits})
 		return nil

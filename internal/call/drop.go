@@ -207,8 +207,12 @@ func (s *Service) DropMessage(ctx context.Context, who access.Actor, call, messa
 			switch {
 			case err != nil:
 				return id.ID{}, err
+			case st.room.gone(who.UserID):
+				return id.ID{}, notOnCall()
 			case st.Call.EndedAt != nil:
 				return id.ID{}, errs.New(errs.Conflict, "the call is over (%s)", st.Call.Status)
+			case st.Call.Version > maxCommands:
+				return id.ID{}, tooMuch()
 			case st.drop != nil:
 				return id.ID{}, errs.New(errs.Conflict, "a message is being left already (%s)", st.Call.Status)
 			case now && st.Call.AnsweredAt == nil:
@@ -245,8 +249,12 @@ func (s *Service) SetAnswerer(ctx context.Context, who access.Actor, call id.ID,
 		switch {
 		case err != nil:
 			return err
+		case st.room.gone(who.UserID):
+			return notOnCall()
 		case st.Call.EndedAt != nil:
 			return errs.New(errs.Conflict, "the call is over (%s)", st.Call.Status)
+		case st.Call.Version > maxCommands:
+			return tooMuch()
 		case st.Call.AnsweredAt == nil:
 			return errs.New(errs.Conflict, "nobody has answered yet (%s)", st.Call.Status)
 		case st.Call.Answerer != nil && *st.Call.Answerer == a:
@@ -274,7 +282,9 @@ func (s *Service) talking(ctx context.Context, who access.Actor, call id.ID) (*C
 	case c.Direction != Outbound:
 		return nil, errs.New(errs.Conflict, "this is no outbound call (%s, %s): it has no answering machine", c.Direction, c.Status)
 	case !c.tookPart(who):
-		return nil, errs.New(errs.Forbidden, "only who is on the call can do this")
+		return nil, notOnCall()
 	}
 	return c, nil
 }
+
+func notOnCall() error { return errs.New(errs.Forbidden, "only who is on the call can do this") }

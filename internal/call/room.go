@@ -474,6 +474,27 @@ func (r *room) end() {
 	}
 }
 
+// gone reports whether a person has left the call to others of us, who go on.
+func (r *room) gone(user id.ID) bool {
+	if user.IsZero() {
+		return false
+	}
+	had, others := false, false
+	for _, s := range r.seats {
+		here := s.ended == nil && !s.out
+		switch {
+		case !s.talks || s.role == monitor || s.role == outside:
+		case s.by == user && here:
+			return false
+		case s.by == user:
+			had = true
+		case here:
+			others = true
+		}
+	}
+	return had && others
+}
+
 // find is the seat of a leg, nil when it has none.
 func (r *room) find(leg id.ID) *seat {
 	if r == nil || leg.IsZero() {
