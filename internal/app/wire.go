@@ -66,7 +66,11 @@ func (a *App) edgeOptions(r *graph.Resolver, o Options) edge.Options {
 			return w.Done(), w.Stop
 		},
 		Costly: func(mutation string) bool {
-			return mutation == "callStart" || mutation == "testCall" || mutation == "messageSend"
+			switch mutation {
+			case "callStart", "testCall", "callTransfer", "callAddParticipant", "callMonitorStart", "messageSend":
+				return true
+			}
+			return false
 		},
 		Extensions: r.Extensions(),
 		Observe: func(_ context.Context, x edge.Outcome) {
