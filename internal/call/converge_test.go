@@ -252,3 +252,24 @@ func TestALegIsHungUpAfterAnOutage(t *testing.T) {
 		at += 100
 	}
 }
+
+// R100, R101: a transfer that nobody takes leaves the caller with whoever else is in the call.
+func TestAFailedTransferDoesNotTakeTheCallerFromAnother(t *testing.T) {
+	t.Parallel()
+	x, guest := answered(nil), id.New(id.Leg)
+	x.order(10, CommandAdd, id.ID{}, &Order{Targets: []route.Target{{LegID: guest, Kind: route.Guest, Address: "+12025550177"}}}).promoted(11)
+	x.asked(11, startName(guest), "", actDone).add(15, FactClaim, FactData{Leg: guest, SID: targetSID, Status: claimWon}).joined(15, guest, targetSID)
+	x.transfer(20, Blind).asked(20, "end/"+x.ann.String(), "", actDone).add(21, FactLegStatus, FactData{Leg: x.ann, SID: annSID, Status: wordCompleted})
+	x.asked(20, startName(x.target), "", actRefused)
+	st := Fold(x.facts)
+	if tr := st.Call.Transfer; tr == nil || tr.Status != TransferFailed || st.Call.EndedAt != nil {
+		t.Fatalf("the transfer is %+v", tr)
+	}
+	if got := x.wants(22); slices.Contains(got, "after") {
+		t.Errorf("the caller is sent on although somebody is there: %v", got)
+	}
+	x.add(30, FactLegStatus, FactData{Leg: guest, SID: targetSID, Status: wordCompleted})
+	if end := Fold(x.facts).Call.EndedAt; end == nil {
+		t.Error("when that one has left too, the call goes on")
+	}
+}

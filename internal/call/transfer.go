@@ -140,10 +140,19 @@ func (t *tally) back(r *room, m *move, x *Transfer, since time.Time, word Transf
 		g.stop(r)
 	case g.over:
 		settle(TransferFailed, g.end)
-		r.sentOn, r.sentAt = r.outside() != nil, g.end
+		r.sentOn, r.sentAt = r.outside() != nil && !r.attended(g.end), g.end
 	default:
 		x.Status = TransferReturning
 	}
+}
+
+// attended reports whether at a moment somebody was in the call beside the outside
+// party and who transfers.
+func (r *room) attended(at time.Time) bool {
+	return r.side(func(s *seat) bool {
+		return s.talks && !s.out && s.role != outside && s.role != monitor && s.leg != r.mover &&
+			(s.claimed == nil || !s.claimed.After(at)) && (s.ended == nil || s.ended.After(at))
+	}) != nil
 }
 
 // TransferInput is to whom a call goes, and how.
