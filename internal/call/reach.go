@@ -95,7 +95,13 @@ func (c *control) targets(in PartyInput) ([]route.Target, error) {
 			return nil, errs.New(errs.Conflict, "%s is in the call already", c.name(in.UserID)).At(field)
 		}
 	}
-	targets, quiet, found, err := c.people(users, in.BranchID, c.who.UserID)
+	but := []id.ID{c.who.UserID}
+	for _, s := range c.st.room.seats { // whoever is in the call is not rung for it
+		if s.talks && s.ended == nil && !s.out && s.role != monitor && !s.by.IsZero() {
+			but = append(but, s.by)
+		}
+	}
+	targets, quiet, found, err := c.people(users, in.BranchID, but...)
 	switch {
 	case err != nil:
 		return nil, err

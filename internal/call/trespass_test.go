@@ -278,3 +278,25 @@ func TestWhoIsAddedToACallBetweenColleaguesIsShownANumber(t *testing.T) {
 		t.Errorf("asked for %v", f.calls)
 	}
 }
+
+// R100: whoever is in the call already is not rung for it with their branch.
+func TestABranchIsRungWithoutThoseInTheCall(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.withTwilio()
+	c, _ := s.answered(1, theirs)
+	who := s.able(s.ann)
+	if _, err := s.calls.Add(s.ctx, who, c.ID, call.PartyInput{UserID: s.bob}, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, legs := s.only()
+	s.clock.Advance(time.Second)
+	for _, l := range legs {
+		if l.Purpose == call.ForAdded {
+			s.join(c.ID, l.ID, 30, "")
+		}
+	}
+	if _, err := s.calls.Transfer(s.ctx, who, c.ID, call.TransferInput{PartyInput: call.PartyInput{BranchID: s.branch}}, ""); !errs.IsCode(err, errs.Conflict) {
+		t.Errorf("the branch is those two: %v", err)
+	}
+}
