@@ -385,6 +385,14 @@ func (r *room) parties() (n int) {
 // maxParties is how many can be in one call, with those who ring.
 const maxParties = 20
 
+// mayRing refuses legs beyond what a call can have: each is billed.
+func (c *control) mayRing(n int) error {
+	if len(c.st.room.seats)+n > 5*maxParties {
+		return errs.New(errs.LimitReached, "too many were rung for this call; start another")
+	}
+	return nil
+}
+
 // PartyInput is whom to bring into a call: one of these.
 type PartyInput struct {
 	UserID    id.ID
@@ -418,8 +426,11 @@ func (s *Service) Add(ctx context.Context, who access.Actor, call id.ID, in Part
 		if err != nil {
 			return err
 		}
-		if n := len(c.st.room.seats); n+len(targets) > 5*maxParties || c.st.room.parties() >= maxParties {
-			return errs.New(errs.LimitReached, "%d parties are in the call, or too many were rung for it", c.st.room.parties())
+		if n := c.st.room.parties(); n >= maxParties {
+			return errs.New(errs.LimitReached, "%d parties are in the call, which is the most", n)
+		}
+		if err := c.mayRing(len(targets)); err != nil {
+			return err
 		}
 		c.add(CommandAdd, id.ID{}, &Order{Targets: targets, Purpose: ForAdded, ToUser: in.UserID, ToNumber: outsideOf(targets)})
 		return nil

@@ -105,6 +105,9 @@ func (s *Service) Monitor(ctx context.Context, who access.Actor, call id.ID, in 
 		case i < 0:
 			return errs.New(errs.Conflict, "there is nothing of yours to ring: register a device or give yourself a primary phone")
 		}
+		if err := c.mayRing(1); err != nil {
+			return err
+		}
 		o.Targets = targets[i : i+1]
 		c.add(CommandMonitor, id.ID{}, o)
 		return nil

@@ -201,6 +201,9 @@ func (s *Service) Transfer(ctx context.Context, who access.Actor, call id.ID, in
 		if err != nil {
 			return err
 		}
+		if err := c.mayRing(len(targets) + len(back)); err != nil {
+			return err
+		}
 		c.add(CommandTransfer, from.leg, &Order{Mode: string(in.Mode), Targets: targets, Return: back, Purpose: ForTransfer,
 			ToUser: in.UserID, ToBranch: in.BranchID, ToNumber: outsideOf(targets)})
 		return nil

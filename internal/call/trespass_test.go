@@ -2,6 +2,7 @@ package call_test
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/patch"
+	"switchboard/internal/route"
 	"switchboard/internal/twilio"
 )
 
@@ -298,5 +300,31 @@ func TestABranchIsRungWithoutThoseInTheCall(t *testing.T) {
 	}
 	if _, err := s.calls.Transfer(s.ctx, who, c.ID, call.TransferInput{PartyInput: call.PartyInput{BranchID: s.branch}}, ""); !errs.IsCode(err, errs.Conflict) {
 		t.Errorf("the branch is those two: %v", err)
+	}
+}
+
+// Every leg costs: neither transfers nor monitors are rung without end for one call.
+func TestNoCallRingsWithoutEnd(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.withTwilio()
+	c, _ := s.answered(1, theirs)
+	rung, err := json.Marshal(map[string]any{"command": call.CommandAdd,
+		"order": call.Order{Targets: []route.Target{{LegID: id.New(id.Leg), Kind: route.Guest, Address: "+61400123123"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.fill(c, "adds", 100, string(rung))
+	who := s.able(s.ann)
+	if _, err := s.calls.Transfer(s.ctx, who, c.ID, call.TransferInput{PartyInput: call.PartyInput{UserID: s.bob}}, ""); !errs.IsCode(err, errs.LimitReached) {
+		t.Errorf("a transfer: %v", err)
+	}
+	if _, err := s.calls.Add(s.ctx, who, c.ID, call.PartyInput{UserID: s.bob}, ""); !errs.IsCode(err, errs.LimitReached) {
+		t.Errorf("a party: %v", err)
+	}
+	boss := s.boss()
+	boss.UserID = s.bob
+	if _, err := s.calls.Monitor(s.ctx, boss, c.ID, call.MonitorInput{Mode: call.Listen}, ""); !errs.IsCode(err, errs.LimitReached) {
+		t.Errorf("a monitor: %v", err)
 	}
 }
