@@ -84,16 +84,6 @@ func (s *State) connected(step int, result *Fact) bool {
 	return connects(result, asks)
 }
 
-// callerLeg is the leg of whoever called.
-func (s *State) callerLeg() id.ID {
-	for _, l := range s.Legs {
-		if l.Kind == route.Caller {
-			return l.ID
-		}
-	}
-	return id.ID{}
-}
-
 // locked is the state of a call, which is held until the transaction ends.
 func (s *Service) locked(ctx context.Context, tx *db.Tx, call id.ID) (State, error) {
 	if _, err := db.Exec(ctx, tx, `SELECT FROM call WHERE organization_id = $1 AND id = $2 FOR UPDATE`, db.TenantFrom(ctx), call); err != nil {
