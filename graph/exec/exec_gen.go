@@ -10757,9 +10757,9 @@ type CallerIdExplanation {
   callerId: ChosenNumber
   "The number of ours."
   phoneNumber: PhoneNumber
-  "How the destination was understood."
+  "How the destination was understood; null for a masked customer, unless you typed the number."
   to: PhoneNumberE164
-  "How the destination is dialled (R089)."
+  "How the destination is dialled (R089); null like ` + "`" + `to` + "`" + `."
   dialled: String
   "Every rule that was looked at."
   trace: [RouteTrace!]!
