@@ -320,6 +320,8 @@ ALTER TABLE call_leg
   ADD CONSTRAINT leg_purpose_known CHECK (purpose IN ('ROUTE', 'TRANSFER', 'CONSULT', 'RETURN', 'ADDED', 'MONITOR')),
   ADD CONSTRAINT leg_monitor_known CHECK (monitor_mode IN ('LISTEN', 'WHISPER', 'BARGE'));
 CREATE INDEX leg_start_due ON call_leg (start_at) WHERE start_at IS NOT NULL;
+-- Parties outside that were brought into calls, for the caps.
+CREATE INDEX leg_guests ON call_leg (organization_id, started_at) WHERE kind = 'GUEST';
 CREATE INDEX leg_talking ON call_leg (organization_id, user_id) WHERE status = 'IN_PROGRESS';
 
 -- R275: what a device's Voice SDK warned of during a call.

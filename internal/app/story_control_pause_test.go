@@ -276,3 +276,22 @@ func TestColleaguesHoldEachOther(t *testing.T) {
 	}
 	o.proved()
 }
+
+// A party outside counts for the caps like a call, or a handset would open the door to any number of them.
+func TestPartiesOutsideCountForTheCaps(t *testing.T) {
+	o := newOffice(t, nil)
+	o.Do(`mutation { organizationUpdate(input: {maxCallsPerUserHour: 1}) { userErrors { code field message } } }`, nil, nil)
+	o.talk()
+	o.must(o.ann, "callAddParticipant", `, input: {to: "`+callee+`"}`)
+	o.answer(callee)
+	for _, way := range []string{"callAddParticipant", "callTransfer"} {
+		if _, code := o.do(o.ann, way, `, input: {to: "+12025550187"}`); code != "LIMIT_REACHED" {
+			t.Errorf("%s of a second party within the hour: %q", way, code)
+		}
+	}
+	if _, code := o.do(o.ann, "callAddParticipant", `, input: {userId: "`+o.bob.ID+`"}`); code != "" {
+		t.Errorf("a colleague costs no call outside: %q", code)
+	}
+	o.hangUp(o.caller)
+	o.proved()
+}

@@ -63,13 +63,16 @@ func (s *Service) mayDial(ctx context.Context, tx *db.Tx, who access.Actor, to p
 const stale = 24 * time.Hour
 
 // mayStart refuses one call more than the organization's caps allow, to people and
-// to all together. The rules were read with lockRules, unless nothing is started.
+// to all together. A party outside whom somebody brings into a call counts like one. The rules were read with lockRules, unless nothing is started.
 // Code: errs.LimitReached.
 func (r *rules) mayStart(ctx context.Context, tx *db.Tx, user id.ID) error {
 	var live, own int
 	err := tx.Pgx().QueryRow(ctx, `SELECT
-			(SELECT count(*) FROM call WHERE organization_id = $1 AND ended_at IS NULL AND started_at > $4 AND direction <> 'INBOUND' AND user_id IS NOT NULL),
-			(SELECT count(*) FROM call WHERE organization_id = $1 AND user_id = $2 AND direction <> 'INBOUND' AND started_at > $3)`,
+			(SELECT count(*) FROM call WHERE organization_id = $1 AND ended_at IS NULL AND started_at > $4 AND direction <> 'INBOUND' AND user_id IS NOT NULL)
+				+ (SELECT count(*) FROM call_leg WHERE organization_id = $1 AND kind = 'GUEST' AND started_at > $4 AND ended_at IS NULL),
+			(SELECT count(*) FROM call WHERE organization_id = $1 AND user_id = $2 AND direction <> 'INBOUND' AND started_at > $3)
+				+ (SELECT count(*) FROM call_leg g WHERE g.organization_id = $1 AND g.kind = 'GUEST' AND g.started_at > $3 AND EXISTS (
+					SELECT FROM call_leg l WHERE l.organization_id = $1 AND l.call_id = g.call_id AND l.user_id = $2 AND l.answered_at IS NOT NULL))`,
 		db.TenantFrom(ctx), user, tx.Now.Add(-time.Hour), tx.Now.Add(-stale)).Scan(&live, &own)
 	switch {
 	case err != nil:

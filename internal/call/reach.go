@@ -143,7 +143,14 @@ func (c *control) number(in PartyInput) ([]route.Target, error) {
 			return nil, errs.New(errs.Invalid, "%s", err.Error()).At("to")
 		}
 	}
-	if err := c.s.mayDial(c.ctx, c.tx, c.who, to, raw); err != nil {
+	r, err := readRules(c.ctx, c.tx, lockRules)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Check(string(to), raw); err != nil {
+		return nil, err
+	}
+	if err := r.mayStart(c.ctx, c.tx, c.who.UserID); err != nil {
 		return nil, err
 	}
 	if err := c.mayReach(in.ContactID, to); err != nil {
