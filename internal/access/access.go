@@ -28,6 +28,9 @@ const (
 	LiveView         Permission = "LIVE_VIEW"
 	SMSSend          Permission = "SMS_SEND"
 	SMSView          Permission = "SMS_VIEW"
+	SMSBulk          Permission = "SMS_BULK"
+	SMSRelink        Permission = "SMS_RELINK"
+	SMSSendInvoice   Permission = "SMS_SEND_INVOICE"
 	RecordingListen  Permission = "RECORDING_LISTEN"
 	RecordingDelete  Permission = "RECORDING_DELETE"
 	VoicemailListen  Permission = "VOICEMAIL_LISTEN"
@@ -42,13 +45,16 @@ const (
 	APIKeyManage     Permission = "API_KEY_MANAGE"
 	SchemaIntrospect Permission = "SCHEMA_INTROSPECT"
 	AuditView        Permission = "AUDIT_VIEW"
+	TemplateManage   Permission = "TEMPLATE_MANAGE"
+	AutomationManage Permission = "AUTOMATION_MANAGE"
 )
 
 // All lists every permission, in the order of the contract.
 var All = []Permission{
-	CallReceive, CallMake, CallView, CallControl, CallTransfer, CallInternal, CallMonitor, LiveView, SMSSend, SMSView, RecordingListen, RecordingDelete,
+	CallReceive, CallMake, CallView, CallControl, CallTransfer, CallInternal, CallMonitor, LiveView, SMSSend, SMSView, SMSBulk, SMSRelink,
+	SMSSendInvoice, RecordingListen, RecordingDelete,
 	VoicemailListen, ContactView, ContactEdit, ReportView, RouteExplain, SettingsManage, UserManage, NumberManage,
-	ConnectionManage, APIKeyManage, SchemaIntrospect, AuditView,
+	ConnectionManage, APIKeyManage, SchemaIntrospect, AuditView, TemplateManage, AutomationManage,
 }
 
 // Visibility is how far a role sees.

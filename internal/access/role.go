@@ -58,14 +58,14 @@ var kept = []Permission{
 var builtIn = []Role{
 	{Name: "Admin", BuiltIn: word(Admin), Visibility: SeesOrganization, Permissions: All},
 	{Name: "Dispatcher", BuiltIn: word(Dispatcher), Visibility: SeesOrganization, Permissions: []Permission{
-		CallReceive, CallMake, CallView, CallControl, CallTransfer, CallInternal, CallMonitor, LiveView, SMSSend, SMSView, RecordingListen, VoicemailListen,
-		ContactView, ContactEdit, ReportView, RouteExplain,
+		CallReceive, CallMake, CallView, CallControl, CallTransfer, CallInternal, CallMonitor, LiveView, SMSSend, SMSView, SMSBulk, SMSSendInvoice, RecordingListen,
+		VoicemailListen, ContactView, ContactEdit, ReportView, RouteExplain, TemplateManage,
 	}},
 	{Name: "Office", BuiltIn: word(Office), Visibility: SeesBranch, Permissions: []Permission{
-		CallReceive, CallMake, CallView, CallTransfer, CallInternal, SMSSend, SMSView, VoicemailListen, ContactView, ContactEdit,
+		CallReceive, CallMake, CallView, CallTransfer, CallInternal, SMSSend, SMSView, SMSSendInvoice, VoicemailListen, ContactView, ContactEdit,
 	}},
 	{Name: "Sales", BuiltIn: word(Sales), Visibility: SeesBranch, Permissions: []Permission{
-		CallReceive, CallMake, CallView, CallTransfer, CallInternal, SMSSend, SMSView, VoicemailListen, ContactView, ContactEdit,
+		CallReceive, CallMake, CallView, CallTransfer, CallInternal, SMSSend, SMSView, SMSSendInvoice, VoicemailListen, ContactView, ContactEdit,
 	}},
 	{Name: "Fieldworker", BuiltIn: word(Fieldworker), Visibility: SeesOwn, Permissions: []Permission{
 		CallReceive, CallMake, CallView, CallTransfer, CallInternal, SMSSend, SMSView, ContactView,

@@ -68,6 +68,12 @@ const (
 	MaskedPair
 	SIPDomain
 	PushCredential
+	Template
+	Bulk
+	BulkRecipient
+	Automation
+	AutomationRun
+	Consent
 )
 
 var prefixes = [...]string{
@@ -78,6 +84,7 @@ var prefixes = [...]string{
 	Upload: "upload", Secret: "secret", Post: "post", Fact: "fact", Audit: "audit", Import: "import", OptOut: "optout",
 	Node: "node", Schedule: "hours", Menu: "menu", IgnoredNumber: "ignored", DropMessage: "drop", MaskedPair: "mask", SIPDomain: "sip",
 	PushCredential: "push",
+	Template:       "tmpl", Bulk: "bulk", BulkRecipient: "bulkto", Automation: "auto", AutomationRun: "autorun", Consent: "consent",
 }
 
 var kinds = func() map[string]Kind {
