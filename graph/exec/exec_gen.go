@@ -524,11 +524,14 @@ type ComplexityRoot struct {
 		LastCampaign    func(childComplexity int) int
 		LastContactedAt func(childComplexity int) int
 		LastPhoneNumber func(childComplexity int) int
+		Location        func(childComplexity int) int
 		Name            func(childComplexity int) int
 		Phones          func(childComplexity int) int
+		Service         func(childComplexity int) int
 		SmsThreads      func(childComplexity int, first *int, after *string) int
 		Status          func(childComplexity int) int
 		Tags            func(childComplexity int) int
+		Timezone        func(childComplexity int) int
 		Version         func(childComplexity int) int
 	}
 
@@ -881,6 +884,11 @@ type ComplexityRoot struct {
 		Seq     func(childComplexity int) int
 	}
 
+	Money struct {
+		AmountMinor func(childComplexity int) int
+		Currency    func(childComplexity int) int
+	}
+
 	Mutation struct {
 		APIKeyCreate               func(childComplexity int, input model.APIKeyCreateInput) int
 		APIKeyRevoke               func(childComplexity int, id id.ID) int
@@ -1216,17 +1224,30 @@ type ComplexityRoot struct {
 	}
 
 	Record struct {
-		AssignedUser func(childComplexity int) int
-		Calls        func(childComplexity int, first *int, after *string) int
-		Contact      func(childComplexity int) int
-		CreatedAt    func(childComplexity int) int
-		ExternalID   func(childComplexity int) int
-		ID           func(childComplexity int) int
-		Kind         func(childComplexity int) int
-		StartsAt     func(childComplexity int) int
-		Status       func(childComplexity int) int
-		Title        func(childComplexity int) int
-		Version      func(childComplexity int) int
+		Amount        func(childComplexity int) int
+		AssignedUser  func(childComplexity int) int
+		Calls         func(childComplexity int, first *int, after *string) int
+		ConfirmedAt   func(childComplexity int) int
+		Contact       func(childComplexity int) int
+		CreatedAt     func(childComplexity int) int
+		DataList      func(childComplexity int) int
+		DueAt         func(childComplexity int) int
+		EndsAt        func(childComplexity int) int
+		EtaAt         func(childComplexity int) int
+		ExpiresAt     func(childComplexity int) int
+		ExternalID    func(childComplexity int) int
+		ID            func(childComplexity int) int
+		Kind          func(childComplexity int) int
+		Location      func(childComplexity int) int
+		NextServiceAt func(childComplexity int) int
+		Service       func(childComplexity int) int
+		StartsAt      func(childComplexity int) int
+		Status        func(childComplexity int) int
+		Tags          func(childComplexity int) int
+		Title         func(childComplexity int) int
+		TrackingURL   func(childComplexity int) int
+		URL           func(childComplexity int) int
+		Version       func(childComplexity int) int
 	}
 
 	RecordConnection struct {
@@ -1238,6 +1259,11 @@ type ComplexityRoot struct {
 	RecordCreatePayload struct {
 		Record     func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	RecordDatum struct {
+		Key   func(childComplexity int) int
+		Value func(childComplexity int) int
 	}
 
 	RecordEdge struct {
@@ -3742,6 +3768,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Contact.LastPhoneNumber(childComplexity), true
+	case "Contact.location":
+		if e.ComplexityRoot.Contact.Location == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Contact.Location(childComplexity), true
 	case "Contact.name":
 		if e.ComplexityRoot.Contact.Name == nil {
 			break
@@ -3754,6 +3786,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Contact.Phones(childComplexity), true
+	case "Contact.service":
+		if e.ComplexityRoot.Contact.Service == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Contact.Service(childComplexity), true
 	case "Contact.smsThreads":
 		if e.ComplexityRoot.Contact.SmsThreads == nil {
 			break
@@ -3777,6 +3815,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Contact.Tags(childComplexity), true
+	case "Contact.timezone":
+		if e.ComplexityRoot.Contact.Timezone == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Contact.Timezone(childComplexity), true
 	case "Contact.version":
 		if e.ComplexityRoot.Contact.Version == nil {
 			break
@@ -4993,6 +5037,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.MessageUpdated.Seq(childComplexity), true
+
+	case "Money.amountMinor":
+		if e.ComplexityRoot.Money.AmountMinor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Money.AmountMinor(childComplexity), true
+	case "Money.currency":
+		if e.ComplexityRoot.Money.Currency == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Money.Currency(childComplexity), true
 
 	case "Mutation.apiKeyCreate":
 		if e.ComplexityRoot.Mutation.APIKeyCreate == nil {
@@ -7074,6 +7131,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.Voicemails(childComplexity, args["first"].(*int), args["after"].(*string), args["filter"].(*model.VoicemailFilter)), true
 
+	case "Record.amount":
+		if e.ComplexityRoot.Record.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.Amount(childComplexity), true
 	case "Record.assignedUser":
 		if e.ComplexityRoot.Record.AssignedUser == nil {
 			break
@@ -7091,6 +7154,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Record.Calls(childComplexity, args["first"].(*int), args["after"].(*string)), true
+	case "Record.confirmedAt":
+		if e.ComplexityRoot.Record.ConfirmedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.ConfirmedAt(childComplexity), true
 	case "Record.contact":
 		if e.ComplexityRoot.Record.Contact == nil {
 			break
@@ -7103,6 +7172,36 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Record.CreatedAt(childComplexity), true
+	case "Record.data":
+		if e.ComplexityRoot.Record.DataList == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.DataList(childComplexity), true
+	case "Record.dueAt":
+		if e.ComplexityRoot.Record.DueAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.DueAt(childComplexity), true
+	case "Record.endsAt":
+		if e.ComplexityRoot.Record.EndsAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.EndsAt(childComplexity), true
+	case "Record.etaAt":
+		if e.ComplexityRoot.Record.EtaAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.EtaAt(childComplexity), true
+	case "Record.expiresAt":
+		if e.ComplexityRoot.Record.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.ExpiresAt(childComplexity), true
 	case "Record.externalId":
 		if e.ComplexityRoot.Record.ExternalID == nil {
 			break
@@ -7121,6 +7220,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Record.Kind(childComplexity), true
+	case "Record.location":
+		if e.ComplexityRoot.Record.Location == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.Location(childComplexity), true
+	case "Record.nextServiceAt":
+		if e.ComplexityRoot.Record.NextServiceAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.NextServiceAt(childComplexity), true
+	case "Record.service":
+		if e.ComplexityRoot.Record.Service == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.Service(childComplexity), true
 	case "Record.startsAt":
 		if e.ComplexityRoot.Record.StartsAt == nil {
 			break
@@ -7133,12 +7250,30 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Record.Status(childComplexity), true
+	case "Record.tags":
+		if e.ComplexityRoot.Record.Tags == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.Tags(childComplexity), true
 	case "Record.title":
 		if e.ComplexityRoot.Record.Title == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Record.Title(childComplexity), true
+	case "Record.trackingUrl":
+		if e.ComplexityRoot.Record.TrackingURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.TrackingURL(childComplexity), true
+	case "Record.url":
+		if e.ComplexityRoot.Record.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Record.URL(childComplexity), true
 	case "Record.version":
 		if e.ComplexityRoot.Record.Version == nil {
 			break
@@ -7177,6 +7312,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RecordCreatePayload.UserErrors(childComplexity), true
+
+	case "RecordDatum.key":
+		if e.ComplexityRoot.RecordDatum.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RecordDatum.Key(childComplexity), true
+	case "RecordDatum.value":
+		if e.ComplexityRoot.RecordDatum.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RecordDatum.Value(childComplexity), true
 
 	case "RecordEdge.cursor":
 		if e.ComplexityRoot.RecordEdge.Cursor == nil {
@@ -10247,6 +10395,12 @@ type Contact implements Node {
   status: String
   "The business's own tags."
   tags: [String!]!
+  "Their time zone (IANA), for quiet hours; null: that of the business."
+  timezone: String
+  "What they buy, in the business's own word."
+  service: String
+  "Where they are, in the business's own word."
+  location: String
   "The id in the business's other system."
   externalId: String
   "Their phones, primary first; null when you may not see them (R241)."
@@ -10321,18 +10475,60 @@ type Record implements Node {
   status: String!
   "The id in the business's other system."
   externalId: String
+  "The business's own tags."
+  tags: [String!]!
+  "What it is about, in the business's own word."
+  service: String
+  "Where it is, in the business's own word."
+  location: String
   "Whom it is for."
   contact: Contact
   "The fieldworker of a booking, or who handles it (R188)."
   assignedUser: User
+  "How much money it is about."
+  amount: Money
   "When a booking starts (R188)."
   startsAt: Time
+  "When a booking ends."
+  endsAt: Time
+  "When an invoice is due."
+  dueAt: Time
+  "Until when a quote stands."
+  expiresAt: Time
+  "When the next service is due."
+  nextServiceAt: Time
+  "When the fieldworker will be there (R198)."
+  etaAt: Time
+  "Where the customer can watch them come (R198)."
+  trackingUrl: String
+  "The page of the invoice or booking."
+  url: String
+  "The business's own fields, by their keys."
+  data: [RecordDatum!]!
+  "When the booking was confirmed."
+  confirmedAt: Time
   "Calls linked to it, newest first."
   calls("Page size, 25 unless told, 100 at most." first: Int, "Where to go on." after: String): CallConnection!
   "Grows with every change."
   version: Int!
   "Since when."
   createdAt: Time!
+}
+
+"An amount of money."
+type Money {
+  "In the smallest unit of the currency: 1050 is 10.50 AUD."
+  amountMinor: Int!
+  "ISO 4217, three letters."
+  currency: String!
+}
+
+"One of the business's own fields of a record or of an event."
+type RecordDatum {
+  "Its name."
+  key: String!
+  "What it holds."
+  value: String!
 }
 
 "The kinds of business record."
@@ -12332,6 +12528,12 @@ enum Permission {
   SMS_SEND
   "See messages, within the role's visibility."
   SMS_VIEW
+  "Send one message to many (R136)."
+  SMS_BULK
+  "Correct whom and what a message belongs to (R142)."
+  SMS_RELINK
+  "Send invoices by SMS (R158)."
+  SMS_SEND_INVOICE
   "Listen to recordings (R253)."
   RECORDING_LISTEN
   "Delete recordings (R226)."
@@ -12342,6 +12544,8 @@ enum Permission {
   CONTACT_VIEW
   "Create and change contacts, campaigns and records."
   CONTACT_EDIT
+  "Report what happens to business records, such as ON_THE_WAY; who sees only their own reports on those, and field work only."
+  RECORD_EVENT_ADD
   "See reports and statistics."
   REPORT_VIEW
   "See routing decisions and ask routeExplain."
@@ -12360,6 +12564,10 @@ enum Permission {
   SCHEMA_INTROSPECT
   "Read the audit log."
   AUDIT_VIEW
+  "Write templates and canned responses (R161)."
+  TEMPLATE_MANAGE
+  "Change automations (R164)."
+  AUTOMATION_MANAGE
 }
 
 "How far a role sees."
@@ -14576,6 +14784,12 @@ func childFields_Contact(ctx context.Context, ec *executionContext, field graphq
 		return fieldContext_Contact_status(ctx, ec, field)
 	case "tags":
 		return fieldContext_Contact_tags(ctx, ec, field)
+	case "timezone":
+		return fieldContext_Contact_timezone(ctx, ec, field)
+	case "service":
+		return fieldContext_Contact_service(ctx, ec, field)
+	case "location":
+		return fieldContext_Contact_location(ctx, ec, field)
 	case "externalId":
 		return fieldContext_Contact_externalId(ctx, ec, field)
 	case "phones":
@@ -15240,6 +15454,16 @@ func childFields_MessageSendPayload(ctx context.Context, ec *executionContext, f
 	return nil, fmt.Errorf("no field named %q was found under type MessageSendPayload", field.Name)
 }
 
+func childFields_Money(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "amountMinor":
+		return fieldContext_Money_amountMinor(ctx, ec, field)
+	case "currency":
+		return fieldContext_Money_currency(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Money", field.Name)
+}
+
 func childFields_NumberWebhooks(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "voiceUrl":
@@ -15652,12 +15876,38 @@ func childFields_Record(ctx context.Context, ec *executionContext, field graphql
 		return fieldContext_Record_status(ctx, ec, field)
 	case "externalId":
 		return fieldContext_Record_externalId(ctx, ec, field)
+	case "tags":
+		return fieldContext_Record_tags(ctx, ec, field)
+	case "service":
+		return fieldContext_Record_service(ctx, ec, field)
+	case "location":
+		return fieldContext_Record_location(ctx, ec, field)
 	case "contact":
 		return fieldContext_Record_contact(ctx, ec, field)
 	case "assignedUser":
 		return fieldContext_Record_assignedUser(ctx, ec, field)
+	case "amount":
+		return fieldContext_Record_amount(ctx, ec, field)
 	case "startsAt":
 		return fieldContext_Record_startsAt(ctx, ec, field)
+	case "endsAt":
+		return fieldContext_Record_endsAt(ctx, ec, field)
+	case "dueAt":
+		return fieldContext_Record_dueAt(ctx, ec, field)
+	case "expiresAt":
+		return fieldContext_Record_expiresAt(ctx, ec, field)
+	case "nextServiceAt":
+		return fieldContext_Record_nextServiceAt(ctx, ec, field)
+	case "etaAt":
+		return fieldContext_Record_etaAt(ctx, ec, field)
+	case "trackingUrl":
+		return fieldContext_Record_trackingUrl(ctx, ec, field)
+	case "url":
+		return fieldContext_Record_url(ctx, ec, field)
+	case "data":
+		return fieldContext_Record_data(ctx, ec, field)
+	case "confirmedAt":
+		return fieldContext_Record_confirmedAt(ctx, ec, field)
 	case "calls":
 		return fieldContext_Record_calls(ctx, ec, field)
 	case "version":
@@ -15688,6 +15938,16 @@ func childFields_RecordCreatePayload(ctx context.Context, ec *executionContext, 
 		return fieldContext_RecordCreatePayload_userErrors(ctx, ec, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RecordCreatePayload", field.Name)
+}
+
+func childFields_RecordDatum(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "key":
+		return fieldContext_RecordDatum_key(ctx, ec, field)
+	case "value":
+		return fieldContext_RecordDatum_value(ctx, ec, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RecordDatum", field.Name)
 }
 
 func childFields_RecordEdge(ctx context.Context, ec *executionContext, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -25922,6 +26182,75 @@ func fieldContext_Contact_tags(_ context.Context, ec *executionContext, field gr
 	return graphql.NewScalarFieldContext("Contact", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
+func _Contact_timezone(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Contact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Contact_timezone(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Timezone, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Contact_timezone(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Contact", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _Contact_service(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Contact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Contact_service(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Service, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Contact_service(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Contact", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _Contact_location(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Contact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Contact_location(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Location, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Contact_location(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Contact", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
 func _Contact_externalId(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Contact) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -31540,6 +31869,52 @@ func fieldContext_MessageUpdated_message(_ context.Context, ec *executionContext
 		},
 	}
 	return fc, nil
+}
+
+func _Money_amountMinor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Money) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Money_amountMinor(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AmountMinor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return marshalNInt2int64(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Money_amountMinor(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Money", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func _Money_currency(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Money) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Money_currency(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Currency, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Money_currency(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Money", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func _Mutation_callStart(ctx context.Context, ec *executionContext, field graphql.CollectedField) (ret graphql.Marshaler) {
@@ -41749,6 +42124,75 @@ func fieldContext_Record_externalId(_ context.Context, ec *executionContext, fie
 	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
+func _Record_tags(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_tags(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Tags, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return marshalNString2ᚕstringᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Record_tags(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _Record_service(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_service(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Service, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Record_service(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _Record_location(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_location(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Location, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Record_location(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
 func _Record_contact(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -41813,6 +42257,38 @@ func fieldContext_Record_assignedUser(_ context.Context, ec *executionContext, f
 	return fc, nil
 }
 
+func _Record_amount(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_amount(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Amount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *contact.Money) graphql.Marshaler {
+			return marshalOMoney2ᚖswitchboardᚋinternalᚋcontactᚐMoney(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Record_amount(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Record",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_Money(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
 func _Record_startsAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -41833,6 +42309,222 @@ func _Record_startsAt(ctx context.Context, ec *executionContext, field graphql.C
 	)
 }
 func fieldContext_Record_startsAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func _Record_endsAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_endsAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EndsAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Record_endsAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func _Record_dueAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_dueAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DueAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Record_dueAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func _Record_expiresAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_expiresAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Record_expiresAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func _Record_nextServiceAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_nextServiceAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NextServiceAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Record_nextServiceAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func _Record_etaAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_etaAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EtaAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Record_etaAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func _Record_trackingUrl(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_trackingUrl(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TrackingURL, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Record_trackingUrl(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _Record_url(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_url(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.URL, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return marshalOString2ᚖstring(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Record_url(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _Record_data(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_data(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DataList(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*contact.Datum) graphql.Marshaler {
+			return marshalNRecordDatum2ᚕᚖswitchboardᚋinternalᚋcontactᚐDatumᚄ(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_Record_data(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Record",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return childFields_RecordDatum(ctx, ec, field)
+		},
+	}
+	return fc, nil
+}
+
+func _Record_confirmedAt(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Record) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_Record_confirmedAt(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ConfirmedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return marshalOTime2ᚖtimeᚐTime(ctx, ec, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func fieldContext_Record_confirmedAt(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Record", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
@@ -42084,6 +42776,52 @@ func fieldContext_RecordCreatePayload_userErrors(_ context.Context, ec *executio
 		},
 	}
 	return fc, nil
+}
+
+func _RecordDatum_key(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Datum) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RecordDatum_key(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Key, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_RecordDatum_key(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RecordDatum", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func _RecordDatum_value(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *contact.Datum) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return fieldContext_RecordDatum_value(ctx, ec, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Value, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return marshalNString2string(ctx, ec, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func fieldContext_RecordDatum_value(_ context.Context, ec *executionContext, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RecordDatum", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func _RecordEdge_cursor(ctx context.Context, ec *executionContext, field graphql.CollectedField, obj *model.RecordEdge) (ret graphql.Marshaler) {
@@ -60374,6 +61112,21 @@ func _Contact(ctx context.Context, ec *executionContext, sel ast.SelectionSet, o
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "timezone":
+			out.Values[i] = _Contact_timezone(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "service":
+			out.Values[i] = _Contact_service(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "location":
+			out.Values[i] = _Contact_location(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "externalId":
 			out.Values[i] = _Contact_externalId(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -64215,6 +64968,49 @@ func _MessageUpdated(ctx context.Context, ec *executionContext, sel ast.Selectio
 	return out
 }
 
+var moneyImplementors = []string{"Money"}
+
+func _Money(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *contact.Money) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, moneyImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Money")
+		case "amountMinor":
+			out.Values[i] = _Money_amountMinor(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "currency":
+			out.Values[i] = _Money_currency(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var mutationImplementors = []string{"Mutation"}
 
 func _Mutation(ctx context.Context, ec *executionContext, sel ast.SelectionSet) graphql.Marshaler {
@@ -67857,6 +68653,21 @@ func _Record(ctx context.Context, ec *executionContext, sel ast.SelectionSet, ob
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "tags":
+			out.Values[i] = _Record_tags(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "service":
+			out.Values[i] = _Record_service(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "location":
+			out.Values[i] = _Record_location(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "contact":
 			field := field
 
@@ -67933,8 +68744,58 @@ func _Record(ctx context.Context, ec *executionContext, sel ast.SelectionSet, ob
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "amount":
+			out.Values[i] = _Record_amount(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "startsAt":
 			out.Values[i] = _Record_startsAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "endsAt":
+			out.Values[i] = _Record_endsAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "dueAt":
+			out.Values[i] = _Record_dueAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "expiresAt":
+			out.Values[i] = _Record_expiresAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nextServiceAt":
+			out.Values[i] = _Record_nextServiceAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "etaAt":
+			out.Values[i] = _Record_etaAt(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "trackingUrl":
+			out.Values[i] = _Record_trackingUrl(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "url":
+			out.Values[i] = _Record_url(ctx, ec, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "data":
+			out.Values[i] = _Record_data(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "confirmedAt":
+			out.Values[i] = _Record_confirmedAt(ctx, ec, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -68074,6 +68935,49 @@ func _RecordCreatePayload(ctx context.Context, ec *executionContext, sel ast.Sel
 			}
 		case "userErrors":
 			out.Values[i] = _RecordCreatePayload_userErrors(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var recordDatumImplementors = []string{"RecordDatum"}
+
+func _RecordDatum(ctx context.Context, ec *executionContext, sel ast.SelectionSet, obj *contact.Datum) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, recordDatumImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RecordDatum")
+		case "key":
+			out.Values[i] = _RecordDatum_key(ctx, ec, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "value":
+			out.Values[i] = _RecordDatum_value(ctx, ec, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -77144,6 +78048,32 @@ func marshalNRecordCreatePayload2ᚖswitchboardᚋgraphᚋmodelᚐRecordCreatePa
 	return _RecordCreatePayload(ctx, ec, sel, v)
 }
 
+func marshalNRecordDatum2ᚕᚖswitchboardᚋinternalᚋcontactᚐDatumᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*contact.Datum) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return marshalNRecordDatum2ᚖswitchboardᚋinternalᚋcontactᚐDatum(ctx, ec, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func marshalNRecordDatum2ᚖswitchboardᚋinternalᚋcontactᚐDatum(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *contact.Datum) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return _RecordDatum(ctx, ec, sel, v)
+}
+
 func marshalNRecordEdge2ᚕᚖswitchboardᚋgraphᚋmodelᚐRecordEdgeᚄ(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v []*model.RecordEdge) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -79387,6 +80317,13 @@ func marshalOMicrophoneState2ᚖswitchboardᚋinternalᚋuserᚐMicrophone(ctx c
 	_ = ctx
 	res := graphql.MarshalString(string(*v))
 	return res
+}
+
+func marshalOMoney2ᚖswitchboardᚋinternalᚋcontactᚐMoney(ctx context.Context, ec *executionContext, sel ast.SelectionSet, v *contact.Money) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return _Money(ctx, ec, sel, v)
 }
 
 func unmarshalONetworkState2ᚖswitchboardᚋinternalᚋuserᚐNetwork(ctx context.Context, ec *executionContext, v any) (*user.Network, error) {

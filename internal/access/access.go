@@ -36,6 +36,7 @@ const (
 	VoicemailListen  Permission = "VOICEMAIL_LISTEN"
 	ContactView      Permission = "CONTACT_VIEW"
 	ContactEdit      Permission = "CONTACT_EDIT"
+	RecordEventAdd   Permission = "RECORD_EVENT_ADD"
 	ReportView       Permission = "REPORT_VIEW"
 	RouteExplain     Permission = "ROUTE_EXPLAIN"
 	SettingsManage   Permission = "SETTINGS_MANAGE"
@@ -53,7 +54,7 @@ const (
 var All = []Permission{
 	CallReceive, CallMake, CallView, CallControl, CallTransfer, CallInternal, CallMonitor, LiveView, SMSSend, SMSView, SMSBulk, SMSRelink,
 	SMSSendInvoice, RecordingListen, RecordingDelete,
-	VoicemailListen, ContactView, ContactEdit, ReportView, RouteExplain, SettingsManage, UserManage, NumberManage,
+	VoicemailListen, ContactView, ContactEdit, RecordEventAdd, ReportView, RouteExplain, SettingsManage, UserManage, NumberManage,
 	ConnectionManage, APIKeyManage, SchemaIntrospect, AuditView, TemplateManage, AutomationManage,
 }
 

@@ -8,6 +8,8 @@
 package contact
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -51,11 +53,16 @@ type Contact struct {
 	Country           *string    `bun:"country"` // R187
 	Status            *string    `bun:"status"`
 	Tags              []string   `bun:"tags,array"`
+	Timezone          *string    `bun:"timezone"` // IANA
+	Service           *string    `bun:"service"`
+	Location          *string    `bun:"location"`
 	AssignedUserID    id.ID      `bun:"assigned_user_id,type:uuid,nullzero"`
 	CreatedByID       id.ID      `bun:"created_by,type:uuid,nullzero"`
 	LastCampaignID    id.ID      `bun:"last_campaign_id,type:uuid,nullzero"`
 	LastPhoneNumberID id.ID      `bun:"last_phone_number_id,type:uuid,nullzero"`
 	LastContactedAt   *time.Time `bun:"last_contacted_at"`
+	SourceUpdatedAt   *time.Time `bun:"source_updated_at"` // as the other system says
+	SourceVersion     *int64     `bun:"source_version"`
 	Version           int        `bun:"version"`
 	CreatedAt         time.Time  `bun:"created_at"`
 	UpdatedAt         time.Time  `bun:"updated_at"`
@@ -115,16 +122,101 @@ func (k RecordKind) Known() bool {
 type Record struct {
 	bun.BaseModel `bun:"table:record,alias:record"`
 
-	OrganizationID id.ID      `bun:"organization_id,pk,type:uuid"`
-	ID             id.ID      `bun:"id,pk,type:uuid"`
-	Kind           RecordKind `bun:"kind"`
-	ExternalID     *string    `bun:"external_id"`
-	Title          string     `bun:"title"`
-	Status         string     `bun:"status"`
-	ContactID      id.ID      `bun:"contact_id,type:uuid,nullzero"`
-	AssignedUserID id.ID      `bun:"assigned_user_id,type:uuid,nullzero"` // R188
-	StartsAt       *time.Time `bun:"starts_at"`
-	Version        int        `bun:"version"`
-	CreatedAt      time.Time  `bun:"created_at"`
-	UpdatedAt      time.Time  `bun:"updated_at"`
+	OrganizationID  id.ID             `bun:"organization_id,pk,type:uuid"`
+	ID              id.ID             `bun:"id,pk,type:uuid"`
+	Kind            RecordKind        `bun:"kind"`
+	ExternalID      *string           `bun:"external_id"`
+	Title           string            `bun:"title"`
+	Status          string            `bun:"status"`
+	Tags            []string          `bun:"tags,array"`
+	Service         *string           `bun:"service"`
+	Location        *string           `bun:"location"`
+	ContactID       id.ID             `bun:"contact_id,type:uuid,nullzero"`
+	AssignedUserID  id.ID             `bun:"assigned_user_id,type:uuid,nullzero"` // R188
+	AmountMinor     *int64            `bun:"amount_minor"`                        // in the currency's smallest unit
+	Currency        *string           `bun:"currency"`                            // ISO 4217; with an amount, and only then
+	StartsAt        *time.Time        `bun:"starts_at"`
+	EndsAt          *time.Time        `bun:"ends_at"`
+	DueAt           *time.Time        `bun:"due_at"`     // of an invoice
+	ExpiresAt       *time.Time        `bun:"expires_at"` // of a quote
+	NextServiceAt   *time.Time        `bun:"next_service_at"`
+	EtaAt           *time.Time        `bun:"eta_at"`       // R198
+	TrackingURL     *string           `bun:"tracking_url"` // R198
+	URL             *string           `bun:"url"`          // of the invoice or booking page
+	Data            map[string]string `bun:"data,type:jsonb"`
+	ConfirmedAt     *time.Time        `bun:"confirmed_at"`
+	SourceUpdatedAt *time.Time        `bun:"source_updated_at"` // as the other system says
+	SourceVersion   *int64            `bun:"source_version"`
+	Version         int               `bun:"version"`
+	CreatedAt       time.Time         `bun:"created_at"`
+	UpdatedAt       time.Time         `bun:"updated_at"`
 }
+
+// Money is an amount in the smallest unit of its currency.
+type Money struct {
+	AmountMinor int64
+	Currency    string
+}
+
+// Amount is what the record is about in money, if it says.
+func (r *Record) Amount() *Money {
+	if r.AmountMinor == nil || r.Currency == nil {
+		return nil
+	}
+	return &Money{AmountMinor: *r.AmountMinor, Currency: *r.Currency}
+}
+
+// Datum is one of the business's own fields of a record.
+type Datum struct{ Key, Value string }
+
+// list is the map in the order of its keys.
+func list(data map[string]string) []*Datum {
+	out := make([]*Datum, 0, len(data))
+	for _, k := range slices.Sorted(maps.Keys(data)) {
+		out = append(out, &Datum{k, data[k]})
+	}
+	return out
+}
+
+// DataList is the record's own fields in the order of their keys.
+func (r *Record) DataList() []*Datum { return list(r.Data) }
+
+// EventKind is what happened to a record.
+type EventKind string
+
+// The kinds of event of a record (R164-R173).
+const (
+	ContactAttemptFailed EventKind = "CONTACT_ATTEMPT_FAILED"
+	QuoteSent            EventKind = "QUOTE_SENT"
+	BookingConfirmed     EventKind = "BOOKING_CONFIRMED"
+	JobAccepted          EventKind = "JOB_ACCEPTED"
+	OnTheWay             EventKind = "ON_THE_WAY"
+	RunningLate          EventKind = "RUNNING_LATE"
+	Arrived              EventKind = "ARRIVED"
+	Completed            EventKind = "COMPLETED"
+	InvoiceSent          EventKind = "INVOICE_SENT"
+	Paid                 EventKind = "PAID"
+	Cancelled            EventKind = "CANCELLED"
+)
+
+// RecordEvent is something that happened to a record, as somebody or another
+// system told it.
+type RecordEvent struct {
+	bun.BaseModel `bun:"table:record_event,alias:record_event"`
+
+	OrganizationID id.ID             `bun:"organization_id,pk,type:uuid"`
+	ID             id.ID             `bun:"id,pk,type:uuid"`
+	RecordID       id.ID             `bun:"record_id,type:uuid"`
+	Kind           EventKind         `bun:"kind"`
+	At             time.Time         `bun:"at"`
+	ExternalID     *string           `bun:"external_id"`
+	EtaAt          *time.Time        `bun:"eta_at"`
+	Note           *string           `bun:"note"`
+	Data           map[string]string `bun:"data,type:jsonb"`
+	UserID         id.ID             `bun:"user_id,type:uuid,nullzero"`
+	APIKeyID       id.ID             `bun:"api_key_id,type:uuid,nullzero"`
+	CreatedAt      time.Time         `bun:"created_at"`
+}
+
+// DataList is the event's own fields in the order of their keys.
+func (e *RecordEvent) DataList() []*Datum { return list(e.Data) }

@@ -72,6 +72,7 @@ func (s *Service) CreateRecord(ctx context.Context, who access.Actor, in RecordC
 				return errs.New(errs.NotFound, "there is no such contact").At("contactId")
 			}
 		}
+		r.Tags, r.Data = []string{}, map[string]string{}
 		r.CreatedAt, r.UpdatedAt = tx.Now, tx.Now
 		if _, err := tx.NewInsert().Model(r).Exec(ctx); err != nil {
 			return err
@@ -91,8 +92,9 @@ type RecordFilter struct {
 	AssignedUserID id.ID
 }
 
-const recordColumns = `r.organization_id, r.id, r.kind, r.external_id, r.title, r.status, r.contact_id, r.assigned_user_id,
-	r.starts_at, r.version, r.created_at, r.updated_at`
+const recordColumns = `r.organization_id, r.id, r.kind, r.external_id, r.title, r.status, r.tags, r.service, r.location, r.contact_id,
+	r.assigned_user_id, r.amount_minor, r.currency, r.starts_at, r.ends_at, r.due_at, r.expires_at, r.next_service_at, r.eta_at, r.tracking_url,
+	r.url, r.data, r.confirmed_at, r.source_updated_at, r.source_version, r.version, r.created_at, r.updated_at`
 
 var errNoRecord = errs.New(errs.NotFound, "there is no such record, or you may not see it")
 

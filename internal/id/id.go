@@ -74,6 +74,11 @@ const (
 	Automation
 	AutomationRun
 	Consent
+	RecordEvent
+	UpsertBatch
+	WebhookEndpoint
+	WebhookDelivery
+	WebhookAttempt
 )
 
 var prefixes = [...]string{
@@ -85,6 +90,8 @@ var prefixes = [...]string{
 	Node: "node", Schedule: "hours", Menu: "menu", IgnoredNumber: "ignored", DropMessage: "drop", MaskedPair: "mask", SIPDomain: "sip",
 	PushCredential: "push",
 	Template:       "tmpl", Bulk: "bulk", BulkRecipient: "bulkto", Automation: "auto", AutomationRun: "autorun", Consent: "consent",
+	RecordEvent: "recevent", UpsertBatch: "batch",
+	WebhookEndpoint: "hook", WebhookDelivery: "dlv", WebhookAttempt: "try",
 }
 
 var kinds = func() map[string]Kind {
