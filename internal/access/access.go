@@ -48,6 +48,7 @@ const (
 	AuditView        Permission = "AUDIT_VIEW"
 	TemplateManage   Permission = "TEMPLATE_MANAGE"
 	AutomationManage Permission = "AUTOMATION_MANAGE"
+	WebhookManage    Permission = "WEBHOOK_MANAGE"
 )
 
 // All lists every permission, in the order of the contract.
@@ -55,7 +56,7 @@ var All = []Permission{
 	CallReceive, CallMake, CallView, CallControl, CallTransfer, CallInternal, CallMonitor, LiveView, SMSSend, SMSView, SMSBulk, SMSRelink,
 	SMSSendInvoice, RecordingListen, RecordingDelete,
 	VoicemailListen, ContactView, ContactEdit, RecordEventAdd, ReportView, RouteExplain, SettingsManage, UserManage, NumberManage,
-	ConnectionManage, APIKeyManage, SchemaIntrospect, AuditView, TemplateManage, AutomationManage,
+	ConnectionManage, APIKeyManage, SchemaIntrospect, AuditView, TemplateManage, AutomationManage, WebhookManage,
 }
 
 // Visibility is how far a role sees.

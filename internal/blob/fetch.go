@@ -15,8 +15,8 @@ import (
 	"switchboard/internal/errs"
 )
 
-// errInside is what a dial to a guarded address ends with.
-var errInside = errors.New("the address is not on the public internet")
+// ErrInside is what a dial to a guarded address ends with.
+var ErrInside = errors.New("the address is not on the public internet")
 
 // inside are the networks that a URL given by a person must not reach, beyond
 // those that netip knows. IPv6 is allowed in 2000::/3 only, less what carries an
@@ -57,12 +57,12 @@ func GuardedTransport(loopback bool) *http.Transport {
 	d := &net.Dialer{Timeout: 5 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
 		ap, err := netip.ParseAddrPort(address)
 		if err != nil {
-			return errInside
+			return ErrInside
 		}
 		if Public(ap.Addr()) || loopback && ap.Addr().Unmap().IsLoopback() {
 			return nil
 		}
-		return errInside
+		return ErrInside
 	}}
 	return &http.Transport{
 		DialContext: d.DialContext, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: 10 * time.Second,
@@ -186,7 +186,7 @@ func (f *Fetcher) explain(ctx context.Context, err error) error {
 		return e
 	case ctx.Err() != nil:
 		return fmt.Errorf("blob: fetch: %w", ctx.Err())
-	case errors.Is(err, errInside):
+	case errors.Is(err, ErrInside):
 		return errs.New(errs.Invalid, "the web address is not on the public internet")
 	case errors.As(err, &ne) && ne.Timeout():
 		return errs.New(errs.Invalid, "the server of the web address took too long")

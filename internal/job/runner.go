@@ -31,12 +31,14 @@ const (
 	Bulk = "bulk"
 	// Media is for what moves bytes: recordings, voicemails, attachments.
 	Media = "media"
+	// Delivery is for what waits for servers of others.
+	Delivery = "delivery"
 )
 
 // RunnerOptions are optional altogether.
 type RunnerOptions struct {
 	// Queues are the names with the number of jobs that run at once on this node
-	// (default 10, bulk 4, media 4).
+	// (default 10, bulk 4, media 4, delivery 32).
 	Queues map[string]int
 	// Logger takes what an operator may care about; slog.Default when nil.
 	Logger *slog.Logger
@@ -78,7 +80,7 @@ type Runner struct {
 // sweeps, then Start it.
 func New(d *db.DB, clk clock.Clock, o RunnerOptions) *Runner {
 	if o.Queues == nil {
-		o.Queues = map[string]int{Default: 10, Bulk: 4, Media: 4}
+		o.Queues = map[string]int{Default: 10, Bulk: 4, Media: 4, Delivery: 32}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
