@@ -8,6 +8,7 @@ import (
 	"switchboard/graph/edge"
 	"switchboard/graph/model"
 	"switchboard/internal/access"
+	"switchboard/internal/automation"
 	"switchboard/internal/call"
 	"switchboard/internal/contact"
 	"switchboard/internal/errs"
@@ -205,6 +206,10 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 		if c, err := absent(r.d.Contacts.Get(ctx, who, e.Subject)); c == nil || err != nil {
 			return nil, false, err
 		}
+	case contact.RecordUpdated, contact.RecordEventAdded:
+		if x, err := absent(r.d.Contacts.Record(ctx, who, e.Subject)); x == nil || err != nil {
+			return nil, false, err
+		}
 	case number.ConnectionUpdated:
 		if !who.Can(access.ConnectionManage) {
 			return nil, false, nil
@@ -212,6 +217,11 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 	}
 	if e.Kind == call.EventNotice {
 		return &model.CallNoticed{EventHead: head, CallID: e.Subject, Notice: &call.Notice{Code: d.Notice}}, true, nil
+	}
+	if e.Kind == contact.RecordEventAdded {
+		var told contact.RecordEventData
+		err := json.Unmarshal(e.Data, &told)
+		return &model.RecordEventAdded{EventHead: head, RecordID: e.Subject, EventID: told.EventID}, err == nil, err
 	}
 	if make, ok := contractEvents[e.Kind]; ok {
 		return make(head, e.Subject, d.LegID), true, nil
@@ -246,6 +256,18 @@ var contractEvents = map[event.Kind]func(h model.EventHead, subject, leg id.ID) 
 	message.UpdatedEvent: func(h model.EventHead, s, _ id.ID) model.Event {
 		return &model.MessageUpdated{EventHead: h, MessageID: s}
 	},
+	message.ThreadUpdatedEvent: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.SmsThreadUpdated{EventHead: h, ThreadID: s}
+	},
+	message.BulkUpdatedEvent: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.BulkMessageUpdated{EventHead: h, BulkMessageID: s}
+	},
+	message.ConsentEvent: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.ConsentChanged{EventHead: h, ConsentID: s}
+	},
+	automation.RanEvent: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.AutomationRan{EventHead: h, RunID: s}
+	},
 	number.NumberUpdated: func(h model.EventHead, s, _ id.ID) model.Event {
 		return &model.PhoneNumberUpdated{EventHead: h, PhoneNumberID: s}
 	},
@@ -253,6 +275,9 @@ var contractEvents = map[event.Kind]func(h model.EventHead, subject, leg id.ID) 
 		return &model.TwilioConnectionUpdated{EventHead: h, ConnectionID: s}
 	},
 	session.UserUpdated: func(h model.EventHead, s, _ id.ID) model.Event { return &model.UserUpdated{EventHead: h, UserID: s} },
+	contact.RecordUpdated: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.RecordUpdated{EventHead: h, RecordID: s}
+	},
 	contact.Updated: func(h model.EventHead, s, _ id.ID) model.Event {
 		return &model.ContactUpdated{EventHead: h, ContactID: s}
 	},

@@ -73,6 +73,26 @@ type (
 		EventHead
 		VoicemailID id.ID
 	}
+	// SmsThreadUpdated says that a thread was opened, assigned, closed or reopened.
+	SmsThreadUpdated struct {
+		EventHead
+		ThreadID id.ID
+	}
+	// BulkMessageUpdated says that a bulk message went on.
+	BulkMessageUpdated struct {
+		EventHead
+		BulkMessageID id.ID
+	}
+	// AutomationRan says that an automation ran.
+	AutomationRan struct {
+		EventHead
+		RunID id.ID
+	}
+	// ConsentChanged says that somebody's consent changed.
+	ConsentChanged struct {
+		EventHead
+		ConsentID id.ID
+	}
 	// RecordingUpdated says that a recording began, ended or was stored.
 	RecordingUpdated struct {
 		EventHead
@@ -108,4 +128,22 @@ type (
 		EventHead
 		ContactID id.ID
 	}
+	// RecordUpdated says that a record was created or changed.
+	RecordUpdated struct {
+		EventHead
+		RecordID id.ID
+	}
+	// RecordEventAdded says that something happened to a record.
+	RecordEventAdded struct {
+		EventHead
+		RecordID, EventID id.ID
+	}
 )
+
+// SmsInboxChange is one change of the inbox, loaded when a client asks for it.
+type SmsInboxChange struct {
+	Seq                 string
+	At                  time.Time
+	Cause               SmsInboxCause
+	ThreadID, MessageID id.ID
+}

@@ -3,7 +3,12 @@
 package model
 
 import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
 	"switchboard/internal/access"
+	"switchboard/internal/automation"
 	"switchboard/internal/call"
 	"switchboard/internal/contact"
 	"switchboard/internal/errs"
@@ -81,6 +86,148 @@ type APIKeyRevokePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A condition.
+type AutomationConditionInput struct {
+	// The field: kind, status, service, location, tag, amount or data.<key>.
+	Field string `json:"field"`
+	// How it is compared.
+	Operator automation.Operator `json:"operator"`
+	// With what.
+	Values graphql.Omittable[[]string] `json:"values,omitempty"`
+}
+
+// A page of automations.
+type AutomationConnection struct {
+	// With cursors.
+	Edges []*AutomationEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*automation.Automation `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A new automation.
+type AutomationCreateInput struct {
+	// What people call it.
+	Name string `json:"name"`
+	// What starts it.
+	Trigger automation.Trigger `json:"trigger"`
+	// Minutes after the trigger; negative: before the date. 90 days at most.
+	OffsetMinutes graphql.Omittable[*int] `json:"offsetMinutes,omitempty"`
+	// What must hold.
+	Conditions graphql.Omittable[[]*AutomationConditionInput] `json:"conditions,omitempty"`
+	// Who is written to; the contact unless told.
+	Recipients graphql.Omittable[[]automation.RecipientKind] `json:"recipients,omitempty"`
+	// Numbers that are written to as well, as typed; 10 at most.
+	ExtraNumbers graphql.Omittable[[]string] `json:"extraNumbers,omitempty"`
+	// What is written.
+	TemplateID id.ID `json:"templateId"`
+	// The sender.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// When nobody is written to; null: never quiet. Absent: from 21:00 until 08:00.
+	QuietHours graphql.Omittable[*QuietHoursInput] `json:"quietHours,omitempty"`
+	// Whether it runs at once.
+	IsEnabled graphql.Omittable[*bool] `json:"isEnabled,omitempty"`
+}
+
+// Answer of automationCreate.
+type AutomationCreatePayload struct {
+	// The automation.
+	Automation *automation.Automation `json:"automation,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of automationDelete.
+type AutomationDeletePayload struct {
+	// The automation.
+	Automation *automation.Automation `json:"automation,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What to try.
+type AutomationDryRunInput struct {
+	// An automation that is there; or a rule that is not saved.
+	ID graphql.Omittable[*id.ID] `json:"id,omitempty"`
+	// A rule that is not saved.
+	Rule graphql.Omittable[*AutomationCreateInput] `json:"rule,omitempty"`
+	// How many days back, 30 at most.
+	Days graphql.Omittable[*int] `json:"days,omitempty"`
+}
+
+// An automation and its cursor.
+type AutomationEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The automation.
+	Node *automation.Automation `json:"node"`
+}
+
+// Which automations.
+type AutomationFilter struct {
+	// Only this trigger.
+	Trigger graphql.Omittable[*automation.Trigger] `json:"trigger,omitempty"`
+	// Only on, or only off.
+	IsEnabled graphql.Omittable[*bool] `json:"isEnabled,omitempty"`
+}
+
+// A page of runs.
+type AutomationRunConnection struct {
+	// With cursors.
+	Edges []*AutomationRunEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*automation.Run `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A run and its cursor.
+type AutomationRunEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The run.
+	Node *automation.Run `json:"node"`
+}
+
+// Which runs.
+type AutomationRunFilter struct {
+	// Only in this state.
+	State graphql.Omittable[*automation.State] `json:"state,omitempty"`
+	// Only of this record.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+}
+
+// Changes to an automation.
+type AutomationUpdateInput struct {
+	// What people call it.
+	Name graphql.Omittable[*string] `json:"name,omitempty"`
+	// Minutes after the trigger; negative: before the date.
+	OffsetMinutes graphql.Omittable[*int] `json:"offsetMinutes,omitempty"`
+	// What must hold.
+	Conditions graphql.Omittable[[]*AutomationConditionInput] `json:"conditions,omitempty"`
+	// Who is written to.
+	Recipients graphql.Omittable[[]automation.RecipientKind] `json:"recipients,omitempty"`
+	// Numbers that are written to as well.
+	ExtraNumbers graphql.Omittable[[]string] `json:"extraNumbers,omitempty"`
+	// What is written.
+	TemplateID graphql.Omittable[*id.ID] `json:"templateId,omitempty"`
+	// The sender.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// When nobody is written to; null: never quiet.
+	QuietHours graphql.Omittable[*QuietHoursInput] `json:"quietHours,omitempty"`
+	// Whether it runs.
+	IsEnabled graphql.Omittable[*bool] `json:"isEnabled,omitempty"`
+}
+
+// Answer of automationUpdate.
+type AutomationUpdatePayload struct {
+	// The automation.
+	Automation *automation.Automation `json:"automation,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A page of branches.
 type BranchConnection struct {
 	// With cursors.
@@ -141,6 +288,104 @@ type BranchUpdatePayload struct {
 	Branch *number.Branch `json:"branch,omitempty"`
 	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of bulkMessageCancel.
+type BulkMessageCancelPayload struct {
+	// The bulk message.
+	BulkMessage *message.Bulk `json:"bulkMessage,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A page of bulk messages.
+type BulkMessageConnection struct {
+	// With cursors.
+	Edges []*BulkMessageEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*message.Bulk `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A text to many.
+type BulkMessageCreateInput struct {
+	// What people call it.
+	Name string `json:"name"`
+	// To whom.
+	Audience *MessageAudienceInput `json:"audience"`
+	// The text; merge fields as in a template. Absent: a template.
+	Body graphql.Omittable[*string] `json:"body,omitempty"`
+	// The template.
+	TemplateID graphql.Omittable[*id.ID] `json:"templateId,omitempty"`
+	// Files: ids of uploads for messages.
+	MediaIds graphql.Omittable[[]*id.ID] `json:"mediaIds,omitempty"`
+	// From this number of ours; absent: chosen by D17 for each.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// The campaign it belongs to.
+	CampaignID graphql.Omittable[*id.ID] `json:"campaignId,omitempty"`
+	// When it begins; absent: at once.
+	SendAt graphql.Omittable[*time.Time] `json:"sendAt,omitempty"`
+	// How many messages a second each sender hands over; absent: what this kind of sender may. 1 to 1,000.
+	RatePerSecond graphql.Omittable[*int] `json:"ratePerSecond,omitempty"`
+}
+
+// Answer of bulkMessageCreate.
+type BulkMessageCreatePayload struct {
+	// The bulk message.
+	BulkMessage *message.Bulk `json:"bulkMessage,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A bulk message and its cursor.
+type BulkMessageEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The bulk message.
+	Node *message.Bulk `json:"node"`
+}
+
+// Answer of bulkMessagePause.
+type BulkMessagePausePayload struct {
+	// The bulk message.
+	BulkMessage *message.Bulk `json:"bulkMessage,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of bulkMessageResume.
+type BulkMessageResumePayload struct {
+	// The bulk message.
+	BulkMessage *message.Bulk `json:"bulkMessage,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A page of recipients.
+type BulkRecipientConnection struct {
+	// With cursors.
+	Edges []*BulkRecipientEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*message.BulkRecipient `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A recipient and its cursor.
+type BulkRecipientEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The recipient.
+	Node *message.BulkRecipient `json:"node"`
+}
+
+// Which recipients.
+type BulkRecipientFilter struct {
+	// Only in this state.
+	State graphql.Omittable[*message.RecipientState] `json:"state,omitempty"`
+	// Only left out for this.
+	Problem graphql.Omittable[*message.ProblemCode] `json:"problem,omitempty"`
 }
 
 // Answer of callAddParticipant.
@@ -511,6 +756,56 @@ type CampaignEdge struct {
 	Cursor string `json:"cursor"`
 	// The campaign.
 	Node *contact.Campaign `json:"node"`
+}
+
+// A page of words about consent.
+type ConsentConnection struct {
+	// With cursors.
+	Edges []*ConsentEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*message.Consent `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A word about consent and its cursor.
+type ConsentEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The word.
+	Node *message.Consent `json:"node"`
+}
+
+// Which words.
+type ConsentFilter struct {
+	// Only of this contact.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// Only of this number, as typed.
+	Number graphql.Omittable[*string] `json:"number,omitempty"`
+	// Only for this.
+	Channel graphql.Omittable[*message.Channel] `json:"channel,omitempty"`
+}
+
+// What somebody said.
+type ConsentRecordInput struct {
+	// Whose number, as typed; or a contact.
+	Number graphql.Omittable[*string] `json:"number,omitempty"`
+	// The contact: all their phones.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// For what.
+	Channel message.Channel `json:"channel"`
+	// OPT_IN or OPT_OUT.
+	Kind message.ConsentKind `json:"kind"`
+	// How and where they said it; 500 characters at most.
+	Note graphql.Omittable[*string] `json:"note,omitempty"`
+}
+
+// Answer of consentRecord.
+type ConsentRecordPayload struct {
+	// One for each number.
+	Consents []*message.Consent `json:"consents,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // A page of contacts.
@@ -1049,6 +1344,32 @@ type MenuUpdatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A merge field (R163).
+type MergeField struct {
+	// What stands between the braces, such as record.startsAt.
+	Path string `json:"path"`
+	// What it becomes.
+	Description string `json:"description"`
+}
+
+// To whom: a list, or what a filter finds when it is asked (R135). 10,000 at most.
+type MessageAudienceInput struct {
+	// These.
+	Recipients graphql.Omittable[[]*MessageRecipientInput] `json:"recipients,omitempty"`
+	// The contacts that the filter finds.
+	Contacts graphql.Omittable[*ContactFilter] `json:"contacts,omitempty"`
+	// The contacts of the records that the filter finds.
+	Records graphql.Omittable[*RecordFilter] `json:"records,omitempty"`
+}
+
+// Answer of messageCancel.
+type MessageCancelPayload struct {
+	// The message.
+	Message *message.Message `json:"message,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A page of messages.
 type MessageConnection struct {
 	// With cursors.
@@ -1067,6 +1388,92 @@ type MessageEdge struct {
 	Node *message.Message `json:"node"`
 }
 
+// Which messages.
+type MessageFilter struct {
+	// Only in, or only out.
+	Direction graphql.Omittable[*message.Direction] `json:"direction,omitempty"`
+	// Only in these states.
+	Statuses graphql.Omittable[[]message.Status] `json:"statuses,omitempty"`
+	// Only of this thread.
+	ThreadID graphql.Omittable[*id.ID] `json:"threadId,omitempty"`
+	// Only of this contact.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// Only about this record.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+	// Only of this number of ours.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// Only of this branch.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// Only written by this user.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// Only of this bulk message.
+	BulkMessageID graphql.Omittable[*id.ID] `json:"bulkMessageId,omitempty"`
+	// Only of this automation.
+	AutomationID graphql.Omittable[*id.ID] `json:"automationId,omitempty"`
+	// Only with this number of theirs, as typed.
+	Number graphql.Omittable[*string] `json:"number,omitempty"`
+	// Only with files, or only without.
+	HasMedia graphql.Omittable[*bool] `json:"hasMedia,omitempty"`
+	// From this moment on.
+	From graphql.Omittable[*time.Time] `json:"from,omitempty"`
+	// Before this moment.
+	Until graphql.Omittable[*time.Time] `json:"until,omitempty"`
+	// Only with these words in the text; 2 to 200 characters.
+	Search graphql.Omittable[*string] `json:"search,omitempty"`
+}
+
+// A message to look at before it is sent.
+type MessagePreviewInput struct {
+	// To whom; absent with a thread.
+	Audience graphql.Omittable[*MessageAudienceInput] `json:"audience,omitempty"`
+	// An answer in this thread.
+	ThreadID graphql.Omittable[*id.ID] `json:"threadId,omitempty"`
+	// The text; merge fields as in a template.
+	Body graphql.Omittable[*string] `json:"body,omitempty"`
+	// The template; absent: the text.
+	TemplateID graphql.Omittable[*id.ID] `json:"templateId,omitempty"`
+	// Files: ids of uploads.
+	MediaIds graphql.Omittable[[]*id.ID] `json:"mediaIds,omitempty"`
+	// From this number of ours (R080); absent: chosen by D17 for each.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// Show the number's sender name instead of the number, where the country allows it (R151).
+	UseSenderName graphql.Omittable[*bool] `json:"useSenderName,omitempty"`
+}
+
+// One recipient: a number, a contact, or a record, whose contact it is.
+type MessageRecipientInput struct {
+	// A number, as typed; with a contact: which of their phones.
+	To graphql.Omittable[*string] `json:"to,omitempty"`
+	// A contact: their primary phone.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// A record: merged into the text, kept with the message.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+}
+
+// What a message belongs to.
+type MessageRelinkInput struct {
+	// The contact.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// The business record.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+}
+
+// Answer of messageRelink.
+type MessageRelinkPayload struct {
+	// The message.
+	Message *message.Message `json:"message,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of messageRetry.
+type MessageRetryPayload struct {
+	// The new message.
+	Message *message.Message `json:"message,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A message to send.
 type MessageSendInput struct {
 	// To whom, as typed; or a contact; or a thread.
@@ -1075,8 +1482,16 @@ type MessageSendInput struct {
 	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
 	// An answer in this thread, from its own number.
 	ThreadID graphql.Omittable[*id.ID] `json:"threadId,omitempty"`
-	// The text; 1,600 characters at most.
-	Body string `json:"body"`
+	// The text; 1,600 characters at most. Absent: a template or files.
+	Body graphql.Omittable[*string] `json:"body,omitempty"`
+	// A template, merged with the contact and the record (R161).
+	TemplateID graphql.Omittable[*id.ID] `json:"templateId,omitempty"`
+	// Files: ids of uploads for messages; ten at most.
+	MediaIds graphql.Omittable[[]*id.ID] `json:"mediaIds,omitempty"`
+	// When to send it; absent: at once. From a minute to a year ahead.
+	SendAt graphql.Omittable[*time.Time] `json:"sendAt,omitempty"`
+	// Show the number's sender name instead of the number: the recipient cannot reply (R151).
+	UseSenderName graphql.Omittable[*bool] `json:"useSenderName,omitempty"`
 	// From this number of ours (R080); absent: chosen by D17.
 	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
 	// The business record it is about (R134).
@@ -1095,8 +1510,200 @@ type MessageSendPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Counts of messages (R281).
+type MessageStatistics struct {
+	// All of them.
+	Total *MessageStatisticsRow `json:"total"`
+	// One for each group; empty without groupBy.
+	Rows []*MessageStatisticsRow `json:"rows"`
+}
+
+// The range and what to count.
+type MessageStatisticsFilter struct {
+	// The first day.
+	From Date `json:"from"`
+	// The last day; 366 days at most.
+	To Date `json:"to"`
+	// Only of this branch.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// Only of this number.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// Only written by this user.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+}
+
+// Counts of one group, or of all.
+type MessageStatisticsRow struct {
+	// A day, a status or an id; null for the total.
+	Key *string `json:"key,omitempty"`
+	// What to show for it.
+	Label string `json:"label"`
+	// Messages of ours that were handed over or tried.
+	Sent int `json:"sent"`
+	// Messages that came in.
+	Received int `json:"received"`
+	// Confirmed by the handset.
+	Delivered int `json:"delivered"`
+	// Refused, failed or undelivered.
+	Failed int `json:"failed"`
+	// How many people asked for no messages.
+	OptedOut int `json:"optedOut"`
+	// How many parts were sent.
+	Segments int `json:"segments"`
+	// Mean seconds until a message of theirs was answered; null when none was.
+	AverageFirstReplySeconds *float64 `json:"averageFirstReplySeconds,omitempty"`
+	// What Twilio charged, one row for each currency.
+	Costs []*message.Money `json:"costs"`
+}
+
+// Answer of messageTemplateArchive.
+type MessageTemplateArchivePayload struct {
+	// The template.
+	MessageTemplate *message.SavedTemplate `json:"messageTemplate,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A page of templates.
+type MessageTemplateConnection struct {
+	// With cursors.
+	Edges []*MessageTemplateEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*message.SavedTemplate `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A new template.
+type MessageTemplateCreateInput struct {
+	// A whole message, or a part of an answer.
+	Kind message.TemplateKind `json:"kind"`
+	// What people call it; unique among those in use.
+	Name string `json:"name"`
+	// The text.
+	Body string `json:"body"`
+	// What it is for.
+	Purpose message.Purpose `json:"purpose"`
+	// The kind of record whose fields it merges.
+	RecordKind graphql.Omittable[*contact.RecordKind] `json:"recordKind,omitempty"`
+}
+
+// Answer of messageTemplateCreate.
+type MessageTemplateCreatePayload struct {
+	// The template.
+	MessageTemplate *message.SavedTemplate `json:"messageTemplate,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A template and its cursor.
+type MessageTemplateEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The template.
+	Node *message.SavedTemplate `json:"node"`
+}
+
+// Which templates.
+type MessageTemplateFilter struct {
+	// Only this kind.
+	Kind graphql.Omittable[*message.TemplateKind] `json:"kind,omitempty"`
+	// Only for this.
+	Purpose graphql.Omittable[*message.Purpose] `json:"purpose,omitempty"`
+	// Only those that fit a record of this kind: its own, and those of a contact alone.
+	RecordKind graphql.Omittable[*contact.RecordKind] `json:"recordKind,omitempty"`
+	// Only whose name or text holds this.
+	Search graphql.Omittable[*string] `json:"search,omitempty"`
+	// Also those put away.
+	IsArchived graphql.Omittable[*bool] `json:"isArchived,omitempty"`
+}
+
+// What becomes of a text.
+type MessageTemplatePreview struct {
+	// The text; fields without a value stay as they are written.
+	Body string `json:"body"`
+	// What it is sent as.
+	Encoding message.Encoding `json:"encoding"`
+	// How many parts (R156).
+	Segments int `json:"segments"`
+	// Fields that have no value and no fallback: it would not be sent.
+	Missing []string `json:"missing"`
+	// What is wrong with the text.
+	Problems []string `json:"problems"`
+}
+
+// A text and what to merge into it.
+type MessageTemplatePreviewInput struct {
+	// The template; absent: the text.
+	TemplateID graphql.Omittable[*id.ID] `json:"templateId,omitempty"`
+	// A text that is not saved.
+	Body graphql.Omittable[*string] `json:"body,omitempty"`
+	// With this contact.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// With this record, and its contact when none is given.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+}
+
+// Changes to a template.
+type MessageTemplateUpdateInput struct {
+	// What people call it.
+	Name graphql.Omittable[*string] `json:"name,omitempty"`
+	// The text.
+	Body graphql.Omittable[*string] `json:"body,omitempty"`
+	// What it is for.
+	Purpose graphql.Omittable[*message.Purpose] `json:"purpose,omitempty"`
+	// The kind of record whose fields it merges.
+	RecordKind graphql.Omittable[*contact.RecordKind] `json:"recordKind,omitempty"`
+}
+
+// Answer of messageTemplateUpdate.
+type MessageTemplateUpdatePayload struct {
+	// The template.
+	MessageTemplate *message.SavedTemplate `json:"messageTemplate,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of messagingServiceConnect.
+type MessagingServiceConnectPayload struct {
+	// The number.
+	PhoneNumber *number.PhoneNumber `json:"phoneNumber,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // What may be done. Expected problems come as userErrors.
 type Mutation struct {
+}
+
+// Answer of numberMessagingRefresh.
+type NumberMessagingRefreshPayload struct {
+	// The number.
+	PhoneNumber *number.PhoneNumber `json:"phoneNumber,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Settings for messages.
+type NumberMessagingUpdateInput struct {
+	// Who answers a text of somebody unknown (R145).
+	SmsAssigneeID graphql.Omittable[*id.ID] `json:"smsAssigneeId,omitempty"`
+	// Who answers pictures of somebody unknown (R146).
+	MmsAssigneeID graphql.Omittable[*id.ID] `json:"mmsAssigneeId,omitempty"`
+	// The name that one-way messages show: 1 to 11 letters, digits and spaces (R151).
+	SenderName graphql.Omittable[*string] `json:"senderName,omitempty"`
+	// How many messages a second bulk sending hands over; 1 to 1,000.
+	MessagesPerSecond graphql.Omittable[*int] `json:"messagesPerSecond,omitempty"`
+}
+
+// Answer of numberMessagingUpdate.
+type NumberMessagingUpdatePayload struct {
+	// The number.
+	PhoneNumber *number.PhoneNumber `json:"phoneNumber,omitempty"`
+	// What to know.
+	Warnings []string `json:"warnings"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // A page of opening hours.
@@ -1435,6 +2042,16 @@ type PushCredentialSetPayload struct {
 type Query struct {
 }
 
+// Quiet hours.
+type QuietHoursInput struct {
+	// From this time of day, HH:MM.
+	From string `json:"from"`
+	// Until this time of day, HH:MM.
+	Until string `json:"until"`
+	// What becomes of a message that falls into them; WAIT unless told.
+	Action graphql.Omittable[*automation.QuietAction] `json:"action,omitempty"`
+}
+
 // A page of records.
 type RecordConnection struct {
 	// With cursors.
@@ -1671,6 +2288,22 @@ type SipDomainsImportPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Answer of smsThreadAssign.
+type SmsThreadAssignPayload struct {
+	// The thread.
+	Thread *message.Thread `json:"thread,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of smsThreadClose.
+type SmsThreadClosePayload struct {
+	// The thread.
+	Thread *message.Thread `json:"thread,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A page of threads.
 type SmsThreadConnection struct {
 	// With cursors.
@@ -1691,6 +2324,16 @@ type SmsThreadEdge struct {
 
 // Which threads.
 type SmsThreadFilter struct {
+	// Only assigned to you, or only not.
+	IsMine graphql.Omittable[*bool] `json:"isMine,omitempty"`
+	// Only assigned to nobody, or only to somebody.
+	IsUnassigned graphql.Omittable[*bool] `json:"isUnassigned,omitempty"`
+	// Only with messages you have not read, or only without.
+	IsUnread graphql.Omittable[*bool] `json:"isUnread,omitempty"`
+	// Only assigned to this user.
+	AssignedUserID graphql.Omittable[*id.ID] `json:"assignedUserId,omitempty"`
+	// Only where these words stand in a message, or begin the contact's name, or their number holds these digits; 2 to 200 characters.
+	Search graphql.Omittable[*string] `json:"search,omitempty"`
 	// Only open, or only closed.
 	IsOpen graphql.Omittable[*bool] `json:"isOpen,omitempty"`
 	// Only of this number.
@@ -1701,6 +2344,40 @@ type SmsThreadFilter struct {
 	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
 	// Only with this number of theirs, as typed.
 	Number graphql.Omittable[*string] `json:"number,omitempty"`
+}
+
+// Answer of smsThreadRead.
+type SmsThreadReadPayload struct {
+	// The thread.
+	Thread *message.Thread `json:"thread,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of smsThreadReopen.
+type SmsThreadReopenPayload struct {
+	// The thread.
+	Thread *message.Thread `json:"thread,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Between whom a thread is.
+type SmsThreadStartInput struct {
+	// Our number; absent: chosen by D17.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// Their number, as typed; or a contact.
+	To graphql.Omittable[*string] `json:"to,omitempty"`
+	// The contact: their primary phone.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+}
+
+// Answer of smsThreadStart.
+type SmsThreadStartPayload struct {
+	// The thread.
+	Thread *message.Thread `json:"thread,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // What may be watched, over WebSocket (graphql-transport-ws) or SSE.
@@ -1779,6 +2456,24 @@ type TestCallPayload struct {
 	Call *call.Call `json:"call,omitempty"`
 	// What to look at next.
 	Steps []*call.TestStep `json:"steps"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A test text.
+type TestMessageInput struct {
+	// From this number; absent: chosen by D17, which is what is tried then.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// To this number, as typed.
+	To string `json:"to"`
+}
+
+// Answer of testMessage.
+type TestMessagePayload struct {
+	// The message: watch its status.
+	Message *message.Message `json:"message,omitempty"`
+	// What would keep it, or others, from arriving.
+	Problems []*message.PreviewProblem `json:"problems"`
 	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
 }
@@ -1889,6 +2584,36 @@ type TwilioConnectionUpdatePayload struct {
 	TwilioConnection *number.Connection `json:"twilioConnection,omitempty"`
 	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What Twilio's own log says of a message (R220).
+type TwilioMessageLog struct {
+	// Its SID.
+	Sid string `json:"sid"`
+	// Twilio's word for where it stands.
+	Status string `json:"status"`
+	// From.
+	From string `json:"from"`
+	// To.
+	To string `json:"to"`
+	// Twilio's code when it failed.
+	ErrorCode *int `json:"errorCode,omitempty"`
+	// What the code means and what to do.
+	ErrorReason *string `json:"errorReason,omitempty"`
+	// How many parts Twilio counted.
+	Segments int `json:"segments"`
+	// How many files.
+	MediaCount int `json:"mediaCount"`
+	// The Messaging Service that sent it.
+	MessagingServiceSid *string `json:"messagingServiceSid,omitempty"`
+	// What Twilio charged; null until known.
+	Cost *message.Money `json:"cost,omitempty"`
+	// When Twilio took it.
+	CreatedAt *time.Time `json:"createdAt,omitempty"`
+	// When Twilio sent it.
+	SentAt *time.Time `json:"sentAt,omitempty"`
+	// How it differs from what is kept here; empty when they agree.
+	Differences []string `json:"differences"`
 }
 
 // Changes to usage.
@@ -2129,4 +2854,135 @@ type VoicemailSettingsInput struct {
 	OwnerID graphql.Omittable[*id.ID] `json:"ownerId,omitempty"`
 	// Everybody who is told.
 	NotifiedUserIds graphql.Omittable[[]*id.ID] `json:"notifiedUserIds,omitempty"`
+}
+
+// What message statistics are grouped by.
+type MessageStatisticsGroup string
+
+const (
+	// The organization's days.
+	MessageStatisticsGroupDay MessageStatisticsGroup = "DAY"
+	// Branches.
+	MessageStatisticsGroupBranch MessageStatisticsGroup = "BRANCH"
+	// Our numbers.
+	MessageStatisticsGroupPhoneNumber MessageStatisticsGroup = "PHONE_NUMBER"
+	// Who wrote.
+	MessageStatisticsGroupUser MessageStatisticsGroup = "USER"
+	// Where they stand.
+	MessageStatisticsGroupStatus MessageStatisticsGroup = "STATUS"
+)
+
+var AllMessageStatisticsGroup = []MessageStatisticsGroup{
+	MessageStatisticsGroupDay,
+	MessageStatisticsGroupBranch,
+	MessageStatisticsGroupPhoneNumber,
+	MessageStatisticsGroupUser,
+	MessageStatisticsGroupStatus,
+}
+
+func (e MessageStatisticsGroup) IsValid() bool {
+	switch e {
+	case MessageStatisticsGroupDay, MessageStatisticsGroupBranch, MessageStatisticsGroupPhoneNumber, MessageStatisticsGroupUser, MessageStatisticsGroupStatus:
+		return true
+	}
+	return false
+}
+
+func (e MessageStatisticsGroup) String() string {
+	return string(e)
+}
+
+func (e *MessageStatisticsGroup) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = MessageStatisticsGroup(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid MessageStatisticsGroup", str)
+	}
+	return nil
+}
+
+func (e MessageStatisticsGroup) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *MessageStatisticsGroup) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e MessageStatisticsGroup) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What changed in the inbox.
+type SmsInboxCause string
+
+const (
+	// A message came in.
+	SmsInboxCauseMessageReceived SmsInboxCause = "MESSAGE_RECEIVED"
+	// A message of ours was written or changed its state.
+	SmsInboxCauseMessageUpdated SmsInboxCause = "MESSAGE_UPDATED"
+	// A thread was opened, assigned, closed or reopened.
+	SmsInboxCauseThreadUpdated SmsInboxCause = "THREAD_UPDATED"
+	// You read a thread.
+	SmsInboxCauseThreadRead SmsInboxCause = "THREAD_READ"
+)
+
+var AllSmsInboxCause = []SmsInboxCause{
+	SmsInboxCauseMessageReceived,
+	SmsInboxCauseMessageUpdated,
+	SmsInboxCauseThreadUpdated,
+	SmsInboxCauseThreadRead,
+}
+
+func (e SmsInboxCause) IsValid() bool {
+	switch e {
+	case SmsInboxCauseMessageReceived, SmsInboxCauseMessageUpdated, SmsInboxCauseThreadUpdated, SmsInboxCauseThreadRead:
+		return true
+	}
+	return false
+}
+
+func (e SmsInboxCause) String() string {
+	return string(e)
+}
+
+func (e *SmsInboxCause) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = SmsInboxCause(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid SmsInboxCause", str)
+	}
+	return nil
+}
+
+func (e SmsInboxCause) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *SmsInboxCause) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e SmsInboxCause) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
 }

@@ -84,8 +84,12 @@ func New(d Deps) *Service {
 
 // The kinds of event that this package tells.
 const (
-	ReceivedEvent event.Kind = "MESSAGE_RECEIVED"
-	UpdatedEvent  event.Kind = "MESSAGE_UPDATED"
+	ReceivedEvent      event.Kind = "MESSAGE_RECEIVED"
+	UpdatedEvent       event.Kind = "MESSAGE_UPDATED"
+	ThreadUpdatedEvent event.Kind = "SMS_THREAD_UPDATED"
+	ThreadReadEvent    event.Kind = "SMS_THREAD_READ" // private to its actor; the contract's events leave it out
+	BulkUpdatedEvent   event.Kind = "BULK_MESSAGE_UPDATED"
+	ConsentEvent       event.Kind = "CONSENT_CHANGED"
 )
 
 // MaxBody is the longest text, in characters (twilio error 21617).

@@ -21,19 +21,23 @@ import (
 type Thread struct {
 	bun.BaseModel `bun:"table:sms_thread,alias:t"`
 
-	OrganizationID id.ID     `bun:"organization_id,pk,type:uuid"`
-	ID             id.ID     `bun:"id,pk,type:uuid"`
-	PhoneNumberID  id.ID     `bun:"phone_number_id,type:uuid"`
-	TheirNumber    string    `bun:"their_number"` // as Twilio said it
-	ContactID      id.ID     `bun:"contact_id,type:uuid"`
-	BranchID       id.ID     `bun:"branch_id,type:uuid"`
-	AssignedUserID id.ID     `bun:"assigned_user_id,type:uuid"`
-	IsOpen         bool      `bun:"is_open"`
-	LastMessageID  id.ID     `bun:"last_message_id,type:uuid"`
-	LastMessageAt  time.Time `bun:"last_message_at"`
-	Version        int       `bun:"version"`
-	CreatedAt      time.Time `bun:"created_at"`
-	UpdatedAt      time.Time `bun:"updated_at"`
+	OrganizationID id.ID      `bun:"organization_id,pk,type:uuid"`
+	ID             id.ID      `bun:"id,pk,type:uuid"`
+	PhoneNumberID  id.ID      `bun:"phone_number_id,type:uuid"`
+	TheirNumber    string     `bun:"their_number"` // as Twilio said it
+	ContactID      id.ID      `bun:"contact_id,type:uuid"`
+	BranchID       id.ID      `bun:"branch_id,type:uuid"`
+	AssignedUserID id.ID      `bun:"assigned_user_id,type:uuid"`
+	IsOpen         bool       `bun:"is_open"`
+	LastMessageID  id.ID      `bun:"last_message_id,type:uuid"`
+	LastMessageAt  time.Time  `bun:"last_message_at"`
+	LastInboundAt  *time.Time `bun:"last_inbound_at"`
+	LastOutboundAt *time.Time `bun:"last_outbound_at"`
+	ClosedAt       *time.Time `bun:"closed_at"`
+	ClosedByID     id.ID      `bun:"closed_by,type:uuid"`
+	Version        int        `bun:"version"`
+	CreatedAt      time.Time  `bun:"created_at"`
+	UpdatedAt      time.Time  `bun:"updated_at"`
 }
 
 // Them is their end.
@@ -53,6 +57,7 @@ type Status string
 
 // The states of a message (twilio: messaging/guides/outbound-message-status-in-status-callbacks).
 const (
+	Scheduled   Status = "SCHEDULED"   // to be sent later
 	Pending     Status = "PENDING"     // kept, not handed to Twilio yet
 	Queued      Status = "QUEUED"      // handed to Twilio
 	Sent        Status = "SENT"        // taken by the carrier; may be the last word
@@ -60,6 +65,7 @@ const (
 	Undelivered Status = "UNDELIVERED" // refused by the carrier
 	Failed      Status = "FAILED"      // could not be sent
 	Unknown     Status = "UNKNOWN"     // Twilio may or may not have it
+	Canceled    Status = "CANCELED"    // taken back before it was sent
 	Received    Status = "RECEIVED"    // came in
 )
 
@@ -84,6 +90,17 @@ type Message struct {
 	ContactID      id.ID                     `bun:"contact_id,type:uuid"`
 	RecordID       id.ID                     `bun:"record_id,type:uuid"`
 	CampaignID     id.ID                     `bun:"campaign_id,type:uuid"`
+	BulkID         id.ID                     `bun:"bulk_id,type:uuid"`
+	AutomationID   id.ID                     `bun:"automation_id,type:uuid"`
+	TemplateID     id.ID                     `bun:"template_id,type:uuid"`
+	RetryOfID      id.ID                     `bun:"retry_of,type:uuid"`
+	SenderName     *string                   `bun:"sender_name"` // shown instead of the number (R151)
+	ScheduledAt    *time.Time                `bun:"send_at"`
+	Encoding       *Encoding                 `bun:"encoding"`
+	MediaCount     int                       `bun:"media_count"`
+	EstimateMicros *int64                    `bun:"estimated_micros"` // R174
+	PriceMicros    *int64                    `bun:"price_micros"`
+	PriceCurrency  *string                   `bun:"price_currency"` // of both
 	SentAt         *time.Time                `bun:"sent_at"`
 	DeliveredAt    *time.Time                `bun:"delivered_at"`
 	At             time.Time                 `bun:"at"`
@@ -97,6 +114,19 @@ type Message struct {
 
 // Segments is how many parts the message was split into (R156).
 func (m *Message) Segments() *int { return m.NumSegments }
+
+// EstimatedCost is what it was expected to cost when it was written (R174).
+func (m *Message) EstimatedCost() *Money { return m.money(m.EstimateMicros) }
+
+// Cost is what Twilio charged; nil until known (R174).
+func (m *Message) Cost() *Money { return m.money(m.PriceMicros) }
+
+func (m *Message) money(micros *int64) *Money {
+	if micros == nil || m.PriceCurrency == nil {
+		return nil
+	}
+	return &Money{Micros: *micros, Currency: *m.PriceCurrency}
+}
 
 // From is who sent it.
 func (m *Message) From() route.Party { return route.PartyOf(m.FromNumber) }
@@ -129,12 +159,19 @@ type Media struct {
 
 	OrganizationID id.ID      `bun:"organization_id,pk,type:uuid"`
 	ID             id.ID      `bun:"id,pk,type:uuid"`
-	MessageID      id.ID      `bun:"message_id,type:uuid"`
+	MessageID      id.ID      `bun:"message_id,type:uuid"` // zero: an upload that waits for its message
 	Position       int        `bun:"position"`
 	ContentType    string     `bun:"content_type"`
 	TwilioURL      *string    `bun:"twilio_url"`
 	State          MediaState `bun:"state"`
 	BlobKey        *string    `bun:"blob_key"`
 	SizeBytes      *int64     `bun:"size_bytes"`
+	Name           *string    `bun:"name"`
+	UploadedByID   id.ID      `bun:"uploaded_by,type:uuid"`
+	Width          *int       `bun:"width"`
+	Height         *int       `bun:"height"`
+	ThumbnailKey   *string    `bun:"thumbnail_key"`
+	ThumbnailBytes *int64     `bun:"thumbnail_bytes"`
+	Problem        *string    `bun:"problem"` // why there is no copy
 	CreatedAt      time.Time  `bun:"created_at"`
 }

@@ -84,6 +84,16 @@ type PhoneNumber struct {
 	// VoicemailUserIDs are the people told of a new voicemail (R128).
 	VoicemailUserIDs []id.ID `bun:"voicemail_user_ids,array,scanonly"`
 
+	SmsAssigneeID      id.ID      `bun:"sms_assignee_id,type:uuid,nullzero"` // R145
+	MmsAssigneeID      id.ID      `bun:"mms_assignee_id,type:uuid,nullzero"` // R146
+	SenderName         *string    `bun:"sender_name"`                        // R151
+	MessagesPerSecond  *int       `bun:"messages_per_second"`
+	A2pStatus          *string    `bun:"a2p_status"`
+	TollFreeStatus     *string    `bun:"toll_free_status"`
+	ServiceInboundURL  *string    `bun:"service_inbound_url"`
+	ServiceUsesNumber  *bool      `bun:"service_uses_number"`
+	MessagingCheckedAt *time.Time `bun:"messaging_checked_at"`
+
 	IncomingRecording *RecordingMode `bun:"incoming_recording"`
 	OutgoingRecording *RecordingMode `bun:"outgoing_recording"`
 	// What the connection says where the number does not (D23).
