@@ -2,7 +2,13 @@ package contact
 
 import (
 	"net/mail"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"switchboard/internal/errs"
@@ -18,6 +24,10 @@ const (
 	maxPhones = 20
 	maxEmail  = 254
 	maxTitle  = 300
+	maxURL    = 2000
+	maxNote   = 1000
+	maxData   = 32
+	maxDatum  = 500
 )
 
 // checkText returns the text without space around it. Codes: errs.Invalid, and
@@ -68,9 +78,96 @@ func checkCountry(s *string) (*string, error) {
 	return &c, nil
 }
 
+func checkTimezone(s *string) (*string, error) {
+	s, err := checkOptional(s, 64, "timezone")
+	if s == nil || err != nil {
+		return nil, err
+	}
+	if *s != "Local" { // that would be the server's own
+		if _, err := time.LoadLocation(*s); err == nil {
+			return s, nil
+		}
+	}
+	return nil, errs.New(errs.Invalid, "this is no time zone; write it such as Australia/Sydney").At("timezone")
+}
+
+// checkTime gives the time as it is kept.
+func checkTime(t time.Time, field ...string) (time.Time, error) {
+	t = t.UTC().Truncate(time.Microsecond)
+	if y := t.Year(); y < 1970 || y > 9999 {
+		return t, errs.New(errs.Invalid, "this is not a time that can be kept; give one from the year 1970 on").At(field...)
+	}
+	return t, nil
+}
+
+// checkURL lets in addresses that may stand in a message: https, with a host,
+// and no name and password in front of it.
+func checkURL(field string) func(*string) (*string, error) {
+	return func(s *string) (*string, error) {
+		s, err := checkOptional(s, maxURL, field)
+		if s == nil || err != nil {
+			return nil, err
+		}
+		u, err := url.Parse(*s)
+		if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.ContainsFunc(*s, unicode.IsSpace) || !strings.HasPrefix(*s, "https://") {
+			return nil, errs.New(errs.Invalid, "this is not an address that a customer can open; it begins with https://").At(field)
+		}
+		return s, nil
+	}
+}
+
+// currencies are those of ISO 4217 that are money.
+const currencies = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY " +
+	"COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD " +
+	"JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO " +
+	"NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT " +
+	"TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG"
+
+// maxAmount is what a JSON number holds exactly.
+const maxAmount = 999_999_999_999_999
+
+func checkMoney(m Money) (Money, error) {
+	m.Currency = strings.ToUpper(strings.TrimSpace(m.Currency))
+	if len(m.Currency) != 3 || !slices.Contains(strings.Fields(currencies), m.Currency) {
+		return m, errs.New(errs.Invalid, "this is no currency; use its three letters, such as AUD").At("amount", "currency")
+	}
+	if m.AmountMinor > maxAmount || m.AmountMinor < -maxAmount {
+		return m, errs.New(errs.Invalid, "the amount has more than 15 digits").At("amount", "amountMinor")
+	}
+	return m, nil
+}
+
+var datumKey = regexp.MustCompile(`^[a-z][A-Za-z0-9_]{0,39}$`)
+
+// checkData reads the business's own fields: few, short and flat.
+func checkData(in []Datum) (map[string]string, error) {
+	if len(in) > maxData {
+		return nil, errs.New(errs.Invalid, "there are %d fields of your own; %d are kept", len(in), maxData).At("data")
+	}
+	out := make(map[string]string, len(in))
+	for i, d := range in {
+		at := strconv.Itoa(i)
+		if !datumKey.MatchString(d.Key) {
+			return nil, errs.New(errs.Invalid, "a field of your own begins with a small letter and has up to 40 letters, digits and underscores").At("data", at, "key")
+		}
+		if _, twice := out[d.Key]; twice {
+			return nil, errs.New(errs.Invalid, "the field %s is there twice", d.Key).At("data", at, "key")
+		}
+		value := strings.TrimSpace(d.Value)
+		if value != "" {
+			var err error
+			if value, err = checkText(value, maxDatum, "data", at, "value"); err != nil {
+				return nil, err
+			}
+		}
+		out[d.Key] = value
+	}
+	return out, nil
+}
+
 func checkTags(tags []string) ([]string, error) {
 	if len(tags) > maxTags {
-		return nil, errs.New(errs.Invalid, "a contact has %d tags at most", maxTags).At("tags")
+		return nil, errs.New(errs.Invalid, "there are %d tags at most", maxTags).At("tags")
 	}
 	out := make([]string, 0, len(tags))
 	seen := map[string]bool{}
@@ -113,23 +210,24 @@ func checkPhones(in []PhoneInput, country string) ([]*Phone, error) {
 	primary := -1
 	seen := map[phone.E164]bool{}
 	for i, p := range in {
+		at := strconv.Itoa(i)
 		e, err := phone.Parse(p.Number, country)
 		if err != nil {
-			return nil, errs.New(errs.Invalid, "phone %d: %s", i+1, err).At("phones", "number")
+			return nil, errs.New(errs.Invalid, "phone %d: %s", i+1, err).At("phones", at, "number")
 		}
 		if seen[e] {
-			return nil, errs.New(errs.Invalid, "phone %d is there twice; enter each number once", i+1).At("phones", "number")
+			return nil, errs.New(errs.Invalid, "phone %d is there twice; enter each number once", i+1).At("phones", at, "number")
 		}
 		seen[e] = true
 		label := strings.TrimSpace(p.Label)
 		if label != "" {
-			if label, err = checkText(label, maxWord, "phones", "label"); err != nil {
+			if label, err = checkText(label, maxWord, "phones", at, "label"); err != nil {
 				return nil, err
 			}
 		}
 		if p.IsPrimary {
 			if primary >= 0 {
-				return nil, errs.New(errs.Invalid, "only one phone can be the primary one").At("phones", "isPrimary")
+				return nil, errs.New(errs.Invalid, "only one phone can be the primary one").At("phones", at, "isPrimary")
 			}
 			primary = i
 		}

@@ -13,8 +13,14 @@ import (
 	"switchboard/internal/patch"
 )
 
-// Updated is the event of a contact that was created or changed; the contact is its subject.
-const Updated event.Kind = "CONTACT_UPDATED"
+// The events. The contact or record that was created or changed is the subject.
+const (
+	Updated       event.Kind = "CONTACT_UPDATED"
+	RecordUpdated event.Kind = "RECORD_UPDATED"
+	// RecordEventAdded says that something happened to its subject, a record; its
+	// data is a RecordEventData.
+	RecordEventAdded event.Kind = "RECORD_EVENT"
+)
 
 // Deps are what the Service needs.
 type Deps struct {
@@ -38,6 +44,9 @@ type Create struct {
 	Country        *string
 	Status         *string
 	Tags           []string
+	Timezone       *string
+	Service        *string
+	Location       *string
 	ExternalID     *string
 	Phones         []PhoneInput
 	AssignedUserID id.ID
@@ -66,6 +75,15 @@ func (s *Service) Create(ctx context.Context, who access.Actor, in Create) (_ *C
 		return nil, err
 	}
 	if c.Status, err = checkOptional(in.Status, maxWord, "status"); err != nil {
+		return nil, err
+	}
+	if c.Timezone, err = checkTimezone(in.Timezone); err != nil {
+		return nil, err
+	}
+	if c.Service, err = checkOptional(in.Service, maxWord, "service"); err != nil {
+		return nil, err
+	}
+	if c.Location, err = checkOptional(in.Location, maxWord, "location"); err != nil {
 		return nil, err
 	}
 	if c.ExternalID, err = checkOptional(in.ExternalID, maxName, "externalId"); err != nil {
@@ -124,6 +142,9 @@ type Update struct {
 	Country        patch.Field[string]
 	Status         patch.Field[string]
 	Tags           patch.Field[[]string]
+	Timezone       patch.Field[string]
+	Service        patch.Field[string]
+	Location       patch.Field[string]
 	Phones         patch.Field[[]PhoneInput]
 	AssignedUserID patch.Field[id.ID]
 }
@@ -186,6 +207,15 @@ func (c *Contact) apply(in Update) (err error) {
 	if err := change(in.Status, &c.Status, optional(maxWord, "status")); err != nil {
 		return err
 	}
+	if err := change(in.Timezone, &c.Timezone, checkTimezone); err != nil {
+		return err
+	}
+	if err := change(in.Service, &c.Service, optional(maxWord, "service")); err != nil {
+		return err
+	}
+	if err := change(in.Location, &c.Location, optional(maxWord, "location")); err != nil {
+		return err
+	}
 	if in.Tags.Set {
 		if c.Tags, err = checkTags(in.Tags.Value); err != nil {
 			return err
@@ -206,7 +236,8 @@ func (in Update) fields() []string {
 		set  bool
 	}{
 		{"kind", in.Kind.Set}, {"name", in.Name.Set}, {"company", in.Company.Set}, {"email", in.Email.Set},
-		{"country", in.Country.Set}, {"status", in.Status.Set}, {"tags", in.Tags.Set}, {"phones", in.Phones.Set},
+		{"country", in.Country.Set}, {"status", in.Status.Set}, {"tags", in.Tags.Set}, {"timezone", in.Timezone.Set},
+		{"service", in.Service.Set}, {"location", in.Location.Set}, {"phones", in.Phones.Set},
 		{"assignedUserId", in.AssignedUserID.Set},
 	} {
 		if f.set {
@@ -234,8 +265,8 @@ func (s *Service) Touch(ctx context.Context, tx *db.Tx, contact, campaign, numbe
 
 // changed tells the log and the audit record.
 func (s *Service) changed(ctx context.Context, tx *db.Tx, who access.Actor, action string, subject id.ID, detail map[string]any) error {
-	if subject.Kind() == id.Contact {
-		err := event.Append(ctx, tx, event.Event{OrganizationID: who.OrganizationID, Kind: Updated, Subject: subject, ActorID: who.UserID})
+	if kind, ok := map[id.Kind]event.Kind{id.Contact: Updated, id.Record: RecordUpdated}[subject.Kind()]; ok {
+		err := event.Append(ctx, tx, event.Event{OrganizationID: who.OrganizationID, Kind: kind, Subject: subject, ActorID: who.UserID})
 		if err != nil {
 			return err
 		}

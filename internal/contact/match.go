@@ -2,11 +2,15 @@ package contact
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"time"
 
 	"github.com/uptrace/bun"
 
 	"switchboard/internal/db"
+	"switchboard/internal/errs"
+	"switchboard/internal/event"
 	"switchboard/internal/id"
 	"switchboard/internal/phone"
 )
@@ -113,6 +117,47 @@ func Match(ctx context.Context, q bun.IDB, number phone.E164) ([]Candidate, erro
 // Match is the function of that name.
 func (s *Service) Match(ctx context.Context, q bun.IDB, number phone.E164) ([]Candidate, error) {
 	return Match(ctx, q, number)
+}
+
+// MatchOrCreate is whom Match prefers, or a new contact of the kind that is called
+// like its number when nobody has it. Two who ask for one number at once get one
+// contact: the second waits for the first one's transaction. An empty or withheld
+// number is nobody (D11) and gives no contact.
+func (s *Service) MatchOrCreate(ctx context.Context, tx *db.Tx, e164 phone.E164, kind Kind) (contact id.ID, created bool, err error) {
+	if _, ok := phone.FromWire(string(e164)); !ok {
+		return id.ID{}, false, nil
+	}
+	org := db.TenantFrom(ctx)
+	if !kind.Known() || org.IsZero() {
+		return id.ID{}, false, errs.New(errs.Internal, "a new contact needs a tenant and a kind")
+	}
+	if _, err := tx.Pgx().Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, numberLock(org, e164)); err != nil {
+		return id.ID{}, false, db.Translate(err)
+	}
+	// A statement of its own: it sees what was committed before the lock was ours.
+	there, err := Match(ctx, tx, e164)
+	if err != nil {
+		return id.ID{}, false, err
+	}
+	if len(there) > 0 {
+		return there[0].ContactID, false, nil
+	}
+	country, err := defaultCountry(ctx, tx, org)
+	if err != nil {
+		return id.ID{}, false, err
+	}
+	c := &Contact{OrganizationID: org, ID: id.New(id.Contact), Kind: kind, Name: phone.Display(e164, country), Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now}
+	if err := insert(ctx, tx, c, []*Phone{{E164: e164, IsPrimary: true}}); err != nil {
+		return id.ID{}, false, err
+	}
+	return c.ID, true, event.Append(ctx, tx, event.Event{OrganizationID: org, Kind: Updated, Subject: c.ID})
+}
+
+// numberLock is the advisory lock of a number in an organization. Two that share
+// one by chance make each other wait, no more.
+func numberLock(org id.ID, e164 phone.E164) int64 {
+	h := sha256.Sum256([]byte("contact number " + org.String() + " " + string(e164)))
+	return int64(binary.BigEndian.Uint64(h[:]))
 }
 
 // Lead is the first lead of the candidates: the one whose user or campaign

@@ -2,6 +2,8 @@ package contact
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +14,11 @@ import (
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
+	"switchboard/internal/patch"
 )
+
+// statusOpen is the status of a record that has none of the business's own.
+const statusOpen = "OPEN"
 
 // RecordCreate is a new business record.
 type RecordCreate struct {
@@ -23,6 +29,8 @@ type RecordCreate struct {
 	ContactID      id.ID
 	AssignedUserID id.ID
 	StartsAt       *time.Time
+	// More is everything else that a record can hold. What is named above counts.
+	More RecordUpdate
 }
 
 // CreateRecord adds a business record. Codes: errs.Required, errs.Invalid,
@@ -31,48 +39,25 @@ func (s *Service) CreateRecord(ctx context.Context, who access.Actor, in RecordC
 	if err := who.Require(access.ContactEdit); err != nil {
 		return nil, err
 	}
-	r := &Record{
-		OrganizationID: who.OrganizationID, ID: id.New(id.Record), Kind: in.Kind, Status: "OPEN", ContactID: in.ContactID,
-		AssignedUserID: in.AssignedUserID, StartsAt: in.StartsAt, Version: 1,
-	}
 	if !in.Kind.Known() {
 		return nil, errs.New(errs.Invalid, "%q is not a kind of record", string(in.Kind)).At("kind")
 	}
-	if r.Title, err = checkText(in.Title, maxTitle, "title"); err != nil {
-		return nil, err
-	}
-	status, err := checkOptional(in.Status, maxWord, "status")
-	if err != nil {
-		return nil, err
-	}
-	if status != nil {
-		r.Status = *status
-	}
+	r := newRecord(who.OrganizationID, in.Kind)
 	if r.ExternalID, err = checkOptional(in.ExternalID, maxName, "externalId"); err != nil {
 		return nil, err
 	}
-	if err := checkUser(in.AssignedUserID); err != nil {
+	more := in.More
+	more.Title, more.Status = patch.To(in.Title), patch.From(in.Status != nil, in.Status)
+	more.ContactID, more.AssignedUserID = patch.To(in.ContactID), patch.To(in.AssignedUserID)
+	more.StartsAt = patch.From(in.StartsAt != nil, in.StartsAt)
+	if err := r.apply(more); err != nil {
 		return nil, err
-	}
-	if !in.ContactID.IsZero() {
-		if err := in.ContactID.Want(id.Contact); err != nil {
-			return nil, errs.New(errs.Invalid, "%s", err).At("contactId")
-		}
-	}
-	if r.StartsAt != nil {
-		if y := r.StartsAt.Year(); y < 1970 || y > 9999 {
-			return nil, errs.New(errs.Invalid, "the start is not a time that can be kept").At("startsAt")
-		}
 	}
 	ctx = db.WithTenant(ctx, who.OrganizationID)
 	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if seesOwnOnly(who) && !in.ContactID.IsZero() {
-			// Otherwise a record of one's own would open any contact whose id is known.
-			if _, err := one(ctx, tx, who, in.ContactID, ""); err != nil {
-				return errs.New(errs.NotFound, "there is no such contact").At("contactId")
-			}
+		if err := mayName(ctx, tx, who, r.ContactID); err != nil {
+			return err
 		}
-		r.Tags, r.Data = []string{}, map[string]string{}
 		r.CreatedAt, r.UpdatedAt = tx.Now, tx.Now
 		if _, err := tx.NewInsert().Model(r).Exec(ctx); err != nil {
 			return err
@@ -85,11 +70,230 @@ func (s *Service) CreateRecord(ctx context.Context, who access.Actor, in RecordC
 	return r, nil
 }
 
+func newRecord(org id.ID, kind RecordKind) *Record {
+	return &Record{OrganizationID: org, ID: id.New(id.Record), Kind: kind, Status: statusOpen, Tags: []string{}, Data: map[string]string{}, Version: 1}
+}
+
+// mayName refuses a contact that the actor does not see: otherwise a record of
+// one's own would open any contact whose id is known.
+func mayName(ctx context.Context, q bun.IDB, who access.Actor, contact id.ID) error {
+	if !seesOwnOnly(who) || contact.IsZero() {
+		return nil
+	}
+	if _, err := one(ctx, q, who, contact, ""); err != nil {
+		return errs.New(errs.NotFound, "there is no such contact").At("contactId")
+	}
+	return nil
+}
+
+// RecordUpdate changes a record: absent keeps, null clears.
+type RecordUpdate struct {
+	Title          patch.Field[string]
+	Status         patch.Field[string]
+	Tags           patch.Field[[]string]
+	Service        patch.Field[string]
+	Location       patch.Field[string]
+	ContactID      patch.Field[id.ID]
+	AssignedUserID patch.Field[id.ID]
+	Amount         patch.Field[Money]
+	StartsAt       patch.Field[time.Time]
+	EndsAt         patch.Field[time.Time]
+	DueAt          patch.Field[time.Time]
+	ExpiresAt      patch.Field[time.Time]
+	NextServiceAt  patch.Field[time.Time]
+	EtaAt          patch.Field[time.Time]
+	TrackingURL    patch.Field[string]
+	URL            patch.Field[string]
+	Data           patch.Field[[]Datum] // all of it
+	ConfirmedAt    patch.Field[time.Time]
+}
+
+// UpdateRecord changes a record that the actor may see. What changes nothing
+// leaves no trace. Codes: errs.NotFound, those of CreateRecord.
+func (s *Service) UpdateRecord(ctx context.Context, who access.Actor, record id.ID, in RecordUpdate) (r *Record, err error) {
+	if err := who.Require(access.ContactEdit); err != nil {
+		return nil, err
+	}
+	ctx = db.WithTenant(ctx, who.OrganizationID)
+	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if r, err = lockRecord(ctx, tx, record); err != nil {
+			return err
+		}
+		if !seesRecord(who, r) {
+			return errNoRecord
+		}
+		before := r.content()
+		if err := r.apply(in); err != nil {
+			return err
+		}
+		if r.content() == before {
+			return nil
+		}
+		if in.ContactID.Has() {
+			if err := mayName(ctx, tx, who, r.ContactID); err != nil {
+				return err
+			}
+		}
+		if err := saveRecord(ctx, tx, r); err != nil {
+			return err
+		}
+		return s.changed(ctx, tx, who, "record.update", r.ID, map[string]any{"fields": in.fields()})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Record) apply(in RecordUpdate) (err error) {
+	if in.Title.Set {
+		if r.Title, err = checkText(in.Title.Value, maxTitle, "title"); err != nil {
+			return err
+		}
+	}
+	status := &r.Status
+	if err := change(in.Status, &status, optional(maxWord, "status")); err != nil {
+		return err
+	}
+	r.Status = statusOpen
+	if status != nil {
+		r.Status = *status
+	}
+	if in.Tags.Set {
+		if r.Tags, err = checkTags(in.Tags.Value); err != nil {
+			return err
+		}
+	}
+	for _, f := range []struct {
+		in    patch.Field[string]
+		dst   **string
+		check func(*string) (*string, error)
+	}{
+		{in.Service, &r.Service, optional(maxWord, "service")}, {in.Location, &r.Location, optional(maxWord, "location")},
+		{in.TrackingURL, &r.TrackingURL, checkURL("trackingUrl")}, {in.URL, &r.URL, checkURL("url")},
+	} {
+		if err := change(f.in, f.dst, f.check); err != nil {
+			return err
+		}
+	}
+	for _, f := range []struct {
+		name string
+		in   patch.Field[time.Time]
+		dst  **time.Time
+	}{
+		{"startsAt", in.StartsAt, &r.StartsAt}, {"endsAt", in.EndsAt, &r.EndsAt}, {"dueAt", in.DueAt, &r.DueAt},
+		{"expiresAt", in.ExpiresAt, &r.ExpiresAt}, {"nextServiceAt", in.NextServiceAt, &r.NextServiceAt}, {"etaAt", in.EtaAt, &r.EtaAt},
+		{"confirmedAt", in.ConfirmedAt, &r.ConfirmedAt},
+	} {
+		if f.in.Has() {
+			if f.in.Value, err = checkTime(f.in.Value, f.name); err != nil {
+				return err
+			}
+		}
+		f.in.ApplyPtr(f.dst)
+	}
+	if r.StartsAt != nil && r.EndsAt != nil && r.EndsAt.Before(*r.StartsAt) && (in.StartsAt.Set || in.EndsAt.Set) {
+		return errs.New(errs.Invalid, "the end is before the start").At("endsAt")
+	}
+	switch {
+	case in.Amount.Has():
+		m, err := checkMoney(in.Amount.Value)
+		if err != nil {
+			return err
+		}
+		r.AmountMinor, r.Currency = &m.AmountMinor, &m.Currency
+	case in.Amount.Set:
+		r.AmountMinor, r.Currency = nil, nil
+	}
+	if in.Data.Set {
+		if r.Data, err = checkData(in.Data.Value); err != nil {
+			return err
+		}
+	}
+	if err := checkUser(in.AssignedUserID.Value); err != nil {
+		return err
+	}
+	in.AssignedUserID.Apply(&r.AssignedUserID)
+	if x := in.ContactID.Value; !x.IsZero() {
+		if err := x.Want(id.Contact); err != nil {
+			return errs.New(errs.Invalid, "%s", err).At("contactId")
+		}
+	}
+	in.ContactID.Apply(&r.ContactID)
+	return nil
+}
+
+// fields names what the change mentions, for the audit record: no values.
+func (in RecordUpdate) fields() []string {
+	return mentioned(
+		"title", in.Title.Set, "status", in.Status.Set, "tags", in.Tags.Set, "service", in.Service.Set, "location", in.Location.Set,
+		"contactId", in.ContactID.Set, "assignedUserId", in.AssignedUserID.Set, "amount", in.Amount.Set, "startsAt", in.StartsAt.Set,
+		"endsAt", in.EndsAt.Set, "dueAt", in.DueAt.Set, "expiresAt", in.ExpiresAt.Set, "nextServiceAt", in.NextServiceAt.Set,
+		"etaAt", in.EtaAt.Set, "trackingUrl", in.TrackingURL.Set, "url", in.URL.Set, "data", in.Data.Set, "confirmedAt", in.ConfirmedAt.Set,
+	)
+}
+
+// mentioned takes names, each followed by whether it is meant.
+func mentioned(pairs ...any) (out []string) {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1].(bool) {
+			out = append(out, pairs[i].(string))
+		}
+	}
+	return out
+}
+
 // RecordFilter says which records are wanted.
 type RecordFilter struct {
 	Kind           RecordKind // "" is any
 	ContactID      id.ID
 	AssignedUserID id.ID
+	// R135: the business's own words, exactly as they are written.
+	Status, Tag, Service, Location       string
+	StartsAfter, StartsBefore, DueBefore time.Time // zero is any; before excludes the moment itself
+}
+
+// where is the filter's condition on record r, after the arguments that are there.
+// Its first argument is the organization.
+func (f RecordFilter) where(who access.Actor, args []any) (string, []any) {
+	var b strings.Builder
+	b.WriteString(` r.organization_id = $1`)
+	next := func(condition string, v any) {
+		args = append(args, v)
+		b.WriteString(condition + "$" + strconv.Itoa(len(args)))
+	}
+	if seesOwnOnly(who) {
+		next(` AND r.assigned_user_id = `, who.UserID)
+	}
+	if f.Kind != "" {
+		next(` AND r.kind = `, string(f.Kind))
+	}
+	if !f.ContactID.IsZero() {
+		next(` AND r.contact_id = `, f.ContactID)
+	}
+	if !f.AssignedUserID.IsZero() {
+		next(` AND r.assigned_user_id = `, f.AssignedUserID)
+	}
+	for _, w := range []struct{ condition, word string }{
+		{` AND r.status = `, f.Status}, {` AND r.service = `, f.Service}, {` AND r.location = `, f.Location},
+	} {
+		if w.word != "" {
+			next(w.condition, w.word)
+		}
+	}
+	if f.Tag != "" {
+		next(` AND r.tags @> ARRAY[`, f.Tag)
+		b.WriteString(`]::text[]`)
+	}
+	for _, t := range []struct {
+		condition string
+		at        time.Time
+	}{{` AND r.starts_at > `, f.StartsAfter}, {` AND r.starts_at < `, f.StartsBefore}, {` AND r.due_at < `, f.DueBefore}} {
+		if !t.at.IsZero() {
+			next(t.condition, t.at)
+		}
+	}
+	return b.String(), args
 }
 
 const recordColumns = `r.organization_id, r.id, r.kind, r.external_id, r.title, r.status, r.tags, r.service, r.location, r.contact_id,
@@ -108,28 +312,11 @@ func (s *Service) Records(ctx context.Context, who access.Actor, f RecordFilter,
 	if err != nil {
 		return w, err
 	}
-	args := []any{who.OrganizationID, after.ID, limit + 1}
-	var b strings.Builder
-	b.WriteString(`SELECT ` + recordColumns + ` FROM record r WHERE r.organization_id = $1 AND r.id < $2`)
-	next := func(condition string, v any) {
-		args = append(args, v)
-		b.WriteString(condition + "$" + strconv.Itoa(len(args)))
-	}
-	if seesOwnOnly(who) {
-		next(` AND r.assigned_user_id = `, who.UserID)
-	}
-	if f.Kind != "" {
-		next(` AND r.kind = `, string(f.Kind))
-	}
-	if !f.ContactID.IsZero() {
-		next(` AND r.contact_id = `, f.ContactID)
-	}
-	if !f.AssignedUserID.IsZero() {
-		next(` AND r.assigned_user_id = `, f.AssignedUserID)
-	}
-	b.WriteString(` ORDER BY r.id DESC LIMIT $3`)
+	where, args := f.where(who, []any{who.OrganizationID, after.ID, limit + 1})
 	var rows []*Record
-	if err := db.Select(db.WithTenant(ctx, who.OrganizationID), s.db.App(), &rows, b.String(), args...); err != nil {
+	err = db.Select(db.WithTenant(ctx, who.OrganizationID), s.db.App(), &rows,
+		`SELECT `+recordColumns+` FROM record r WHERE`+where+` AND r.id < $2 ORDER BY r.id DESC LIMIT $3`, args...)
+	if err != nil {
 		return w, err
 	}
 	return db.NewWindow(rows, limit, func(r *Record) db.Keyset { return db.Keyset{At: r.CreatedAt, ID: r.ID} }), nil
@@ -145,10 +332,15 @@ func (s *Service) Record(ctx context.Context, who access.Actor, record id.ID) (*
 		return nil, err
 	}
 	r := found[record]
-	if r == nil || (seesOwnOnly(who) && (who.UserID.IsZero() || r.AssignedUserID != who.UserID)) {
+	if r == nil || !seesRecord(who, r) {
 		return nil, errNoRecord
 	}
 	return r, nil
+}
+
+// seesRecord reports whether the record lies within the actor's visibility.
+func seesRecord(who access.Actor, r *Record) bool {
+	return !seesOwnOnly(who) || !who.UserID.IsZero() && r.AssignedUserID == who.UserID
 }
 
 // SeesRecord reports whether the actor sees a record, for the nouns that link to one.
@@ -171,4 +363,21 @@ func (s *Service) RecordsByIDs(ctx context.Context, ids []id.ID) (map[id.ID]*Rec
 		out[r.ID] = r
 	}
 	return out, err
+}
+
+// lockRecord is a record of the tenant, whoever asks.
+func lockRecord(ctx context.Context, tx *db.Tx, record id.ID) (*Record, error) {
+	r := &Record{}
+	err := db.Select(ctx, tx, r, `SELECT `+recordColumns+` FROM record r WHERE r.organization_id = $1 AND r.id = $2 FOR NO KEY UPDATE OF r`,
+		db.TenantFrom(ctx), record)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, errNoRecord
+	}
+	return r, err
+}
+
+func saveRecord(ctx context.Context, tx *db.Tx, r *Record) error {
+	r.Version, r.UpdatedAt = r.Version+1, tx.Now
+	_, err := tx.NewUpdate().Model(r).WherePK().Exec(ctx)
+	return err
 }

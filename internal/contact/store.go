@@ -27,6 +27,7 @@ func init() {
 		"campaign_member_contact": errs.New(errs.NotFound, "one of the contacts does not exist").At("contactIds"),
 		"record_external":         errs.New(errs.Taken, "another record of this kind has this external id; use another one").At("externalId"),
 		"record_contact":          errs.New(errs.NotFound, "there is no such contact").At("contactId"),
+		"record_event_external":   errs.New(errs.Taken, "an event of another record has this external id; use another one").At("externalId"),
 		"record_assignee":         errs.New(errs.NotFound, "there is no such user; choose one of your organization").At("assignedUserId"),
 	} {
 		db.RegisterConstraint(name, e)
@@ -138,6 +139,8 @@ type Filter struct {
 	Number         string // in any form; "" is any
 	NameStartsWith string // in any case
 	AssignedUserID id.ID
+	// R135: the business's own words, exactly as they are written.
+	Status, Tag, Service, Location string
 }
 
 // where is the condition of the filter and its arguments. There are few texts,
@@ -159,6 +162,16 @@ func (s *Service) where(ctx context.Context, who access.Actor, f Filter) (string
 	}
 	if !f.AssignedUserID.IsZero() {
 		b.WriteString(` AND c.assigned_user_id = ` + next(f.AssignedUserID))
+	}
+	for _, w := range []struct{ condition, word string }{
+		{` AND c.status = `, f.Status}, {` AND c.service = `, f.Service}, {` AND c.location = `, f.Location},
+	} {
+		if w.word != "" {
+			b.WriteString(w.condition + next(w.word))
+		}
+	}
+	if f.Tag != "" {
+		b.WriteString(` AND ` + next(f.Tag) + ` = ANY (c.tags)`)
 	}
 	if f.Number != "" {
 		country, err := defaultCountry(ctx, s.db.App(), who.OrganizationID)
@@ -286,8 +299,15 @@ func (s *Service) Named(ctx context.Context, who access.Actor, ids []id.ID) (map
 // PhonesByContacts are the phones of contacts of the context's tenant, primary
 // first, in one statement.
 func (s *Service) PhonesByContacts(ctx context.Context, contacts []id.ID) (map[id.ID][]*Phone, error) {
+	return phonesOf(ctx, s.db.App(), contacts)
+}
+
+func phonesOf(ctx context.Context, q bun.IDB, contacts []id.ID) (map[id.ID][]*Phone, error) {
+	if len(contacts) == 0 {
+		return map[id.ID][]*Phone{}, nil
+	}
 	var rows []*Phone
-	err := db.Select(ctx, s.db.App(), &rows, `
+	err := db.Select(ctx, q, &rows, `
 		SELECT p.organization_id, p.contact_id, p.e164, p.label, p.is_primary, p.created_at FROM contact_phone p
 		WHERE p.organization_id = $1 AND p.contact_id = ANY ($2::uuid[])
 		ORDER BY p.contact_id, p.is_primary DESC, p.e164`, db.TenantFrom(ctx), contacts)

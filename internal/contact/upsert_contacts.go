@@ -1,0 +1,255 @@
+package contact
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"switchboard/internal/access"
+	"switchboard/internal/db"
+	"switchboard/internal/id"
+	"switchboard/internal/patch"
+)
+
+// ContactUpsert is a contact as the business's other system has it, known by its
+// external id. Absent keeps, null clears.
+type ContactUpsert struct {
+	ExternalID string
+	Update
+	AssignedUserEmail patch.Field[string]
+	Source            Source
+}
+
+// UpsertContacts is UpsertRecords for contacts.
+func (s *Service) UpsertContacts(ctx context.Context, who access.Actor, in []ContactUpsert, key string) ([]UpsertRow, error) {
+	return s.upsert(ctx, who, "contactUpsert", len(in), key, in, func(ctx context.Context, tx *db.Tx, rows []UpsertRow) error {
+		return upsertContacts(ctx, tx, who, slices.Clone(in), rows)
+	})
+}
+
+func upsertContacts(ctx context.Context, tx *db.Tx, who access.Actor, in []ContactUpsert, rows []UpsertRow) error {
+	keys := make([]string, len(in))
+	var names wanted
+	for i := range in {
+		x := &in[i]
+		if err := rows[i].try(i, x.check); err != nil {
+			return err
+		}
+		keys[i] = x.ExternalID
+		names.user(x.AssignedUserID, x.AssignedUserEmail)
+	}
+	found, err := names.find(ctx, tx, who)
+	if err != nil {
+		return err
+	}
+	for i := range in {
+		x := &in[i]
+		if err := rows[i].try(i, func() error { return found.assignee(&x.AssignedUserID, x.AssignedUserEmail) }); err != nil {
+			return err
+		}
+	}
+	country, err := defaultCountry(ctx, tx, who.OrganizationID)
+	if err != nil {
+		return err
+	}
+	left := lastOf(rows, keys)
+	for range passes {
+		if left, err = upsertContactsOnce(ctx, tx, who, country, in, rows, left); err != nil || len(left) == 0 {
+			return err
+		}
+	}
+	for _, i := range left {
+		if err := rows[i].fail(i, errMeanwhile); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check reads a row by itself; its phones are read when their country is known.
+func (in *ContactUpsert) check() (err error) {
+	if in.ExternalID, err = checkText(in.ExternalID, maxName, "externalId"); err != nil {
+		return err
+	}
+	if err := in.Source.check(); err != nil {
+		return err
+	}
+	return (&Contact{}).apply(in.Update)
+}
+
+// upsertContactsOnce returns the rows whose contacts came into being in between.
+func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, country string, in []ContactUpsert, rows []UpsertRow, left []int) (again []int, err error) {
+	known, hidden, had, err := contactsByExternal(ctx, tx, who, in, left)
+	if err != nil {
+		return nil, err
+	}
+	var added, changed []*Contact
+	var cleared []id.ID
+	var phones []*Phone
+	newPhones := map[id.ID][]*Phone{}
+	newOnes := map[id.ID]int{}
+	for _, i := range left {
+		x := &in[i]
+		c, isNew, whole := known[x.ExternalID], false, x.Update
+		if err := rows[i].try(i, func() error {
+			if c == nil {
+				isNew = true
+				c = &Contact{OrganizationID: who.OrganizationID, ID: id.New(id.Contact), ExternalID: &x.ExternalID, Tags: []string{},
+					CreatedByID: who.UserID, Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now}
+				whole.Kind.Set, whole.Name.Set = true, true // a contact needs both
+			} else if hidden[c.ID] {
+				return at(errNoContact, "externalId")
+			} else if x.Source.older(c.SourceUpdatedAt, c.SourceVersion) {
+				rows[i].Status, rows[i].ID = Stale, c.ID
+				return nil
+			}
+			before := c.content()
+			if err := c.apply(whole); err != nil {
+				return err
+			}
+			var now []*Phone
+			if x.Phones.Set {
+				reads := country
+				if c.Country != nil {
+					reads = *c.Country
+				}
+				if now, err = checkPhones(x.Phones.Value, reads); err != nil {
+					return err
+				}
+				for _, p := range now {
+					p.OrganizationID, p.ContactID, p.CreatedAt = c.OrganizationID, c.ID, tx.Now
+				}
+			}
+			news := x.Source.keep(&c.SourceUpdatedAt, &c.SourceVersion)
+			rows[i].Status, rows[i].ID = Unchanged, c.ID
+			switch otherPhones := x.Phones.Set && !samePhones(had[c.ID], now); {
+			case isNew:
+				rows[i].Status = Created
+				newPhones[c.ID], newOnes[c.ID], added = now, i, append(added, c)
+				return nil
+			case otherPhones:
+				cleared, phones = append(cleared, c.ID), append(phones, now...)
+				fallthrough
+			case c.content() != before:
+				rows[i].Status, news = Changed, true
+				c.Version, c.UpdatedAt = c.Version+1, tx.Now
+			}
+			if news {
+				changed = append(changed, c)
+			}
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	if len(changed) > 0 {
+		// They are there and locked: each conflicts, and is changed.
+		_, err := tx.NewInsert().Model(&changed).On("CONFLICT (organization_id, id) DO UPDATE").
+			Set(`kind = excluded.kind, name = excluded.name, company = excluded.company, email = excluded.email, country = excluded.country,
+				status = excluded.status, tags = excluded.tags, timezone = excluded.timezone, service = excluded.service,
+				location = excluded.location, assigned_user_id = excluded.assigned_user_id, source_updated_at = excluded.source_updated_at,
+				source_version = excluded.source_version, version = excluded.version, updated_at = excluded.updated_at`).
+			Returning("NULL").Exec(ctx)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(cleared) > 0 {
+		_, err := db.Exec(ctx, tx, `DELETE FROM contact_phone WHERE organization_id = $1 AND contact_id = ANY ($2::uuid[])`, who.OrganizationID, cleared)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(added) > 0 {
+		if _, err := tx.NewInsert().Model(&added).On("CONFLICT DO NOTHING").Returning("NULL").Exec(ctx); err != nil {
+			return nil, err
+		}
+		again, err = missing(ctx, tx, `SELECT id FROM contact WHERE organization_id = $1 AND id = ANY ($2::uuid[])`, newOnes, left)
+		if err != nil {
+			return nil, err
+		}
+		for x, p := range newPhones {
+			if !slices.Contains(again, newOnes[x]) {
+				phones = append(phones, p...)
+			}
+		}
+	}
+	if len(phones) > 0 {
+		_, err = tx.NewInsert().Model(&phones).Returning("NULL").Exec(ctx)
+	}
+	return again, err
+}
+
+// contactsByExternal locks the contacts that the rows name, tells which of them the
+// actor does not see, and reads the phones of those whose phones are sent.
+func contactsByExternal(ctx context.Context, tx *db.Tx, who access.Actor, in []ContactUpsert, left []int) (known map[string]*Contact, hidden map[id.ID]bool, had map[id.ID][]*Phone, err error) {
+	external := make([]string, len(left))
+	sent := map[string]bool{}
+	for n, i := range left {
+		external[n], sent[in[i].ExternalID] = in[i].ExternalID, in[i].Phones.Set
+	}
+	var there []*Contact
+	err = db.Select(ctx, tx, &there, `SELECT `+contactColumns+` FROM contact c
+		WHERE c.organization_id = $1 AND c.external_id = ANY ($2::text[]) ORDER BY c.id FOR NO KEY UPDATE OF c`, who.OrganizationID, external)
+	if err != nil || len(there) == 0 {
+		return nil, nil, nil, err
+	}
+	known, hidden = make(map[string]*Contact, len(there)), map[id.ID]bool{}
+	var ids, withPhones []id.ID
+	for _, c := range there {
+		known[*c.ExternalID] = c
+		ids = append(ids, c.ID)
+		if sent[*c.ExternalID] {
+			withPhones = append(withPhones, c.ID)
+		}
+	}
+	if seesOwnOnly(who) {
+		own := map[id.ID]bool{}
+		err := scanWords(ctx, tx, own, nil, `SELECT c.id, NULL::text AS word FROM contact c
+			WHERE c.organization_id = $1 AND c.id = ANY ($3::uuid[])`+ownContacts, who.OrganizationID, who.UserID, ids)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		for _, x := range ids {
+			hidden[x] = !own[x]
+		}
+	}
+	had, err = phonesOf(ctx, tx, withPhones)
+	return known, hidden, had, err
+}
+
+func samePhones(a, b []*Phone) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	words := func(phones []*Phone) []string {
+		out := make([]string, len(phones))
+		for i, p := range phones {
+			out[i] = string(p.E164) + " " + p.Label
+			if p.IsPrimary {
+				out[i] += " *"
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	return slices.Equal(words(a), words(b))
+}
+
+// content is what a contact holds, to tell whether something changed.
+func (c *Contact) content() string {
+	x := *c
+	x.Version, x.CreatedAt, x.UpdatedAt, x.SourceUpdatedAt, x.SourceVersion, x.LastContactedAt = 0, time.Time{}, time.Time{}, nil, nil, nil
+	if len(x.Tags) == 0 {
+		x.Tags = nil
+	}
+	b, err := json.Marshal(x)
+	if err != nil { // texts and times
+		panic(err)
+	}
+	return string(b)
+}
+
+func trim(s string) string { return strings.TrimSpace(s) }
