@@ -394,15 +394,6 @@ func (e *Emulator) form(c *call) url.Values {
 	return f
 }
 
-func country(e164 string) string {
-	for _, p := range []struct{ prefix, country string }{{"+1", "US"}, {"+61", "AU"}, {"+64", "NZ"}, {"+44", "GB"}, {"+49", "DE"}, {"+33", "FR"}} {
-		if strings.HasPrefix(e164, p.prefix) {
-			return p.country
-		}
-	}
-	return ""
-}
-
 // emit tells the status callback, if it asked for the event.
 func (e *Emulator) emit(c *call, event string) {
 	if c.callback == "" || !c.events[event] {

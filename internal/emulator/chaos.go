@@ -54,6 +54,10 @@ const (
 	LostReset  = "lost-reset" // carried out, then the connection is cut
 	Lost500    = "lost-500"   // carried out, then 500
 	LostHang   = "lost-hang"  // carried out, then silence
+	LostCut    = "lost-cut"   // carried out, then the connection is cut in the middle of the answer
+	FateHang   = "hang"       // nothing is done, and nothing said
+	FateJunk   = "junk"       // nothing is done; 200 with what is no JSON
+	FateOK     = "ok"         // nothing goes wrong
 	FateRefuse = "refuse"     // Twilio's error Code
 )
 
@@ -64,6 +68,29 @@ type Fault struct {
 	Fate   string `json:"fate"`
 	Code   int    `json:"code,omitempty"`  // Twilio's error code, for FateRefuse
 	Times  int    `json:"times,omitempty"` // 0 is once
+	// RetryAfter is what Fate429 asks for; 0 is a second.
+	RetryAfter time.Duration `json:"retryAfter,omitempty"`
+}
+
+// MessageStep is what the creation of one message meets, and how the message ends.
+type MessageStep struct {
+	Fate       string        `json:"fate,omitempty"` // "" is FateOK
+	Code       int           `json:"code,omitempty"` // for FateRefuse, which may then be left out
+	RetryAfter time.Duration `json:"retryAfter,omitempty"`
+	// Outcome is how it ends when it is accepted; nil leaves it to the phone.
+	Outcome *Outcome `json:"outcome,omitempty"`
+}
+
+// PlanMessages says what the next creations of messages by REST meet, one step each, in the
+// order in which they arrive. It adds to what is planned already.
+func (e *Emulator) PlanMessages(steps ...MessageStep) {
+	e.do(func() { e.plan = append(e.plan, steps...) })
+}
+
+// Planned is how many steps of PlanMessages have not been met yet.
+func (e *Emulator) Planned() (n int) {
+	e.read(func() { n = len(e.plan) })
+	return n
 }
 
 // SetChaos replaces the faults in force.
@@ -110,20 +137,29 @@ func (e *Emulator) callbackDelay(key string) (d time.Duration) {
 	return d
 }
 
-// fate decides what becomes of a REST request.
-func (e *Emulator) fate(r *http.Request) (fate string, code int) {
+// fate decides what becomes of a REST request: by plan, by appointment or by chance.
+func (e *Emulator) fate(q *request) Fault {
+	r := q.Request
+	if len(e.plan) > 0 && r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/Messages.json") {
+		step := e.plan[0]
+		e.plan, q.plan = e.plan[1:], step.Outcome
+		if step.Code != 0 && step.Fate == fateNone {
+			step.Fate = FateRefuse
+		}
+		return Fault{Fate: step.Fate, Code: step.Code, RetryAfter: step.RetryAfter}
+	}
 	for i, f := range e.faults {
 		if (f.Method == "" || f.Method == r.Method) && strings.Contains(r.URL.Path, f.Path) {
 			if f.Times--; f.Times <= 0 {
 				e.faults = append(e.faults[:i:i], e.faults[i+1:]...)
 			}
-			return f.Fate, f.Code
+			return *f
 		}
 	}
 	c := e.chaos
 	if e.burst > 0 {
 		e.burst--
-		return Fate429, 0
+		return Fault{Fate: Fate429}
 	}
 	kind := r.Method + " " + pathKind(r.URL.Path)
 	e.restNo[kind]++
@@ -141,13 +177,13 @@ func (e *Emulator) fate(r *http.Request) (fate string, code int) {
 					e.burst = 2
 				}
 			case LostReset:
-				return []string{LostReset, Lost500, LostHang}[int(e.chance("lost", key)*3)], 0
+				return Fault{Fate: []string{LostReset, Lost500, LostHang}[int(e.chance("lost", key)*3)]}
 			}
-			return f.fate, 0
+			return Fault{Fate: f.fate}
 		}
 		roll -= f.p
 	}
-	return fateNone, 0
+	return Fault{}
 }
 
 // pathKind is a path without its SIDs.

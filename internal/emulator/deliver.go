@@ -55,8 +55,9 @@ type delivery struct {
 
 // lane keeps the webhooks of one call or message in order.
 type lane struct {
-	queue []*delivery
-	busy  int
+	queue  []*delivery
+	busy   int
+	parked bool
 }
 
 func (l *lane) idle() bool { return l.busy == 0 && len(l.queue) == 0 }
@@ -131,6 +132,15 @@ func (e *Emulator) drive(l *lane) {
 	}
 	for len(l.queue) > 0 && (l.busy == 0 || e.o.Parallel || e.chaos.Parallel) && !e.stopped {
 		d := l.queue[0]
+		if d.crowds() {
+			if e.crowd >= e.o.MessageWebhooks {
+				if !l.parked {
+					l.parked, e.parked = true, append(e.parked, l)
+				}
+				return
+			}
+			e.crowd++
+		}
 		l.queue = l.queue[1:]
 		l.busy++
 		e.inflight++
@@ -139,7 +149,7 @@ func (e *Emulator) drive(l *lane) {
 		if d.Kind == KindAudio || d.Kind == KindMedia {
 			limit = 16 << 20
 		}
-		o := outgoing{method: d.Method, url: d.URL, form: d.Form, voice: d.Voice, token: a.token, idempotency: d.Idempotency, jar: d.jar, limit: limit}
+		o := outgoing{method: d.Method, url: d.URL, form: d.Form, voice: d.Voice, token: a.token, idempotency: d.Idempotency, jar: d.jar, limit: limit, plain: d.Kind == KindMedia}
 		e.wg.Add(1)
 		go func() {
 			defer e.wg.Done()
@@ -149,8 +159,27 @@ func (e *Emulator) drive(l *lane) {
 				e.inflight--
 				e.finish(d, ans)
 				e.drive(l)
+				if d.crowds() {
+					e.crowd--
+					e.unpark()
+				}
 			})
 		}()
+	}
+}
+
+// crowds reports a webhook of which only so many go at once.
+func (d *delivery) crowds() bool {
+	return d.Kind == KindMessage || d.Kind == KindDelivery || d.Kind == KindMedia
+}
+
+// unpark lets lanes go on that waited for a place.
+func (e *Emulator) unpark() {
+	for len(e.parked) > 0 && e.crowd < e.o.MessageWebhooks {
+		l := e.parked[0]
+		e.parked = e.parked[1:]
+		l.parked = false
+		e.drive(l)
 	}
 }
 

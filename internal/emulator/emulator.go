@@ -66,6 +66,26 @@ type Options struct {
 	RecordingDelay time.Duration
 	// MessageDelay passes between the steps of a message's status. 0 is 500 ms; negative is none.
 	MessageDelay time.Duration
+	// MessagesPerSecond is how many parts a sender sends per second; more wait, up to ten
+	// hours. 0 is no limit. SetMessageRate gives one sender a rate of its own.
+	MessagesPerSecond float64
+	// PriceDelay passes between the sending of a message and its price. 0 is two seconds;
+	// negative is none. PriceUnit is the currency; "" is USD.
+	PriceDelay time.Duration
+	PriceUnit  string
+	// KeepMessages bounds the messages remembered; of more, the oldest finished ones are
+	// forgotten. 0 keeps all.
+	KeepMessages int
+	// MaxScheduled is how many scheduled messages an account may have; 0 is 500,000.
+	MaxScheduled int
+	// MessageWebhooks is how many webhooks of messages are on their way at once, so that
+	// ten thousand messages do not open ten thousand connections; 0 is 64.
+	MessageWebhooks int
+	// StorageURL is where the files of messages lie; "" is BaseURL. It must reach this
+	// emulator under another host name: credentials that follow there are refused.
+	StorageURL string
+	// RegistrationRequired is SetRegistrationRequired.
+	RegistrationRequired bool
 	// AbandonedStatus is the end of an inbound call whose caller gave up before it was
 	// answered; "" is no-answer.
 	AbandonedStatus string
@@ -104,21 +124,32 @@ type Emulator struct {
 	gate     *[]*lane // while a REST request is carried out: lanes that wait for its answer
 	changed  chan struct{}
 
-	seed     uint64
-	serial   uint64
-	accounts []*account
-	byNumber map[string]*number
-	calls    []*call
-	callBy   map[string]*call
-	messages []*message
-	recs     []*recording
-	recBy    map[string]*recording
-	rooms    []*conference
-	roomBy   map[string]*conference
-	tokens   map[string]*call         // by CallToken
-	named    map[string][]*conference // by account and name; only the last may be open
-	phones   map[string]PhoneBehaviour
-	alerts   []Alert
+	seed       uint64
+	serial     uint64
+	accounts   []*account
+	byNumber   map[string]*number
+	calls      []*call
+	callBy     map[string]*call
+	messages   []*message
+	messageBy  map[string]*message
+	nextForget int            // how many messages are worth another look for old ones
+	counts     map[string]int // messages by status
+	lines      map[string]*line
+	rates      map[string]float64     // of senders with a rate of their own
+	replies    map[string][]time.Time // by sender and recipient, the last half minute
+	nextTidy   int
+	lands      map[string]*land
+	plan       []MessageStep
+	crowd      int     // webhooks of messages on their way
+	parked     []*lane // lanes that wait for one of those to return
+	recs       []*recording
+	recBy      map[string]*recording
+	rooms      []*conference
+	roomBy     map[string]*conference
+	tokens     map[string]*call         // by CallToken
+	named      map[string][]*conference // by account and name; only the last may be open
+	phones     map[string]PhoneBehaviour
+	alerts     []Alert
 
 	deliveries []*delivery
 	deliveryNo int
@@ -149,12 +180,22 @@ type account struct {
 	pushes                []*pushCredential
 	nextCall              time.Time       // earliest start of the next call made by REST
 	optOuts               map[string]bool // sender scope + "|" + recipient
+	noOptOuts             bool            // handles keywords itself
+	textsTo, textsFrom    map[string][]*message
+	scheduled             int
+	alpha                 map[string]bool // alphanumeric senders it may use by themselves
+	geoOff                map[string]bool // countries it may not send to
+	brand                 *registration10DLC
+	mediaAuth             bool
 }
 
 type number struct {
 	account          *account
 	sid              string
 	spec             NumberSpec
+	country          string
+	service          *service
+	verification     *registration10DLC // of a toll-free number
 	created, updated time.Time
 }
 
@@ -206,15 +247,6 @@ type callerID struct {
 	created         time.Time
 }
 
-type service struct {
-	account          *account
-	sid, name        string
-	fields           map[string]string
-	numbers          []*number
-	created, updated time.Time
-	advancedOptOut   bool
-}
-
 // New makes an Emulator. It answers at once; Start makes its clock tick by itself.
 func New(o Options) *Emulator {
 	if o.Clock == nil {
@@ -232,9 +264,14 @@ func New(o Options) *Emulator {
 	o.AbandonedStatus = cmp.Or(o.AbandonedStatus, "no-answer")
 	o.LoserStatus = cmp.Or(o.LoserStatus, "canceled")
 	o.Keep = cmp.Or(o.Keep, 20_000)
-	o.BaseURL = strings.TrimSuffix(o.BaseURL, "/")
+	o.PriceUnit = cmp.Or(o.PriceUnit, "USD")
+	o.MessageWebhooks = cmp.Or(o.MessageWebhooks, 64)
+	if o.PriceDelay == 0 {
+		o.PriceDelay = 2 * time.Second
+	}
+	o.BaseURL, o.StorageURL = strings.TrimSuffix(o.BaseURL, "/"), strings.TrimSuffix(o.StorageURL, "/")
 	if o.Transport == nil {
-		o.Transport = &http.Transport{MaxIdleConnsPerHost: 16, IdleConnTimeout: 30 * time.Second}
+		o.Transport = &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second}
 	}
 	e := &Emulator{
 		o: o, clk: o.Clock, log: o.Logger,
@@ -243,6 +280,8 @@ func New(o Options) *Emulator {
 		seed: o.Seed, byNumber: map[string]*number{}, callBy: map[string]*call{}, recBy: map[string]*recording{},
 		roomBy: map[string]*conference{}, named: map[string][]*conference{}, tokens: map[string]*call{},
 		phones: map[string]PhoneBehaviour{}, hold: o.HoldCallbacks, chaos: o.Chaos, restNo: map[string]int{}, concurrent: map[string]int{},
+		messageBy: map[string]*message{}, counts: map[string]int{}, lines: map[string]*line{}, rates: map[string]float64{}, replies: map[string][]time.Time{},
+		nextTidy: 1024, lands: lands(),
 	}
 	e.ctx, e.quit = context.WithCancel(context.Background())
 	e.at = e.clk.Now()
@@ -257,6 +296,17 @@ func New(o Options) *Emulator {
 // SetBaseURL says where the emulator is reached, for servers that learn their port late.
 func (e *Emulator) SetBaseURL(u string) {
 	e.do(func() { e.o.BaseURL = strings.TrimSuffix(u, "/") })
+}
+
+// SetStorageURL says where the files of messages lie: this emulator under another host name.
+func (e *Emulator) SetStorageURL(u string) {
+	e.do(func() { e.o.StorageURL = strings.TrimSuffix(u, "/") })
+}
+
+// SetMediaAuth makes the files of an account's messages and recordings want credentials, a
+// setting of Twilio's console, or not.
+func (e *Emulator) SetMediaAuth(accountSID string, on bool) error {
+	return e.onAccount(accountSID, func(a *account) error { a.mediaAuth = on; return nil })
 }
 
 // Start runs the timers as the clock moves. Without it they run when a method is called.
@@ -325,7 +375,8 @@ func (e *Emulator) AddSubaccount(parent, sid, token, typ string) (err error) {
 			return
 		}
 		a := &account{sid: sid, token: token, typ: cmp.Or(typ, Full), status: "active", name: "Emulated account", created: e.at,
-			clients: map[string][]registration{}, optOuts: map[string]bool{}}
+			clients: map[string][]registration{}, optOuts: map[string]bool{}, textsTo: map[string][]*message{}, textsFrom: map[string][]*message{},
+			alpha: map[string]bool{}, geoOff: map[string]bool{}}
 		if parent != "" {
 			if a.parent = e.account(parent); a.parent == nil || a.parent.parent != nil {
 				err = fmt.Errorf("emulator: %s cannot own a sub-account", parent)
@@ -399,7 +450,7 @@ func (e *Emulator) addNumber(a *account, spec NumberSpec) *number {
 	for _, m := range []*string{&spec.VoiceMethod, &spec.VoiceFallbackMethod, &spec.StatusCallbackMethod, &spec.SMSMethod, &spec.SMSFallbackMethod} {
 		*m = cmp.Or(*m, http.MethodPost)
 	}
-	n := &number{account: a, sid: spec.SID, spec: spec, created: e.at, updated: e.at}
+	n := &number{account: a, sid: spec.SID, spec: spec, country: country(spec.E164), created: e.at, updated: e.at}
 	a.numbers = append(a.numbers, n)
 	e.byNumber[spec.E164] = n
 	return n
@@ -495,43 +546,6 @@ func (e *Emulator) AddCallerID(accountSID, e164, name string) (err error) {
 		a.callerIDs = append(a.callerIDs, &callerID{sid: e.sid("PN"), e164: e164, name: cmp.Or(name, e164), created: e.at})
 	})
 	return err
-}
-
-// ServiceSpec describes a Messaging Service. Fields are named as in REST
-// (InboundRequestUrl, StatusCallback, UseInboundWebhookOnNumber …).
-type ServiceSpec struct {
-	SID            string            `json:"sid,omitempty"`
-	Name           string            `json:"name"`
-	Numbers        []string          `json:"numbers"` // E.164
-	Fields         map[string]string `json:"fields,omitempty"`
-	AdvancedOptOut bool              `json:"advancedOptOut,omitempty"`
-}
-
-// AddService makes a Messaging Service with numbers of the account in it.
-func (e *Emulator) AddService(accountSID string, spec ServiceSpec) (sid string, err error) {
-	e.do(func() {
-		a := e.account(accountSID)
-		if a == nil {
-			err = errNoAccount(accountSID)
-			return
-		}
-		s := &service{account: a, sid: cmp.Or(spec.SID, e.sid("MG")), name: spec.Name, fields: map[string]string{}, created: e.at, updated: e.at,
-			advancedOptOut: spec.AdvancedOptOut}
-		for k, v := range spec.Fields {
-			s.fields[k] = v
-		}
-		for _, to := range spec.Numbers {
-			n := e.byNumber[to]
-			if n == nil || n.account != a {
-				err = fmt.Errorf("emulator: %s is not a number of account %s", to, accountSID)
-				return
-			}
-			s.numbers = append(s.numbers, n)
-		}
-		a.services = append(a.services, s)
-		sid = s.sid
-	})
-	return sid, err
 }
 
 func newJar() http.CookieJar {

@@ -147,7 +147,7 @@ func (e *Emulator) loop() {
 // has begun. Callbacks that are held do not count.
 func (e *Emulator) WaitIdle(ctx context.Context) error {
 	return e.wait(ctx, func() bool {
-		return e.inflight+e.pending == 0 && (len(e.timers) == 0 || e.timers[0].at.After(e.clk.Now()))
+		return e.inflight+e.pending+len(e.parked) == 0 && (len(e.timers) == 0 || e.timers[0].at.After(e.clk.Now()))
 	})
 }
 

@@ -34,6 +34,10 @@ type PhoneBehaviour struct {
 	// no handset receipt; "" is delivered.
 	MessageStatus string `json:"messageStatus,omitempty"`
 	MessageError  int    `json:"messageError,omitempty"`
+	// MessageAfter passes before the handset has it, beside the usual step.
+	MessageAfter time.Duration `json:"messageAfter,omitempty"`
+	// MessageRefuse is the code with which a message to this phone is refused at once.
+	MessageRefuse int `json:"messageRefuse,omitempty"`
 }
 
 // Behave sets what a phone (E.164, client:identity or sip:user@host) does by itself.

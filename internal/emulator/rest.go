@@ -24,6 +24,7 @@ type request struct {
 	path    []string // after the version (and the account, in v2010), without .json
 	form    url.Values
 	query   url.Values
+	plan    *Outcome // how the message it creates ends, by appointment
 }
 
 // result is the answer to a REST request. Then runs, and what was caused is sent, once the
@@ -50,7 +51,7 @@ func problemBody(status, code int, message string) map[string]any {
 // fail answers with one of Twilio's errors.
 func fail(code int, detail ...string) result {
 	p := problems[code]
-	text := p.text
+	text := describe(code)
 	if len(detail) > 0 {
 		text = detail[0]
 	}
@@ -104,12 +105,11 @@ func (e *Emulator) rest(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, 400, problemBody(400, 20001, "malformed query"))
 		return
 	}
-	var fate string
-	var code int
-	e.do(func() { fate, code = e.fate(r) })
-	switch fate {
+	var fate Fault
+	e.do(func() { fate = e.fate(q) })
+	switch fate.Fate {
 	case Fate429:
-		e.tooMany(w)
+		e.tooMany(w, fate.RetryAfter)
 		return
 	case Fate500:
 		writeJSON(w, 500, problemBody(500, 20500, problems[20500].text))
@@ -122,8 +122,15 @@ func (e *Emulator) rest(w http.ResponseWriter, r *http.Request) {
 	case FateReset:
 		reset(w)
 		return
+	case FateJunk:
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, "<!doctype html>{\"sid\":")
+		return
+	case FateHang:
+		e.hang(r)
+		return
 	case FateRefuse:
-		res := fail(code)
+		res := fail(fate.Code)
 		writeJSON(w, res.status, res.body)
 		return
 	}
@@ -143,7 +150,7 @@ func (e *Emulator) rest(w http.ResponseWriter, r *http.Request) {
 		first = e.chaos.CallbackFirst
 	})
 	if busy {
-		e.tooMany(w)
+		e.tooMany(w, 0)
 		return
 	}
 	defer e.do(func() { e.leave(r) })
@@ -163,7 +170,7 @@ func (e *Emulator) rest(w http.ResponseWriter, r *http.Request) {
 		run()
 		_ = e.wait(r.Context(), func() bool { return res.lane.idle() })
 	}
-	switch fate {
+	switch fate.Fate {
 	case LostReset:
 		run()
 		reset(w)
@@ -174,18 +181,40 @@ func (e *Emulator) rest(w http.ResponseWriter, r *http.Request) {
 		return
 	case LostHang:
 		run()
-		select {
-		case <-r.Context().Done():
-		case <-e.ctx.Done():
-		}
+		e.hang(r)
+		return
+	case LostCut:
+		run()
+		cut(w, res)
 		return
 	}
 	res.write(w)
 	run()
 }
 
-func (e *Emulator) tooMany(w http.ResponseWriter) {
-	w.Header().Set("Retry-After", "1")
+// hang says nothing until the client gives up.
+func (e *Emulator) hang(r *http.Request) {
+	select {
+	case <-r.Context().Done():
+	case <-e.ctx.Done():
+	}
+}
+
+// cut breaks the connection off in the middle of the answer.
+func cut(w http.ResponseWriter, res result) {
+	b, _ := json.Marshal(res.body)
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.WriteHeader(res.status)
+	_, _ = w.Write(b[:len(b)/2])
+	if f, ok := w.(http.Flusher); ok {
+		f.Flush()
+	}
+	reset(w)
+}
+
+func (e *Emulator) tooMany(w http.ResponseWriter, wait time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(max(int(wait.Seconds()), 1)))
 	writeJSON(w, 429, problemBody(429, 20429, problems[20429].text))
 }
 
@@ -255,7 +284,7 @@ func (e *Emulator) route(q *request) result {
 	parts := strings.Split(strings.Trim(q.URL.Path, "/"), "/")
 	owner, k, err := e.authenticate(q.Request)
 	if err != nil && openMedia(q, parts) {
-		if a := e.account(parts[2]); a != nil {
+		if a := e.account(parts[2]); a != nil && !a.mediaAuth {
 			owner, err = a, nil
 		}
 	}
@@ -278,6 +307,9 @@ func (e *Emulator) route(q *request) result {
 	case q.product == "accounts" && parts[0] == "v1":
 		q.path = parts[1:]
 		return e.routeAccounts(q)
+	case q.product == "pricing" && parts[0] == "v1":
+		q.path = parts[1:]
+		return e.routePricing(q)
 	case q.product == "iam" && parts[0] == "v1":
 		q.path = parts[1:]
 		return e.routeIAM(q)
@@ -334,10 +366,12 @@ func product(r *http.Request) string {
 	switch {
 	case strings.HasPrefix(p, "/2010-04-01"):
 		return "api"
-	case strings.HasPrefix(p, "/v1/Services"):
+	case strings.HasPrefix(p, "/v1/Services"), strings.HasPrefix(p, "/v1/a2p"), strings.HasPrefix(p, "/v1/Tollfree"):
 		return "messaging"
-	case strings.HasPrefix(p, "/v1/AuthTokens"):
+	case strings.HasPrefix(p, "/v1/AuthTokens"), strings.HasPrefix(p, "/v1/Messaging/GeoPermissions"):
 		return "accounts"
+	case strings.HasPrefix(p, "/v1/Messaging/Countries"):
+		return "pricing"
 	case strings.HasPrefix(p, "/v1/Credentials"):
 		return "notify"
 	case strings.HasPrefix(p, "/v2/Credentials"):

@@ -157,10 +157,13 @@ func (e *Emulator) routeIAM(q *request) result {
 	return q.notFound()
 }
 
-// routeAccounts is accounts.twilio.com: rotation of the auth token. The secondary token
+// routeAccounts is accounts.twilio.com: geo permissions, rotation of the auth token. The secondary token
 // works for REST at once and signs webhooks only when promoted (twilio: usage/security).
 func (e *Emulator) routeAccounts(q *request) result {
 	path := strings.Join(q.path, "/")
+	if path == "Messaging/GeoPermissions" && q.Method == http.MethodGet {
+		return e.geoPermissions(q)
+	}
 	if q.key != nil {
 		return fail(20003)
 	}
@@ -308,73 +311,6 @@ func (e *Emulator) outgoingCallerIDs(q *request) result {
 		a.callerIDs[i].name = cmp.Or(q.get("FriendlyName"), a.callerIDs[i].name)
 	}
 	return ok(show(a.callerIDs[i]))
-}
-
-func (s *service) json() map[string]any {
-	u := "https://messaging.twilio.com/v1/Services/" + s.sid
-	flag := func(name string, def bool) bool {
-		if v, ok := s.fields[name]; ok {
-			return v == "true"
-		}
-		return def
-	}
-	return map[string]any{"sid": s.sid, "account_sid": s.account.sid, "friendly_name": s.name, "date_created": iso(s.created), "date_updated": iso(s.updated),
-		"inbound_request_url": null(s.fields["InboundRequestUrl"]), "inbound_method": cmp.Or(s.fields["InboundMethod"], http.MethodPost),
-		"fallback_url": null(s.fields["FallbackUrl"]), "fallback_method": cmp.Or(s.fields["FallbackMethod"], http.MethodPost),
-		"status_callback": null(s.fields["StatusCallback"]), "sticky_sender": flag("StickySender", true), "smart_encoding": flag("SmartEncoding", false),
-		"mms_converter": flag("MmsConverter", true), "fallback_to_long_code": flag("FallbackToLongCode", false), "scan_message_content": "inherit",
-		"area_code_geomatch": flag("AreaCodeGeomatch", true), "validity_period": 36000, "synchronous_validation": false, "usecase": cmp.Or(s.fields["Usecase"], "undeclared"),
-		"us_app_to_person_registered": false, "use_inbound_webhook_on_number": flag("UseInboundWebhookOnNumber", false),
-		"links": map[string]any{"phone_numbers": u + "/PhoneNumbers"}, "url": u}
-}
-
-// routeMessaging is messaging.twilio.com: services, and the numbers inside them.
-func (e *Emulator) routeMessaging(q *request) result {
-	if q.path[0] != "Services" {
-		return e.unknownPath(q)
-	}
-	a := q.account
-	if len(q.path) == 1 {
-		if q.Method != http.MethodGet {
-			return e.unknownPath(q)
-		}
-		return metaPage(q, "services", a.services, (*service).json)
-	}
-	i := slices.IndexFunc(a.services, func(s *service) bool { return s.sid == q.path[1] })
-	if i < 0 {
-		return q.notFound()
-	}
-	s := a.services[i]
-	show := func(n *number) map[string]any {
-		caps := []string{}
-		for name, no := range map[string]bool{"MMS": n.spec.NoMMS, "SMS": n.spec.NoSMS, "Voice": n.spec.NoVoice} {
-			if !no {
-				caps = append(caps, name)
-			}
-		}
-		slices.Sort(caps)
-		return map[string]any{"sid": n.sid, "account_sid": a.sid, "service_sid": s.sid, "phone_number": n.spec.E164, "country_code": country(n.spec.E164),
-			"capabilities": caps, "date_created": iso(n.created), "date_updated": iso(n.updated), "url": "https://messaging.twilio.com/v1/Services/" + s.sid + "/PhoneNumbers/" + n.sid}
-	}
-	switch {
-	case len(q.path) == 2 && q.Method == http.MethodGet:
-		return ok(s.json())
-	case len(q.path) == 3 && q.path[2] == "PhoneNumbers" && q.Method == http.MethodGet:
-		return metaPage(q, "phone_numbers", s.numbers, show)
-	case len(q.path) == 4 && q.path[2] == "PhoneNumbers":
-		i := slices.IndexFunc(s.numbers, func(n *number) bool { return n.sid == q.path[3] })
-		if i < 0 {
-			return q.notFound()
-		}
-		switch q.Method {
-		case http.MethodGet:
-			return ok(show(s.numbers[i]))
-		case http.MethodDelete:
-			s.numbers = slices.Delete(s.numbers, i, i+1)
-			return gone()
-		}
-	}
-	return e.unknownPath(q)
 }
 
 // routeMonitor is monitor.twilio.com: the debugger list as Alerts.

@@ -46,7 +46,7 @@ func (e *Emulator) testMessage(q *request) result {
 	}
 	m := &message{account: q.account, sid: e.sid("SM"), from: from, to: to, body: q.get("Body"), direction: "outbound-api", status: queued,
 		created: e.at, updated: e.at, segments: Segments(q.get("Body"))}
-	return created(m.json())
+	return created(e.messageJSON(m))
 }
 
 func (e *Emulator) testCall(q *request) result {

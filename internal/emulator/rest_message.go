@@ -3,18 +3,19 @@ package emulator
 import (
 	"cmp"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-func (m *message) json() map[string]any {
+func (e *Emulator) messageJSON(m *message) map[string]any {
 	uri := "/2010-04-01/Accounts/" + m.account.sid + "/Messages/" + m.sid
 	body := map[string]any{
 		"sid": m.sid, "account_sid": m.account.sid, "api_version": "2010-04-01", "from": null(m.from), "to": m.to, "body": m.body, "direction": m.direction,
 		"status": m.status, "error_code": nil, "error_message": nil, "messaging_service_sid": nil, "num_media": itoa(m.numMedia()), "num_segments": itoa(m.segments),
-		"price": nil, "price_unit": "USD", "date_created": rfc2822(m.created), "date_updated": rfc2822(m.updated), "date_sent": nullDate(m.sent), "uri": uri + ".json",
+		"price": null(e.cost(m)), "price_unit": e.o.PriceUnit, "date_created": rfc2822(m.created), "date_updated": rfc2822(m.updated), "date_sent": nullDate(m.sent), "uri": uri + ".json",
 		"subresource_uris": map[string]any{"media": uri + "/Media.json", "feedback": uri + "/Feedback.json"},
 	}
 	if m.direction == "inbound" {
@@ -43,11 +44,10 @@ func (e *Emulator) messagesResource(q *request) result {
 		}
 		return e.unknownPath(q)
 	}
-	i := slices.IndexFunc(e.messages, func(m *message) bool { return m.sid == q.path[1] && m.account == q.account && !m.gone })
-	if i < 0 {
+	m := e.messageBy[q.path[1]]
+	if m == nil || m.account != q.account || m.gone {
 		return q.notFound()
 	}
-	m := e.messages[i]
 	if len(q.path) > 2 {
 		if q.path[2] == "Media" && len(q.path) <= 4 {
 			return e.mediaResource(q, m)
@@ -56,17 +56,16 @@ func (e *Emulator) messagesResource(q *request) result {
 	}
 	switch q.Method {
 	case http.MethodGet:
-		return ok(m.json())
+		return ok(e.messageJSON(m))
 	case http.MethodPost:
 		return e.updateMessage(q, m)
 	case http.MethodDelete:
-		switch m.status {
-		case queued, "accepted", "sending", "scheduled":
-			return fail(20409, "a message that is not finished cannot be deleted")
+		if !m.over() {
+			return fail(20009)
 		}
 		m.gone = true
 		for _, x := range m.media {
-			x.gone = true
+			x.gone, x.Data = true, nil
 		}
 		return gone()
 	}
@@ -74,9 +73,17 @@ func (e *Emulator) messagesResource(q *request) result {
 }
 
 func (e *Emulator) listMessages(q *request) result {
+	a, to, from := q.account, q.get("To"), q.get("From")
+	all := e.messages
+	switch {
+	case to != "" && (from == "" || len(a.textsTo[to]) <= len(a.textsFrom[from])):
+		all = a.textsTo[to]
+	case from != "":
+		all = a.textsFrom[from]
+	}
 	var list []*message
-	for _, m := range newestFirst(e.messages) {
-		if m.gone || m.account != q.account || q.get("To") != "" && q.get("To") != m.to || q.get("From") != "" && q.get("From") != m.from {
+	for _, m := range slices.Backward(all) {
+		if m.gone || m.account != a || to != "" && to != m.to || from != "" && from != m.from {
 			continue
 		}
 		sent := m.sent
@@ -88,7 +95,7 @@ func (e *Emulator) listMessages(q *request) result {
 		}
 		list = append(list, m)
 	}
-	return page(q, "messages", list, func(m *message) string { return m.sid }, (*message).json)
+	return page(q, "messages", list, func(m *message) string { return m.sid }, e.messageJSON)
 }
 
 func (e *Emulator) updateMessage(q *request, m *message) result {
@@ -105,9 +112,11 @@ func (e *Emulator) updateMessage(q *request, m *message) result {
 		}
 		m.body, m.updated = "", e.at
 	}
-	return ok(m.json())
+	return ok(e.messageJSON(m))
 }
 
+// createMessage checks in the order: sender, recipient and content, schedule, and then what
+// depends on both ends.
 func (e *Emulator) createMessage(q *request) result {
 	a := q.account
 	to, from, body, files := q.get("To"), q.get("From"), q.get("Body"), q.form["MediaUrl"]
@@ -122,24 +131,30 @@ func (e *Emulator) createMessage(q *request) result {
 	if bad.status != 0 {
 		return bad
 	}
-	var n *number
-	if from != "" {
-		n = e.byNumber[from]
-	} else {
-		n = pick(svc, len(files) > 0)
-		if n == nil {
-			return fail(21703)
-		}
-	}
 	e.notImitated(q, "ContentSid", "ShortenUrls")
-	if bad := e.checkSender(a, n, to, len(files) > 0); bad.status != 0 {
+	mms := len(files) > 0 || q.get("SendAsMms") == "true"
+	if mms && e.converts(svc, to) {
+		body, files, mms = strings.TrimSpace(strings.Join(append([]string{body}, files...), " ")), nil, false
+	}
+	if bad := e.checkEnds(a, svc, from, to, mms); bad.status != 0 {
 		return bad
 	}
 	if a.typ == Trial {
 		body = "Sent from your Twilio trial account - " + body
 	}
-	m := e.newMessage(a, n.spec.E164, to, body, "outbound-api", len(files) > 0)
-	m.service, m.pending = svc, files
+	if q.get("SmartEncoded") == "true" || svc != nil && svc.fields["SmartEncoding"] == "true" {
+		body = smart.Replace(body)
+	}
+	status := queued
+	if svc != nil {
+		status = "accepted"
+	}
+	if !sendAt.IsZero() {
+		status = "scheduled"
+		a.scheduled++
+	}
+	m := e.newMessage(a, from, to, body, "outbound-api", status, mms)
+	m.service, m.pending, m.plan = svc, files, q.plan
 	m.callback = q.get("StatusCallback")
 	if m.callback == "" {
 		if svc != nil {
@@ -148,21 +163,20 @@ func (e *Emulator) createMessage(q *request) result {
 			m.callback = cmp.Or(p.fields["MessageStatusCallback"], p.fields["SmsStatusCallback"])
 		}
 	}
-	m.status = queued
-	if svc != nil {
-		m.status = "accepted"
+	period := q.get("ValidityPeriod")
+	if period == "" && svc != nil {
+		period = svc.fields["ValidityPeriod"]
 	}
-	if !sendAt.IsZero() {
-		m.status = "scheduled"
+	if n, err := strconv.Atoi(period); err == nil && n > 0 {
+		m.validity = time.Duration(n) * time.Second
 	}
-	answer := m.json()
-	if svc != nil && from == "" {
-		answer["from"], answer["num_segments"] = nil, "0"
+	if sendAt.IsZero() {
+		e.reserve(m)
 	}
-	return result{status: 201, body: answer, lane: m.lane, then: func() {
+	return result{status: 201, body: e.messageJSON(m), lane: m.lane, then: func() {
 		if !sendAt.IsZero() {
 			m.timer = e.when(sendAt, func() {
-				m.status = "accepted"
+				e.mark(m, "accepted")
 				e.walk(m)
 			})
 			return
@@ -170,6 +184,12 @@ func (e *Emulator) createMessage(q *request) result {
 		e.walk(m)
 	}}
 }
+
+// smart is Smart Encoding: look-alikes that GSM-7 has (twilio: messaging/services/smart-encoding-char-list).
+var smart = strings.NewReplacer("\u2018", "'", "\u2019", "'", "\u201a", ",", "\u201b", "'", "\u2032", "'", "\u00b4", "'", "`", "'", "\u201c", "\"", "\u201d", "\"",
+	"\u201e", "\"", "\u201f", "\"", "\u00ab", "\"", "\u00bb", "\"", "\u2033", "\"", "\u2013", "-", "\u2014", "-", "\u2010", "-", "\u2011", "-", "\u2012", "-", "\u2015", "-",
+	"\u2212", "-", "\u2026", "...", "\u00a0", " ", "\u2002", " ", "\u2003", " ", "\u2009", " ", "\u202f", " ", "\u200b", "", "\ufeff", "", "\u2022", "-", "\u00d7", "x",
+	"\u2044", "/", "\u2039", "<", "\u203a", ">")
 
 // sender finds the Messaging Service, if one is used, and checks that there is a sender.
 func (e *Emulator) sender(q *request, from string) (*service, result) {
@@ -188,25 +208,22 @@ func (e *Emulator) sender(q *request, from string) (*service, result) {
 	if from == "" {
 		return svc, result{}
 	}
+	if alphaForm.MatchString(from) && hasLetter(from) {
+		if svc != nil && !svc.hasAlpha(from) || svc == nil && !q.account.alpha[from] {
+			return nil, fail(21606)
+		}
+		return svc, result{}
+	}
 	n := e.byNumber[from]
 	switch {
 	case n == nil && !isE164(from):
 		return nil, fail(21212, "Invalid 'From' Number: "+clip(from, 40))
-	case n == nil || n.account != q.account || svc != nil && !slices.Contains(svc.numbers, n):
+	case n == nil || n.account != q.account || svc != nil && n.service != svc:
 		return nil, fail(21606)
 	case n.spec.NoSMS:
 		return nil, fail(21601, from+" is not a valid SMS-capable inbound phone number")
 	}
 	return svc, result{}
-}
-
-func pick(s *service, mms bool) *number {
-	for _, n := range s.numbers {
-		if !n.spec.NoSMS && !(mms && n.spec.NoMMS) {
-			return n
-		}
-	}
-	return nil
 }
 
 func (e *Emulator) checkMessage(q *request, to, body string, files []string) result {
@@ -223,7 +240,7 @@ func (e *Emulator) checkMessage(q *request, to, body string, files []string) res
 		return fail(21623)
 	}
 	for _, f := range files {
-		if !webURL(f) {
+		if u, err := url.Parse(f); !webURL(f) || err != nil || u.Fragment != "" {
 			return fail(21620, "Invalid media URL: "+clip(f, 100))
 		}
 	}
@@ -238,34 +255,73 @@ func (e *Emulator) checkMessage(q *request, to, body string, files []string) res
 	return result{}
 }
 
-func (e *Emulator) checkSender(a *account, n *number, to string, mms bool) result {
-	scope, _ := a.scope(n)
+// converts reports a service that turns files into links where MMS does not go.
+func (e *Emulator) converts(s *service, to string) bool {
+	l := e.land(to)
+	return l.mms == MMSConverted || l.mms == MMSRefused && s != nil && s.fields["MmsConverter"] != "false"
+}
+
+// checkEnds checks what depends on the sender and the recipient together.
+func (e *Emulator) checkEnds(a *account, svc *service, from, to string, mms bool) result {
+	l, n := e.land(to), e.byNumber[from]
+	if code := e.phones[to].MessageRefuse; code != 0 {
+		return fail(code)
+	}
 	switch {
-	case n.spec.E164 == to:
+	case from == to:
 		return fail(21606, "'To' and 'From' number cannot be the same")
 	case a.typ == Trial && !e.owned(a, to):
 		return fail(21608)
-	case a.optOuts[scope+"|"+to]:
+	case a.geoOff[country(to)]:
+		return fail(21408)
+	case svc != nil && a.optedOut(svc, from, to), svc == nil && n != nil && a.optedOut(n.service, from, to), svc == nil && a.optedOut(nil, from, to):
 		return fail(21610)
-	case mms && n.spec.NoMMS:
+	case mms && l.mms == MMSRefused, mms && n != nil && n.spec.NoMMS:
 		return fail(21612)
+	case n == nil && from != "" && (mms || !l.alpha):
+		return fail(21612)
+	case from != "" && e.lineOf(from).wait() >= longestValidity:
+		return fail(21611)
+	case svc != nil && len(svc.numbers)+len(svc.alpha) == 0:
+		return fail(21704)
+	case from == "":
+		if _, code := e.pick(svc, to, mms); code != 0 && code != 30001 {
+			return fail(code)
+		}
 	}
 	return result{}
 }
 
+// The window of a scheduled message, and how many an account may have (twilio: 35125).
+const (
+	soonest       = 300 * time.Second
+	furthest      = 35 * 24 * time.Hour
+	mostScheduled = 500_000
+)
+
+// scheduled reads SendAt. Twilio has three codes for a time it does not take, with one text;
+// here 35114 is one outside the window and 35117 one that cannot be read.
 func (e *Emulator) scheduled(q *request, svc *service) (time.Time, result) {
-	if q.get("ScheduleType") == "" && q.get("SendAt") == "" {
+	kind, sendAt := q.get("ScheduleType"), q.get("SendAt")
+	switch {
+	case kind == "" && sendAt == "":
 		return time.Time{}, result{}
-	}
-	if svc == nil {
+	case kind != "fixed":
+		return time.Time{}, fail(35126)
+	case svc == nil:
 		return time.Time{}, fail(35118)
-	}
-	at, err := time.Parse(time.RFC3339, q.get("SendAt"))
-	if err != nil {
+	case sendAt == "":
 		return time.Time{}, fail(35111)
 	}
-	if wait := at.Sub(e.at); wait < 300*time.Second || wait > 35*24*time.Hour {
+	at, err := time.Parse(time.RFC3339, sendAt)
+	if err != nil {
+		return time.Time{}, fail(35117)
+	}
+	if wait := at.Sub(e.at); wait < soonest || wait > furthest {
 		return time.Time{}, fail(35114)
+	}
+	if q.account.scheduled >= cmp.Or(e.o.MaxScheduled, mostScheduled) {
+		return time.Time{}, fail(35125)
 	}
 	return at, result{}
 }
@@ -302,27 +358,37 @@ func (e *Emulator) mediaResource(q *request, m *message) result {
 	case strings.HasSuffix(q.URL.Path, ".json"):
 		return ok(show(x))
 	}
-	return result{status: http.StatusTemporaryRedirect, location: e.o.BaseURL + "/_storage/" + m.sid + "/" + x.sid}
+	return result{status: http.StatusTemporaryRedirect, location: cmp.Or(e.o.StorageURL, e.o.BaseURL) + "/_storage/" + m.sid + "/" + x.sid}
 }
 
-// storage is where the files of messages really lie; Twilio redirects to it.
+// storage is where the files of messages really lie; Twilio redirects to it. The address is
+// the key: it takes no credentials, and on a host of its own it refuses those of Twilio, as
+// a store does that was given two keys.
 func (e *Emulator) storage(w http.ResponseWriter, r *http.Request) {
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/_storage/"), "/")
 	var found *Media
+	var astray bool
 	e.read(func() {
-		for _, m := range e.messages {
-			if len(parts) != 2 || m.sid != parts[0] || m.gone {
-				continue
-			}
-			for _, x := range m.media {
-				if x.sid == parts[1] && !x.gone {
-					c := x.Media
-					found = &c
-				}
+		astray = e.o.StorageURL != "" && r.Header.Get("Authorization") != ""
+		m := e.messageBy[parts[0]]
+		if len(parts) != 2 || m == nil || m.gone {
+			return
+		}
+		for _, x := range m.media {
+			if x.sid == parts[1] && !x.gone {
+				c := x.Media
+				found = &c
 			}
 		}
 	})
-	if found == nil {
+	switch {
+	case astray:
+		e.do(func() {
+			e.alert(Alert{Text: "credentials of Twilio were sent to the storage", URL: r.URL.Path, Method: r.Method})
+		})
+		http.Error(w, "Only one auth mechanism allowed", http.StatusBadRequest)
+		return
+	case found == nil:
 		http.NotFound(w, r)
 		return
 	}

@@ -102,9 +102,7 @@ func (e *Emulator) numberResource(q *request, n *number) result {
 	case http.MethodDelete:
 		q.account.numbers = slices.DeleteFunc(q.account.numbers, func(x *number) bool { return x == n })
 		delete(e.byNumber, n.spec.E164)
-		for _, s := range q.account.services {
-			s.numbers = slices.DeleteFunc(s.numbers, func(x *number) bool { return x == n })
-		}
+		n.leave()
 		return gone()
 	}
 	return e.unknownPath(q)
@@ -177,9 +175,7 @@ func (e *Emulator) updateNumber(q *request, n *number) result {
 			return fail(20404, "The requested resource /2010-04-01/Accounts/"+clip(to, 40)+" was not found")
 		}
 		n.account.numbers = slices.DeleteFunc(n.account.numbers, func(x *number) bool { return x == n })
-		for _, sv := range n.account.services {
-			sv.numbers = slices.DeleteFunc(sv.numbers, func(x *number) bool { return x == n })
-		}
+		n.leave()
 		n.account = target
 		target.numbers = append(target.numbers, n)
 	}

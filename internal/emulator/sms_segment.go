@@ -1,9 +1,6 @@
 package emulator
 
-import (
-	"strings"
-	"unicode/utf16"
-)
+import "unicode/utf16"
 
 // Twilio counts in GSM-7 septets when every character is in that alphabet and in UTF-16
 // units otherwise (twilio: glossary/what-is-gsm-7-character-encoding).
@@ -12,39 +9,40 @@ const (
 	gsmExtra = "^{}\\[~]|€\f"
 )
 
+// septets are what each character of the alphabet takes.
+var septets = func() map[rune]int {
+	m := map[rune]int{}
+	for _, r := range gsmBasic {
+		m[r] = 1
+	}
+	for _, r := range gsmExtra {
+		m[r] = 2
+	}
+	return m
+}()
+
 // Segments is the number of SMS segments of a body; at least one.
 func Segments(body string) int {
-	gsm, units := true, []int{}
-	for _, r := range body {
-		switch {
-		case strings.ContainsRune(gsmBasic, r):
-			units = append(units, 1)
-		case strings.ContainsRune(gsmExtra, r):
-			units = append(units, 2)
-		default:
-			gsm = false
-		}
-	}
 	one, many := 160, 153
-	if !gsm {
-		one, many, units = 70, 67, units[:0]
-		for _, r := range body {
-			units = append(units, max(utf16.RuneLen(r), 1))
+	size := func(r rune) int { return septets[r] }
+	for _, r := range body {
+		if septets[r] == 0 {
+			one, many = 70, 67
+			size = func(r rune) int { return max(utf16.RuneLen(r), 1) }
+			break
 		}
 	}
-	total := 0
-	for _, u := range units {
+	total, n, used := 0, 1, 0
+	for _, r := range body { // neither an escape pair nor an emoji is split
+		u := size(r)
 		total += u
-	}
-	if total <= one {
-		return 1
-	}
-	n, used := 1, 0
-	for _, u := range units { // neither an escape pair nor an emoji is split
 		if used+u > many {
 			n, used = n+1, 0
 		}
 		used += u
+	}
+	if total <= one {
+		return 1
 	}
 	return n
 }

@@ -139,6 +139,7 @@ type outgoing struct {
 	idempotency string
 	jar         http.CookieJar
 	limit       int64
+	plain       bool // a file is fetched: nothing is signed
 }
 
 // carry sends a webhook, with retries and redirects, and never fails: errors are part of
@@ -267,9 +268,11 @@ func (e *Emulator) exchange(ctx context.Context, o outgoing, method string, u *u
 	if method != http.MethodGet {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	}
-	req.Header.Set("X-Twilio-Signature", Sign(o.token, signedURL(&target, o.voice), signed))
-	req.Header.Set("I-Twilio-Idempotency-Token", o.idempotency)
-	req.Header.Set("X-Home-Region", "us1")
+	if !o.plain {
+		req.Header.Set("X-Twilio-Signature", Sign(o.token, signedURL(&target, o.voice), signed))
+		req.Header.Set("I-Twilio-Idempotency-Token", o.idempotency)
+		req.Header.Set("X-Home-Region", "us1")
+	}
 	req.Header.Set("User-Agent", "TwilioProxy/1.1")
 	req.Header.Set("Accept", "*/*")
 	if auth {
