@@ -50,10 +50,15 @@ func (r *contactUpdatedResolver) Contact(ctx context.Context, obj *model.Contact
 	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
 }
 
+func (r *contactUpsertRowResolver) Contact(ctx context.Context, obj *model.ContactUpsertRow) (*contact.Contact, error) {
+	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
+}
+
 func (r *mutationResolver) ContactCreate(ctx context.Context, input model.ContactCreateInput) (*model.ContactCreatePayload, error) {
 	c, err := r.d.Contacts.Create(ctx, access.From(ctx), contact.Create{
 		Kind: input.Kind, Name: input.Name, Company: input.Company.Value(), Email: input.Email.Value(), Country: input.Country.Value(),
 		Status: input.Status.Value(), Tags: every(input.Tags.Value(), same), ExternalID: input.ExternalID.Value(),
+		Timezone: input.Timezone.Value(), Service: input.Service.Value(), Location: input.Location.Value(),
 		Phones: every(input.Phones.Value(), contactPhone), AssignedUserID: given(input.AssignedUserID),
 	})
 	problems, err := userErrors(err)
@@ -61,10 +66,7 @@ func (r *mutationResolver) ContactCreate(ctx context.Context, input model.Contac
 }
 
 func (r *mutationResolver) ContactUpdate(ctx context.Context, id id.ID, input model.ContactUpdateInput) (*model.ContactUpdatePayload, error) {
-	c, err := r.d.Contacts.Update(ctx, access.From(ctx), id, contact.Update{
-		Kind: field(input.Kind), Name: field(input.Name), Company: field(input.Company), Email: field(input.Email), Country: field(input.Country),
-		Status: field(input.Status), Tags: each(input.Tags, same), Phones: each(input.Phones, contactPhone), AssignedUserID: field(input.AssignedUserID),
-	})
+	c, err := r.d.Contacts.Update(ctx, access.From(ctx), id, contactUpdate(input))
 	problems, err := userErrors(err)
 	return &model.ContactUpdatePayload{Contact: c, UserErrors: problems}, err
 }
@@ -81,16 +83,45 @@ func (r *mutationResolver) RecordCreate(ctx context.Context, input model.RecordC
 	x, err := r.d.Contacts.CreateRecord(ctx, access.From(ctx), contact.RecordCreate{
 		Kind: input.Kind, Title: input.Title, Status: input.Status.Value(), ExternalID: input.ExternalID.Value(),
 		ContactID: given(input.ContactID), AssignedUserID: given(input.AssignedUserID), StartsAt: input.StartsAt.Value(),
+		More: recordMore(input),
 	})
 	problems, err := userErrors(err)
 	return &model.RecordCreatePayload{Record: x, UserErrors: problems}, err
 }
 
+func (r *mutationResolver) RecordUpdate(ctx context.Context, id id.ID, input model.RecordUpdateInput) (*model.RecordUpdatePayload, error) {
+	x, err := r.d.Contacts.UpdateRecord(ctx, access.From(ctx), id, recordUpdate(input))
+	problems, err := userErrors(err)
+	return &model.RecordUpdatePayload{Record: x, UserErrors: problems}, err
+}
+
+func (r *mutationResolver) ContactUpsert(ctx context.Context, input []*model.ContactUpsertInput, idempotencyKey *string) (*model.ContactUpsertPayload, error) {
+	done, err := r.d.Contacts.UpsertContacts(ctx, access.From(ctx), every(input, contactUpsert), of(idempotencyKey))
+	rows, problems, err := upsertRows(done, err, func(i int, x contact.UpsertRow, problems []*model.UserError) *model.ContactUpsertRow {
+		return &model.ContactUpsertRow{Index: i, Status: x.Status, ContactID: x.ID, UserErrors: problems}
+	})
+	return &model.ContactUpsertPayload{Rows: rows, UserErrors: problems}, err
+}
+
+func (r *mutationResolver) RecordUpsert(ctx context.Context, input []*model.RecordUpsertInput, idempotencyKey *string) (*model.RecordUpsertPayload, error) {
+	done, err := r.d.Contacts.UpsertRecords(ctx, access.From(ctx), every(input, recordUpsert), of(idempotencyKey))
+	rows, problems, err := upsertRows(done, err, func(i int, x contact.UpsertRow, problems []*model.UserError) *model.RecordUpsertRow {
+		return &model.RecordUpsertRow{Index: i, Status: x.Status, RecordID: x.ID, UserErrors: problems}
+	})
+	return &model.RecordUpsertPayload{Rows: rows, UserErrors: problems}, err
+}
+
+func (r *mutationResolver) RecordEvent(ctx context.Context, input model.RecordEventInput) (*model.RecordEventPayload, error) {
+	e, x, err := r.d.Contacts.AddEvent(ctx, access.From(ctx), contact.EventAdd{
+		RecordID: given(input.RecordID), RecordKind: given(input.RecordKind), RecordExternalID: given(input.RecordExternalID), Kind: input.Event,
+		At: input.At.Value(), ExternalID: input.ExternalID.Value(), EtaAt: input.EtaAt.Value(), Note: input.Note.Value(), Data: every(input.Data.Value(), datum),
+	})
+	problems, err := userErrors(err)
+	return &model.RecordEventPayload{Event: e, Record: x, UserErrors: problems}, err
+}
+
 func (r *queryResolver) Contacts(ctx context.Context, first *int, after *string, filter *model.ContactFilter) (*model.ContactConnection, error) {
-	f := contact.Filter{}
-	if filter != nil {
-		f = contact.Filter{Kind: given(filter.Kind), Number: given(filter.Number), NameStartsWith: given(filter.NameStartsWith), AssignedUserID: given(filter.AssignedUserID)}
-	}
+	f := contactFilter(filter)
 	p := page(first, after)
 	w, err := r.d.Contacts.List(ctx, access.From(ctx), f, p)
 	if err != nil {
@@ -124,12 +155,8 @@ func (r *queryResolver) Campaigns(ctx context.Context, first *int, after *string
 }
 
 func (r *queryResolver) Records(ctx context.Context, first *int, after *string, filter *model.RecordFilter) (*model.RecordConnection, error) {
-	f := contact.RecordFilter{}
-	if filter != nil {
-		f = contact.RecordFilter{Kind: given(filter.Kind), ContactID: given(filter.ContactID), AssignedUserID: given(filter.AssignedUserID)}
-	}
 	p := page(first, after)
-	w, err := r.d.Contacts.Records(ctx, access.From(ctx), f, p)
+	w, err := r.d.Contacts.Records(ctx, access.From(ctx), recordFilter(filter), p)
 	if err != nil {
 		return nil, err
 	}
@@ -152,8 +179,44 @@ func (r *recordResolver) AssignedUser(ctx context.Context, obj *contact.Record) 
 	return loader.Load(ctx, loader.From(ctx).Users, obj.AssignedUserID)
 }
 
+func (r *recordResolver) Events(ctx context.Context, obj *contact.Record, first *int, after *string) (*model.RecordEventConnection, error) {
+	return r.recordEvents(ctx, obj, first, after)
+}
+
 func (r *recordResolver) Calls(ctx context.Context, obj *contact.Record, first *int, after *string) (*model.CallConnection, error) {
 	return r.calls(ctx, call.Filter{RecordID: obj.ID}, page(first, after))
+}
+
+func (r *recordEventResolver) Record(ctx context.Context, obj *contact.RecordEvent) (*contact.Record, error) {
+	return loader.Load(ctx, loader.From(ctx).Records, obj.RecordID)
+}
+
+func (r *recordEventResolver) User(ctx context.Context, obj *contact.RecordEvent) (*user.User, error) {
+	return loader.Load(ctx, loader.From(ctx).Users, obj.UserID)
+}
+
+func (r *recordEventAddedResolver) Actor(ctx context.Context, obj *model.RecordEventAdded) (*user.User, error) {
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
+}
+
+func (r *recordEventAddedResolver) Record(ctx context.Context, obj *model.RecordEventAdded) (*contact.Record, error) {
+	return loader.Load(ctx, loader.From(ctx).Records, obj.RecordID)
+}
+
+func (r *recordEventAddedResolver) Event(ctx context.Context, obj *model.RecordEventAdded) (*contact.RecordEvent, error) {
+	return loader.Load(ctx, loader.From(ctx).RecordEvents, obj.EventID)
+}
+
+func (r *recordUpdatedResolver) Actor(ctx context.Context, obj *model.RecordUpdated) (*user.User, error) {
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
+}
+
+func (r *recordUpdatedResolver) Record(ctx context.Context, obj *model.RecordUpdated) (*contact.Record, error) {
+	return loader.Load(ctx, loader.From(ctx).Records, obj.RecordID)
+}
+
+func (r *recordUpsertRowResolver) Record(ctx context.Context, obj *model.RecordUpsertRow) (*contact.Record, error) {
+	return loader.Load(ctx, loader.From(ctx).Records, obj.RecordID)
 }
 
 func (r *Resolver) Campaign() exec.CampaignResolver { return &campaignResolver{r} }
@@ -162,11 +225,30 @@ func (r *Resolver) Contact() exec.ContactResolver { return &contactResolver{r} }
 
 func (r *Resolver) ContactUpdated() exec.ContactUpdatedResolver { return &contactUpdatedResolver{r} }
 
+func (r *Resolver) ContactUpsertRow() exec.ContactUpsertRowResolver {
+	return &contactUpsertRowResolver{r}
+}
+
 func (r *Resolver) Record() exec.RecordResolver { return &recordResolver{r} }
 
+func (r *Resolver) RecordEvent() exec.RecordEventResolver { return &recordEventResolver{r} }
+
+func (r *Resolver) RecordEventAdded() exec.RecordEventAddedResolver {
+	return &recordEventAddedResolver{r}
+}
+
+func (r *Resolver) RecordUpdated() exec.RecordUpdatedResolver { return &recordUpdatedResolver{r} }
+
+func (r *Resolver) RecordUpsertRow() exec.RecordUpsertRowResolver { return &recordUpsertRowResolver{r} }
+
 type (
-	campaignResolver       struct{ *Resolver }
-	contactResolver        struct{ *Resolver }
-	contactUpdatedResolver struct{ *Resolver }
-	recordResolver         struct{ *Resolver }
+	campaignResolver         struct{ *Resolver }
+	contactResolver          struct{ *Resolver }
+	contactUpdatedResolver   struct{ *Resolver }
+	contactUpsertRowResolver struct{ *Resolver }
+	recordResolver           struct{ *Resolver }
+	recordEventResolver      struct{ *Resolver }
+	recordEventAddedResolver struct{ *Resolver }
+	recordUpdatedResolver    struct{ *Resolver }
+	recordUpsertRowResolver  struct{ *Resolver }
 )

@@ -106,6 +106,8 @@ func (r *Resolver) node(ctx context.Context, x id.ID) (model.Node, error) {
 		return anything(r.d.Contacts.Campaign(ctx, who, x))
 	case id.Record:
 		return anything(r.d.Contacts.Record(ctx, who, x))
+	case id.RecordEvent:
+		return anything(r.d.Contacts.Event(ctx, who, x))
 	case id.Branch:
 		return anything(r.d.Numbers.Branch(ctx, who, x))
 	case id.Team:
@@ -136,6 +138,8 @@ func (r *Resolver) node(ctx context.Context, x id.ID) (model.Node, error) {
 		return anything(r.d.Voicemails.Get(ctx, who, x))
 	case id.Thread:
 		return anything(r.d.Messages.Thread(ctx, who, x))
+	case id.WebhookEndpoint:
+		return anything(r.d.Deliveries.Get(ctx, who, x))
 	case id.Message:
 		return anything(r.d.Messages.Get(ctx, who, x))
 	}

@@ -15,6 +15,7 @@ import (
 	"switchboard/internal/call"
 	"switchboard/internal/clock"
 	"switchboard/internal/contact"
+	"switchboard/internal/delivery"
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
 	"switchboard/internal/id"
@@ -43,11 +44,14 @@ type Domains struct {
 	Recordings *recording.Service
 	Voicemails *voicemail.Service
 	Messages   *message.Service
+	Deliveries *delivery.Service
 	Reports    *report.Service
 	Events     *event.Log
 	Clock      clock.Clock
 	// Link is an address at which the actor can hear or see a file for five minutes.
 	Link func(who access.Actor, x id.ID) (string, error)
+	// SmallLink is one for the small picture of a file.
+	SmallLink func(who access.Actor, x id.ID) (string, error)
 }
 
 // New makes a Resolver.
@@ -126,9 +130,10 @@ func public(oc *graphql.OperationContext) bool {
 // sources are the batch reads behind the loaders.
 func (r *Resolver) sources() *loader.Sources {
 	return &loader.Sources{
+		WebhookEndpoints: visible(r.d.Deliveries.ByIDs), WebhookAttempts: byActor(r.d.Deliveries.AttemptsByDeliveries),
 		Users: r.d.Users.ByIDs, Devices: r.d.Users.DevicesByIDs, Roles: r.d.Roles.ByIDs,
 		Contacts: visible(r.d.Contacts.Named), Campaigns: found(access.ContactView, r.d.Contacts.CampaignsByIDs),
-		Records: found(access.ContactView, r.d.Contacts.RecordsByIDs), Branches: found("", r.d.Numbers.BranchesByIDs),
+		Records: visible(r.d.Contacts.RecordsNamed), RecordEvents: visible(r.d.Contacts.EventsByIDs), Branches: found("", r.d.Numbers.BranchesByIDs),
 		Numbers: found("", r.d.Numbers.ByIDs), Connections: found(access.ConnectionManage, r.d.Numbers.ConnectionsByIDs),
 		Audio: found("", r.d.Numbers.AudioByIDs), Calls: visible(r.d.Calls.Visible), Masks: visible(r.d.Calls.VisibleMasks), Legs: found("", r.d.Calls.LegsByIDs),
 		Recordings: found("", r.d.Recordings.ByIDs), Voicemails: visible(r.d.Voicemails.Visible),

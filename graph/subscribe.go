@@ -11,6 +11,7 @@ import (
 	"switchboard/internal/automation"
 	"switchboard/internal/call"
 	"switchboard/internal/contact"
+	"switchboard/internal/delivery"
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
 	"switchboard/internal/id"
@@ -210,6 +211,10 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 		if x, err := absent(r.d.Contacts.Record(ctx, who, e.Subject)); x == nil || err != nil {
 			return nil, false, err
 		}
+	case delivery.EventEndpointDisabled:
+		if x, err := absent(r.d.Deliveries.Get(ctx, who, e.Subject)); x == nil || err != nil {
+			return nil, false, err
+		}
 	case number.ConnectionUpdated:
 		if !who.Can(access.ConnectionManage) {
 			return nil, false, nil
@@ -280,5 +285,8 @@ var contractEvents = map[event.Kind]func(h model.EventHead, subject, leg id.ID) 
 	},
 	contact.Updated: func(h model.EventHead, s, _ id.ID) model.Event {
 		return &model.ContactUpdated{EventHead: h, ContactID: s}
+	},
+	delivery.EventEndpointDisabled: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.WebhookEndpointDisabled{EventHead: h, EndpointID: s}
 	},
 }

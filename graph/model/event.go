@@ -128,6 +128,11 @@ type (
 		EventHead
 		ContactID id.ID
 	}
+	// WebhookEndpointDisabled says that an endpoint is not posted to any more.
+	WebhookEndpointDisabled struct {
+		EventHead
+		EndpointID id.ID
+	}
 	// RecordUpdated says that a record was created or changed.
 	RecordUpdated struct {
 		EventHead

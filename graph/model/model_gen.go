@@ -11,7 +11,9 @@ import (
 	"switchboard/internal/automation"
 	"switchboard/internal/call"
 	"switchboard/internal/contact"
+	"switchboard/internal/delivery"
 	"switchboard/internal/errs"
+	"switchboard/internal/event"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/number"
@@ -836,6 +838,12 @@ type ContactCreateInput struct {
 	Status graphql.Omittable[*string] `json:"status,omitempty"`
 	// The business's own tags.
 	Tags graphql.Omittable[[]string] `json:"tags,omitempty"`
+	// Their time zone (IANA), such as Australia/Sydney.
+	Timezone graphql.Omittable[*string] `json:"timezone,omitempty"`
+	// What they buy, in the business's own word.
+	Service graphql.Omittable[*string] `json:"service,omitempty"`
+	// Where they are, in the business's own word.
+	Location graphql.Omittable[*string] `json:"location,omitempty"`
 	// The id in the business's other system.
 	ExternalID graphql.Omittable[*string] `json:"externalId,omitempty"`
 	// Their phones.
@@ -870,6 +878,14 @@ type ContactFilter struct {
 	NameStartsWith graphql.Omittable[*string] `json:"nameStartsWith,omitempty"`
 	// Only assigned to this user.
 	AssignedUserID graphql.Omittable[*id.ID] `json:"assignedUserId,omitempty"`
+	// Only with this status word.
+	Status graphql.Omittable[*string] `json:"status,omitempty"`
+	// Only with this tag.
+	Tag graphql.Omittable[*string] `json:"tag,omitempty"`
+	// Only with this service word.
+	Service graphql.Omittable[*string] `json:"service,omitempty"`
+	// Only with this location word.
+	Location graphql.Omittable[*string] `json:"location,omitempty"`
 }
 
 // A phone of a contact.
@@ -898,6 +914,12 @@ type ContactUpdateInput struct {
 	Status graphql.Omittable[*string] `json:"status,omitempty"`
 	// All tags.
 	Tags graphql.Omittable[[]string] `json:"tags,omitempty"`
+	// Their time zone (IANA), such as Australia/Sydney.
+	Timezone graphql.Omittable[*string] `json:"timezone,omitempty"`
+	// What they buy, in the business's own word.
+	Service graphql.Omittable[*string] `json:"service,omitempty"`
+	// Where they are, in the business's own word.
+	Location graphql.Omittable[*string] `json:"location,omitempty"`
 	// All their phones.
 	Phones graphql.Omittable[[]*ContactPhoneInput] `json:"phones,omitempty"`
 	// Whom they belong to.
@@ -909,6 +931,50 @@ type ContactUpdatePayload struct {
 	// The contact.
 	Contact *contact.Contact `json:"contact,omitempty"`
 	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A contact as another system has it; absent keeps, null clears.
+type ContactUpsertInput struct {
+	// The id in that system.
+	ExternalID string `json:"externalId"`
+	// What kind it is; a new contact needs one.
+	Kind graphql.Omittable[*contact.Kind] `json:"kind,omitempty"`
+	// The name; a new contact needs one.
+	Name graphql.Omittable[*string] `json:"name,omitempty"`
+	// The company.
+	Company graphql.Omittable[*string] `json:"company,omitempty"`
+	// The e-mail.
+	Email graphql.Omittable[*string] `json:"email,omitempty"`
+	// ISO country, two letters.
+	Country graphql.Omittable[*string] `json:"country,omitempty"`
+	// The business's own status word.
+	Status graphql.Omittable[*string] `json:"status,omitempty"`
+	// All tags.
+	Tags graphql.Omittable[[]string] `json:"tags,omitempty"`
+	// Their time zone (IANA), such as Australia/Sydney.
+	Timezone graphql.Omittable[*string] `json:"timezone,omitempty"`
+	// What they buy, in the business's own word.
+	Service graphql.Omittable[*string] `json:"service,omitempty"`
+	// Where they are, in the business's own word.
+	Location graphql.Omittable[*string] `json:"location,omitempty"`
+	// All their phones.
+	Phones graphql.Omittable[[]*ContactPhoneInput] `json:"phones,omitempty"`
+	// Whom they belong to.
+	AssignedUserID graphql.Omittable[*id.ID] `json:"assignedUserId,omitempty"`
+	// Whom they belong to, by e-mail instead.
+	AssignedUserEmail graphql.Omittable[*string] `json:"assignedUserEmail,omitempty"`
+	// When the other system changed it last: what is older than what is kept is skipped.
+	SourceUpdatedAt graphql.Omittable[*time.Time] `json:"sourceUpdatedAt,omitempty"`
+	// How often the other system changed it; counts before the time.
+	SourceVersion graphql.Omittable[*int] `json:"sourceVersion,omitempty"`
+}
+
+// Answer of contactUpsert.
+type ContactUpsertPayload struct {
+	// What became of each row, in the order of the input; empty when the whole batch was refused.
+	Rows []*ContactUpsertRow `json:"rows"`
+	// What is wrong with the whole batch.
 	UserErrors []*UserError `json:"userErrors"`
 }
 
@@ -1672,6 +1738,14 @@ type MessagingServiceConnectPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// An amount of money.
+type MoneyInput struct {
+	// In the smallest unit of the currency: 1050 is 10.50 AUD.
+	AmountMinor int `json:"amountMinor"`
+	// ISO 4217, three letters.
+	Currency string `json:"currency"`
+}
+
 // What may be done. Expected problems come as userErrors.
 type Mutation struct {
 }
@@ -2078,6 +2152,32 @@ type RecordCreateInput struct {
 	AssignedUserID graphql.Omittable[*id.ID] `json:"assignedUserId,omitempty"`
 	// When a booking starts.
 	StartsAt graphql.Omittable[*time.Time] `json:"startsAt,omitempty"`
+	// The business's own tags.
+	Tags graphql.Omittable[[]string] `json:"tags,omitempty"`
+	// What it is about, in the business's own word.
+	Service graphql.Omittable[*string] `json:"service,omitempty"`
+	// Where it is, in the business's own word.
+	Location graphql.Omittable[*string] `json:"location,omitempty"`
+	// How much money it is about.
+	Amount graphql.Omittable[*MoneyInput] `json:"amount,omitempty"`
+	// When a booking ends.
+	EndsAt graphql.Omittable[*time.Time] `json:"endsAt,omitempty"`
+	// When an invoice is due.
+	DueAt graphql.Omittable[*time.Time] `json:"dueAt,omitempty"`
+	// Until when a quote stands.
+	ExpiresAt graphql.Omittable[*time.Time] `json:"expiresAt,omitempty"`
+	// When the next service is due.
+	NextServiceAt graphql.Omittable[*time.Time] `json:"nextServiceAt,omitempty"`
+	// When the fieldworker will be there.
+	EtaAt graphql.Omittable[*time.Time] `json:"etaAt,omitempty"`
+	// Where the customer can watch them come; https.
+	TrackingURL graphql.Omittable[*string] `json:"trackingUrl,omitempty"`
+	// The page of the invoice or booking; https.
+	URL graphql.Omittable[*string] `json:"url,omitempty"`
+	// The business's own fields, all of them: 32 at most.
+	Data graphql.Omittable[[]*RecordDatumInput] `json:"data,omitempty"`
+	// When the booking was confirmed.
+	ConfirmedAt graphql.Omittable[*time.Time] `json:"confirmedAt,omitempty"`
 }
 
 // Answer of recordCreate.
@@ -2088,12 +2188,70 @@ type RecordCreatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// One of the business's own fields.
+type RecordDatumInput struct {
+	// Its name: a small letter, then up to 39 letters, digits and underscores.
+	Key string `json:"key"`
+	// What it holds; 500 characters at most.
+	Value string `json:"value"`
+}
+
 // A record and its cursor.
 type RecordEdge struct {
 	// The cursor.
 	Cursor string `json:"cursor"`
 	// The record.
 	Node *contact.Record `json:"node"`
+}
+
+// A page of events of a record.
+type RecordEventConnection struct {
+	// With cursors.
+	Edges []*RecordEventEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*contact.RecordEvent `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An event of a record and its cursor.
+type RecordEventEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The event.
+	Node *contact.RecordEvent `json:"node"`
+}
+
+// Something that happened to a record.
+type RecordEventInput struct {
+	// The record.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+	// The record's kind, where its external id names it.
+	RecordKind graphql.Omittable[*contact.RecordKind] `json:"recordKind,omitempty"`
+	// The record, by its id in the other system instead.
+	RecordExternalID graphql.Omittable[*string] `json:"recordExternalId,omitempty"`
+	// What happened.
+	Event contact.EventKind `json:"event"`
+	// When; now unless told.
+	At graphql.Omittable[*time.Time] `json:"at,omitempty"`
+	// The event's id in the other system: the same one again is the same event.
+	ExternalID graphql.Omittable[*string] `json:"externalId,omitempty"`
+	// When the fieldworker will be there; RUNNING_LATE needs it.
+	EtaAt graphql.Omittable[*time.Time] `json:"etaAt,omitempty"`
+	// What else there is to say.
+	Note graphql.Omittable[*string] `json:"note,omitempty"`
+	// The business's own fields: 32 at most.
+	Data graphql.Omittable[[]*RecordDatumInput] `json:"data,omitempty"`
+}
+
+// Answer of recordEvent.
+type RecordEventPayload struct {
+	// The event; with an external id that is known, the first one.
+	Event *contact.RecordEvent `json:"event,omitempty"`
+	// The record as it is now; null when you may not see it.
+	Record *contact.Record `json:"record,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Which records.
@@ -2104,6 +2262,128 @@ type RecordFilter struct {
 	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
 	// Only assigned to this user.
 	AssignedUserID graphql.Omittable[*id.ID] `json:"assignedUserId,omitempty"`
+	// Only with this status word.
+	Status graphql.Omittable[*string] `json:"status,omitempty"`
+	// Only with this tag.
+	Tag graphql.Omittable[*string] `json:"tag,omitempty"`
+	// Only with this service word.
+	Service graphql.Omittable[*string] `json:"service,omitempty"`
+	// Only with this location word.
+	Location graphql.Omittable[*string] `json:"location,omitempty"`
+	// Only that start later than this.
+	StartsAfter graphql.Omittable[*time.Time] `json:"startsAfter,omitempty"`
+	// Only that start earlier than this.
+	StartsBefore graphql.Omittable[*time.Time] `json:"startsBefore,omitempty"`
+	// Only that are due earlier than this.
+	DueBefore graphql.Omittable[*time.Time] `json:"dueBefore,omitempty"`
+}
+
+// Changes to a record.
+type RecordUpdateInput struct {
+	// What people call it.
+	Title graphql.Omittable[*string] `json:"title,omitempty"`
+	// The business's own status word; null: OPEN.
+	Status graphql.Omittable[*string] `json:"status,omitempty"`
+	// Whom it is for.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// Who handles it.
+	AssignedUserID graphql.Omittable[*id.ID] `json:"assignedUserId,omitempty"`
+	// When a booking starts.
+	StartsAt graphql.Omittable[*time.Time] `json:"startsAt,omitempty"`
+	// The business's own tags.
+	Tags graphql.Omittable[[]string] `json:"tags,omitempty"`
+	// What it is about, in the business's own word.
+	Service graphql.Omittable[*string] `json:"service,omitempty"`
+	// Where it is, in the business's own word.
+	Location graphql.Omittable[*string] `json:"location,omitempty"`
+	// How much money it is about.
+	Amount graphql.Omittable[*MoneyInput] `json:"amount,omitempty"`
+	// When a booking ends.
+	EndsAt graphql.Omittable[*time.Time] `json:"endsAt,omitempty"`
+	// When an invoice is due.
+	DueAt graphql.Omittable[*time.Time] `json:"dueAt,omitempty"`
+	// Until when a quote stands.
+	ExpiresAt graphql.Omittable[*time.Time] `json:"expiresAt,omitempty"`
+	// When the next service is due.
+	NextServiceAt graphql.Omittable[*time.Time] `json:"nextServiceAt,omitempty"`
+	// When the fieldworker will be there.
+	EtaAt graphql.Omittable[*time.Time] `json:"etaAt,omitempty"`
+	// Where the customer can watch them come; https.
+	TrackingURL graphql.Omittable[*string] `json:"trackingUrl,omitempty"`
+	// The page of the invoice or booking; https.
+	URL graphql.Omittable[*string] `json:"url,omitempty"`
+	// The business's own fields, all of them: 32 at most.
+	Data graphql.Omittable[[]*RecordDatumInput] `json:"data,omitempty"`
+	// When the booking was confirmed.
+	ConfirmedAt graphql.Omittable[*time.Time] `json:"confirmedAt,omitempty"`
+}
+
+// Answer of recordUpdate.
+type RecordUpdatePayload struct {
+	// The record.
+	Record *contact.Record `json:"record,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A record as another system has it; absent keeps, null clears.
+type RecordUpsertInput struct {
+	// What kind it is.
+	Kind contact.RecordKind `json:"kind"`
+	// The id in that system, unique among records of the kind.
+	ExternalID string `json:"externalId"`
+	// What people call it; a new record needs one.
+	Title graphql.Omittable[*string] `json:"title,omitempty"`
+	// The business's own status word; null: OPEN.
+	Status graphql.Omittable[*string] `json:"status,omitempty"`
+	// Whom it is for.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// Whom it is for, by their id in the other system instead.
+	ContactExternalID graphql.Omittable[*string] `json:"contactExternalId,omitempty"`
+	// Who handles it.
+	AssignedUserID graphql.Omittable[*id.ID] `json:"assignedUserId,omitempty"`
+	// Who handles it, by e-mail instead.
+	AssignedUserEmail graphql.Omittable[*string] `json:"assignedUserEmail,omitempty"`
+	// When a booking starts.
+	StartsAt graphql.Omittable[*time.Time] `json:"startsAt,omitempty"`
+	// The business's own tags.
+	Tags graphql.Omittable[[]string] `json:"tags,omitempty"`
+	// What it is about, in the business's own word.
+	Service graphql.Omittable[*string] `json:"service,omitempty"`
+	// Where it is, in the business's own word.
+	Location graphql.Omittable[*string] `json:"location,omitempty"`
+	// How much money it is about.
+	Amount graphql.Omittable[*MoneyInput] `json:"amount,omitempty"`
+	// When a booking ends.
+	EndsAt graphql.Omittable[*time.Time] `json:"endsAt,omitempty"`
+	// When an invoice is due.
+	DueAt graphql.Omittable[*time.Time] `json:"dueAt,omitempty"`
+	// Until when a quote stands.
+	ExpiresAt graphql.Omittable[*time.Time] `json:"expiresAt,omitempty"`
+	// When the next service is due.
+	NextServiceAt graphql.Omittable[*time.Time] `json:"nextServiceAt,omitempty"`
+	// When the fieldworker will be there.
+	EtaAt graphql.Omittable[*time.Time] `json:"etaAt,omitempty"`
+	// Where the customer can watch them come; https.
+	TrackingURL graphql.Omittable[*string] `json:"trackingUrl,omitempty"`
+	// The page of the invoice or booking; https.
+	URL graphql.Omittable[*string] `json:"url,omitempty"`
+	// The business's own fields, all of them: 32 at most.
+	Data graphql.Omittable[[]*RecordDatumInput] `json:"data,omitempty"`
+	// When the booking was confirmed.
+	ConfirmedAt graphql.Omittable[*time.Time] `json:"confirmedAt,omitempty"`
+	// When the other system changed it last: what is older than what is kept is skipped.
+	SourceUpdatedAt graphql.Omittable[*time.Time] `json:"sourceUpdatedAt,omitempty"`
+	// How often the other system changed it; counts before the time.
+	SourceVersion graphql.Omittable[*int] `json:"sourceVersion,omitempty"`
+}
+
+// Answer of recordUpsert.
+type RecordUpsertPayload struct {
+	// What became of each row, in the order of the input; empty when the whole batch was refused.
+	Rows []*RecordUpsertRow `json:"rows"`
+	// What is wrong with the whole batch.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Changes to recording.
@@ -2854,6 +3134,146 @@ type VoicemailSettingsInput struct {
 	OwnerID graphql.Omittable[*id.ID] `json:"ownerId,omitempty"`
 	// Everybody who is told.
 	NotifiedUserIds graphql.Omittable[[]*id.ID] `json:"notifiedUserIds,omitempty"`
+}
+
+// A page of deliveries.
+type WebhookDeliveryConnection struct {
+	// With cursors.
+	Edges []*WebhookDeliveryEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*delivery.Delivery `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A delivery and its cursor.
+type WebhookDeliveryEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The delivery.
+	Node *delivery.Delivery `json:"node"`
+}
+
+// A page of endpoints.
+type WebhookEndpointConnection struct {
+	// With cursors.
+	Edges []*WebhookEndpointEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*delivery.Endpoint `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An endpoint to make.
+type WebhookEndpointCreateInput struct {
+	// Where to post: https, port 443 or 1024 and above, on the public internet.
+	URL string `json:"url"`
+	// The role that decides what it may see; within your own. Give one that sees the whole organization: an endpoint is in no branch and has nothing of its own.
+	RoleID id.ID `json:"roleId"`
+	// The kinds of event; absent or empty: all.
+	Kinds graphql.Omittable[[]event.Kind] `json:"kinds,omitempty"`
+	// What it is for.
+	Description graphql.Omittable[*string] `json:"description,omitempty"`
+}
+
+// Answer of webhookEndpointCreate.
+type WebhookEndpointCreatePayload struct {
+	// The endpoint.
+	WebhookEndpoint *delivery.Endpoint `json:"webhookEndpoint,omitempty"`
+	// The secret that signs, shown once.
+	Secret *string `json:"secret,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of webhookEndpointDelete.
+type WebhookEndpointDeletePayload struct {
+	// The id of what is gone.
+	DeletedID *id.ID `json:"deletedId,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of webhookEndpointDisable.
+type WebhookEndpointDisablePayload struct {
+	// The endpoint.
+	WebhookEndpoint *delivery.Endpoint `json:"webhookEndpoint,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// An endpoint and its cursor.
+type WebhookEndpointEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The endpoint.
+	Node *delivery.Endpoint `json:"node"`
+}
+
+// Answer of webhookEndpointEnable.
+type WebhookEndpointEnablePayload struct {
+	// The endpoint.
+	WebhookEndpoint *delivery.Endpoint `json:"webhookEndpoint,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of webhookEndpointSecretRotate.
+type WebhookEndpointSecretRotatePayload struct {
+	// The endpoint.
+	WebhookEndpoint *delivery.Endpoint `json:"webhookEndpoint,omitempty"`
+	// The new secret, shown once.
+	Secret *string `json:"secret,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of webhookEndpointTest.
+type WebhookEndpointTestPayload struct {
+	// The delivery; its attempt follows.
+	WebhookDelivery *delivery.Delivery `json:"webhookDelivery,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What changes about an endpoint.
+type WebhookEndpointUpdateInput struct {
+	// Where to post.
+	URL graphql.Omittable[*string] `json:"url,omitempty"`
+	// The role that decides what it may see.
+	RoleID graphql.Omittable[*id.ID] `json:"roleId,omitempty"`
+	// The kinds of event; null or empty: all.
+	Kinds graphql.Omittable[[]event.Kind] `json:"kinds,omitempty"`
+	// What it is for.
+	Description graphql.Omittable[*string] `json:"description,omitempty"`
+}
+
+// Answer of webhookEndpointUpdate.
+type WebhookEndpointUpdatePayload struct {
+	// The endpoint.
+	WebhookEndpoint *delivery.Endpoint `json:"webhookEndpoint,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of webhookRedeliver.
+type WebhookRedeliverPayload struct {
+	// The delivery.
+	WebhookDelivery *delivery.Delivery `json:"webhookDelivery,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of webhookReplay.
+type WebhookReplayPayload struct {
+	// The endpoint.
+	WebhookEndpoint *delivery.Endpoint `json:"webhookEndpoint,omitempty"`
+	// How many events are sent.
+	Count *int `json:"count,omitempty"`
+	// Where to go on when there were more than 10,000; null when that was all.
+	Next *string `json:"next,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // What message statistics are grouped by.
