@@ -29,6 +29,7 @@ require (
 	go.uber.org/goleak v1.3.0
 	gocloud.dev v0.47.0
 	golang.org/x/crypto v0.58.0
+	golang.org/x/image v0.34.0
 	golang.org/x/sync v0.24.0
 	pgregory.net/rapid v1.3.0
 )

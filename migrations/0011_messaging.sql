@@ -302,8 +302,12 @@ ALTER TABLE message_media
   ADD COLUMN thumbnail_bytes bigint,
   ADD COLUMN problem         text,
   ADD CONSTRAINT media_uploader FOREIGN KEY (organization_id, uploaded_by) REFERENCES "user" (organization_id, id);
+CREATE INDEX media_by_blob ON message_media (organization_id, blob_key);
 CREATE INDEX media_by_uploader ON message_media (organization_id, uploaded_by);
 CREATE INDEX media_unused ON message_media (created_at) WHERE message_id IS NULL;
+
+-- A word to one number of a Messaging Service is about all of them.
+CREATE INDEX opt_out_by_e164 ON opt_out (organization_id, e164);
 
 -- Who must not be written to by any number of the organization.
 CREATE TABLE do_not_message (
@@ -345,6 +349,7 @@ CREATE INDEX consent_by_contact ON consent (organization_id, contact_id, at DESC
 CREATE INDEX consent_by_our_number ON consent (organization_id, phone_number_id);
 CREATE INDEX consent_by_user ON consent (organization_id, user_id);
 CALL tenant_table('consent');
+REVOKE UPDATE, DELETE ON consent FROM {{app}}, {{worker}};
 
 -- Search goes through a function of the owner: under row-level security the
 -- planner may not use the words' index, because matching could leak.

@@ -40,9 +40,11 @@ type Options struct {
 	Resume func(ctx context.Context, organization, credential id.ID) (access.Actor, error)
 	// Kinds says how each kind of thing is opened.
 	Kinds map[id.Kind]Open
-	// Upload keeps audio that a person sends and gives its id.
-	Upload func(ctx context.Context, who access.Actor, name string, body io.Reader) (id.ID, string, int64, error)
-	// Public opens audio for Twilio by the random part of its address, after checking the signature.
+	// Small says how the small picture of a thing is opened, for the kinds that have one.
+	Small map[id.Kind]Open
+	// Upload keeps what a person sends for a purpose (audio, message) and gives its id.
+	Upload func(ctx context.Context, who access.Actor, purpose, name string, body io.Reader) (id.ID, string, int64, error)
+	// Public opens audio and files for Twilio by the random part of its address, after checking the signature.
 	Public func(ctx context.Context, token string, query url.Values) (io.ReadSeekCloser, blob.Info, error)
 	Keys   *secret.Keyring
 	Clock  clock.Clock
@@ -124,6 +126,12 @@ func (h *Handler) Link(who access.Actor, x id.ID) (string, error) {
 	return u.String(), nil
 }
 
+// SmallLink is Link for the small picture of the thing.
+func (h *Handler) SmallLink(who access.Actor, x id.ID) (string, error) {
+	link, err := h.Link(who, x)
+	return link + "&size=small", err
+}
+
 const purpose = "media link"
 
 // claimOf is organization, credential, expiry and subject: 16+16+8+16 bytes.
@@ -177,7 +185,11 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, err)
 		return
 	}
-	open, ok := h.o.Kinds[x.Kind()]
+	kinds := h.o.Kinds
+	if r.URL.Query().Get("size") == "small" {
+		kinds = h.o.Small
+	}
+	open, ok := kinds[x.Kind()]
 	if !ok {
 		h.refuse(w, r, errs.New(errs.NotFound, "there is no such file"))
 		return
@@ -216,10 +228,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, name string, bod
 	http.ServeContent(w, r, "", time.Time{}, body)
 }
 
-var extensions = map[string]string{"audio/mpeg": ".mp3", "audio/wav": ".wav", "image/jpeg": ".jpg", "image/png": ".png", "image/gif": ".gif"}
+var extensions = map[string]string{"audio/mpeg": ".mp3", "audio/wav": ".wav", "image/jpeg": ".jpg", "image/png": ".png", "image/gif": ".gif",
+	"image/webp": ".webp", "application/pdf": ".pdf", "text/vcard": ".vcf", "video/mp4": ".mp4", "video/3gpp": ".3gp"}
 
-// upload keeps the raw body as audio, typed by its content; the id goes into a
-// mutation. ?name= is what people call it.
+// upload keeps the raw body, typed by its content; the id goes into a mutation.
+// ?name= is what people call it; ?for=message is a file for an MMS, else it is audio.
 func (h *Handler) upload(w http.ResponseWriter, r *http.Request) {
 	who, err := h.bearer(r)
 	if err != nil {
@@ -236,7 +249,7 @@ func (h *Handler) upload(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, errs.New(errs.Invalid, "the name has more than 200 bytes"))
 		return
 	}
-	x, contentType, size, err := h.o.Upload(access.With(r.Context(), who), who, name, http.MaxBytesReader(w, r.Body, MaxUpload+1))
+	x, contentType, size, err := h.o.Upload(access.With(r.Context(), who), who, r.URL.Query().Get("for"), name, http.MaxBytesReader(w, r.Body, MaxUpload+1))
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errs.New(errs.Required, "the upload did not arrive whole; send it again")
 	}

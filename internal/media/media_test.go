@@ -68,7 +68,7 @@ func newStage(t *testing.T) *stage {
 			}
 			return page{bytes.NewReader([]byte("0123456789"))}, blob.Info{ContentType: "audio/wav", Size: 10}, nil
 		}},
-		Upload: func(_ context.Context, _ access.Actor, _ string, body io.Reader) (id.ID, string, int64, error) {
+		Upload: func(_ context.Context, _ access.Actor, _, _ string, body io.Reader) (id.ID, string, int64, error) {
 			n, err := s.upload(body)
 			return id.New(id.Upload), "audio/wav", n, err
 		},

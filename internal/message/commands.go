@@ -3,7 +3,9 @@ package message
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/uptrace/bun"
@@ -18,6 +20,7 @@ import (
 	"switchboard/internal/job"
 	"switchboard/internal/phone"
 	"switchboard/internal/route"
+	"switchboard/internal/secret"
 	"switchboard/internal/twilio"
 )
 
@@ -54,6 +57,9 @@ type Deps struct {
 	Contacts *contact.Service
 	Blob     *blob.Store
 	Logger   *slog.Logger
+	Keys     *secret.Keyring
+	// Base is the public address, where Twilio fetches files from.
+	Base *url.URL
 	// Country is the organization's default country, for numbers as typed (R018).
 	Country func(ctx context.Context, q bun.IDB) (string, error)
 }
@@ -64,6 +70,8 @@ type Service struct {
 	numbers  Numbers
 	contacts *contact.Service
 	blob     *blob.Store
+	keys     *secret.Keyring
+	base     *url.URL
 	log      *slog.Logger
 	country  func(ctx context.Context, q bun.IDB) (string, error)
 }
@@ -73,11 +81,12 @@ func New(d Deps) *Service {
 	if d.Logger == nil {
 		d.Logger = slog.Default()
 	}
-	s := &Service{db: d.DB, numbers: d.Numbers, contacts: d.Contacts, blob: d.Blob, log: d.Logger, country: d.Country}
+	s := &Service{db: d.DB, numbers: d.Numbers, contacts: d.Contacts, blob: d.Blob, keys: d.Keys, base: d.Base, log: d.Logger, country: d.Country}
 	if d.Jobs != nil {
 		job.Handle(d.Jobs, s.carry)
 		job.Handle(d.Jobs, s.fetchMedia)
 		d.Jobs.Sweep("message.due", sweepEvery, s.sweep)
+		d.Jobs.Sweep("message.uploads", time.Hour, s.sweepUploads)
 	}
 	return s
 }

@@ -3,14 +3,10 @@ package message
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"strings"
 	"time"
 
-	"switchboard/internal/blob"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
@@ -306,105 +302,3 @@ func (s *Service) find(ctx context.Context, m *Message, number id.ID) (*twilio.S
 const clockSkew = 2 * time.Minute
 
 func apart(got twilio.Sent, m *Message) time.Duration { return got.CreatedAt.Sub(m.handed()).Abs() }
-
-// mediaArgs has one file of a message copied from Twilio.
-type mediaArgs struct {
-	Organization id.ID `json:"organization"`
-	Connection   id.ID `json:"connection"`
-	Media        id.ID `json:"media"`
-}
-
-// Kind names the job.
-func (mediaArgs) Kind() string { return "message.media" }
-
-// Tenant is whose job it is.
-func (a mediaArgs) Tenant() id.ID { return a.Organization }
-
-// Timeout is enough for the largest file.
-func (mediaArgs) Timeout() time.Duration { return 2 * time.Minute }
-
-// InsertOpts gives Twilio about an hour to come back.
-func (mediaArgs) InsertOpts() job.Options { return job.Options{Queue: job.Media, MaxAttempts: 10} }
-
-// maxMedia is the largest file that is copied, in bytes: what Twilio sends is smaller.
-const maxMedia = 16 << 20
-
-// fetchMedia copies one file of a message, checked by its content (R143, R144).
-func (s *Service) fetchMedia(ctx context.Context, a mediaArgs) (err error) {
-	defer errs.Wrap(&err, "message.fetchMedia(%s)", a.Media)
-	row, err := mediaByID(ctx, s.db.App(), a.Organization, a.Media)
-	if errs.IsCode(err, errs.NotFound) || err == nil && (row.State != MediaPending || row.TwilioURL == nil) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	info, err := s.copyMedia(ctx, a, row)
-	switch {
-	case err == nil:
-		if kept, err := s.mediaState(ctx, a, MediaStored, &info); err != nil || !kept {
-			return errors.Join(err, s.blob.Delete(context.WithoutCancel(ctx), a.Organization, info.Key))
-		}
-		return nil
-	case twilio.NotFound(err):
-		_, err = s.mediaState(ctx, a, MediaFailed, nil)
-	case errs.IsCode(err, errs.Invalid), errs.IsCode(err, errs.LimitReached), errs.IsCode(err, errs.Required):
-		_, err = s.mediaState(ctx, a, MediaRefused, nil)
-	case job.AttemptFrom(ctx).Last:
-		_, failed := s.mediaState(context.WithoutCancel(ctx), a, MediaFailed, nil)
-		err = errors.Join(err, failed)
-	}
-	return err
-}
-
-func (s *Service) copyMedia(ctx context.Context, a mediaArgs, row *Media) (blob.Info, error) {
-	client, err := s.numbers.Client(ctx, a.Connection)
-	if err != nil {
-		return blob.Info{}, fmt.Errorf("no client: %w", uncoded(err))
-	}
-	file, err := client.FetchMedia(ctx, *row.TwilioURL, maxMedia)
-	if err != nil {
-		return blob.Info{}, err
-	}
-	defer func() { _ = file.Close() }()
-	return s.blob.Put(ctx, a.Organization, io.Reader(file), maxMedia, trueTo(row.ContentType))
-}
-
-// uncoded hides the code of an error that is not about the file.
-func uncoded(err error) error { return errors.New(err.Error()) }
-
-// trueTo accepts any file but a text that is called a picture, a sound or a film:
-// that is a web page or a script in disguise.
-func trueTo(declared string) blob.Type {
-	return func(head []byte) (string, error) {
-		kind, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(declared)), "/")
-		if (kind == "image" || kind == "audio" || kind == "video") && strings.HasPrefix(http.DetectContentType(head), "text/") {
-			return "", errs.New(errs.Invalid, "the file is a text and no %s", kind)
-		}
-		return blob.Any(head)
-	}
-}
-
-// mediaState keeps what became of a file, once, and tells those who see the
-// message unless its number is disabled (D26).
-func (s *Service) mediaState(ctx context.Context, a mediaArgs, state MediaState, info *blob.Info) (kept bool, err error) {
-	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		var m *Message
-		if m, kept, err = setMedia(ctx, tx, a.Organization, a.Media, state, info); err != nil || !kept {
-			return err
-		}
-		t, err := lockThread(ctx, tx, m)
-		if err != nil {
-			return err
-		}
-		n, err := s.numbers.Sender(ctx, tx, t.PhoneNumberID)
-		if errs.IsCode(err, errs.NotFound) || err == nil && !n.IsEnabled {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return s.tell(ctx, tx, m.ID, UpdatedEvent, id.ID{})
-	})
-	return kept, err
-}
