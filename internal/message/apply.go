@@ -49,9 +49,9 @@ func (s *Service) Receive(ctx context.Context, tx *db.Tx, connection id.ID, f tw
 	// Twilio answers these words by itself; we only remember (R154).
 	switch KeywordOf(f.Body, f.OptOutType) {
 	case Stop:
-		err = setOptOut(ctx, tx, number.ID, f.From, true, "KEYWORD", tx.Now)
+		_, err = setOptOut(ctx, tx, number.ID, f.From, true, ByKeyword, tx.Now)
 	case Start:
-		err = setOptOut(ctx, tx, number.ID, f.From, false, "KEYWORD", tx.Now)
+		_, err = setOptOut(ctx, tx, number.ID, f.From, false, ByKeyword, tx.Now)
 	}
 	if err != nil || !number.IsEnabled {
 		return m, err
@@ -138,7 +138,7 @@ func (s *Service) change(ctx context.Context, tx *db.Tx, was, m *Message) error 
 		}
 		if refused {
 			// Twilio knew it when it was asked: a START since then counts more.
-			if err := setOptOut(ctx, tx, t.PhoneNumberID, t.TheirNumber, true, "PROVIDER", m.handed()); err != nil {
+			if _, err := setOptOut(ctx, tx, t.PhoneNumberID, t.TheirNumber, true, ByProvider, m.handed()); err != nil {
 				return err
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/uptrace/bun"
 
@@ -283,59 +282,6 @@ func (s *Service) OpenMedia(ctx context.Context, who access.Actor, media id.ID) 
 		return nil, info, errs.New(errs.Conflict, "the file was not taken over from Twilio; ask for it to be sent again")
 	}
 	return s.blob.Open(ctx, who.OrganizationID, *row.BlobKey)
-}
-
-// OptedOut says for each thread that the actor of the context may see whether
-// its other end asked for no messages (R155).
-func (s *Service) OptedOut(ctx context.Context, threads []id.ID) (_ map[id.ID]bool, err error) {
-	defer errs.Wrap(&err, "message.OptedOut")
-	out := make(map[id.ID]bool, len(threads))
-	who := access.From(ctx)
-	if !who.Can(access.SMSView) {
-		return out, nil
-	}
-	var rows []struct {
-		ID id.ID `bun:"id"`
-	}
-	q := selectFor(who, `
-SELECT t.id FROM sms_thread t
-JOIN opt_out o ON o.organization_id = t.organization_id AND o.phone_number_id = t.phone_number_id AND o.e164 = t.their_number
-WHERE t.organization_id = $1 AND o.is_opted_out`)
-	q.and("t.id = ANY (" + q.arg(threads) + "::uuid[])")
-	q.seenBy(who)
-	err = q.into(ctx, s.db.App(), who, &rows)
-	for _, r := range rows {
-		out[r.ID] = true
-	}
-	return out, err
-}
-
-// isOptedOut is the same for one pair, inside a transaction that is about to send.
-func isOptedOut(ctx context.Context, tx *db.Tx, number id.ID, their string) (bool, error) {
-	var row struct {
-		Out bool `bun:"is_opted_out"`
-	}
-	err := db.Select(ctx, tx, &row, `SELECT is_opted_out FROM opt_out WHERE organization_id = $1 AND phone_number_id = $2 AND e164 = $3`,
-		db.TenantFrom(ctx), number, their)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	return row.Out, err
-}
-
-// setOptOut keeps the newest word of one person about one of our numbers. The
-// pair's thread is locked.
-func setOptOut(ctx context.Context, tx *db.Tx, number id.ID, their string, out bool, source string, at time.Time) error {
-	if !strings.HasPrefix(their, "+") {
-		return nil // a short code or a name cannot opt out
-	}
-	_, err := db.Exec(ctx, tx, `
-INSERT INTO opt_out (organization_id, phone_number_id, e164, is_opted_out, source, changed_at)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (organization_id, phone_number_id, e164) DO UPDATE
-SET is_opted_out = excluded.is_opted_out, source = excluded.source, changed_at = excluded.changed_at
-WHERE opt_out.changed_at <= excluded.changed_at`, db.TenantFrom(ctx), number, their, out, source, at)
-	return err
 }
 
 // threadOf finds or makes the one thread of a pair and locks it. It belongs to
