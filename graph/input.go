@@ -83,3 +83,11 @@ func unlessNull[T any](o graphql.Omittable[*T]) patch.Field[T] {
 	}
 	return patch.To(*o.Value())
 }
+
+// wordOrNull is null for the empty text.
+func wordOrNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -28,7 +28,9 @@ import (
 	"switchboard/internal/config"
 	"switchboard/internal/contact"
 	"switchboard/internal/db"
+	"switchboard/internal/delivery"
 	"switchboard/internal/event"
+	"switchboard/internal/id"
 	"switchboard/internal/inbox"
 	"switchboard/internal/job"
 	"switchboard/internal/media"
@@ -57,7 +59,7 @@ type Options struct {
 	// Listener serves the public side, if it is open already: its address is then
 	// known before the configuration's PublicURL is made.
 	Listener net.Listener
-	// FetchLoopback lets audio be fetched from this machine: demo and tests only.
+	// FetchLoopback lets audio be fetched from this machine, and webhooks be posted to it: demo and tests only.
 	FetchLoopback bool
 	// MayIntrospect lets anybody read the schema: the demo.
 	MayIntrospect bool
@@ -87,9 +89,11 @@ type App struct {
 	Recordings *recording.Service
 	Voicemails *voicemail.Service
 	Messages   *message.Service
+	Deliveries *delivery.Service
 	Reports    *report.Service
 
 	Edge     *edge.Edge
+	renderer *graph.Renderer
 	Webhooks *webhook.Handler
 	Media    *media.Handler
 
@@ -193,7 +197,9 @@ func (a *App) domains(base *url.URL, o Options) (err error) {
 	a.Tenants = tenant.New(tenant.Deps{DB: a.DB, Founder: a.Users})
 	a.Contacts = contact.New(contact.Deps{DB: a.DB})
 	a.voice()
-	a.Messages = message.New(message.Deps{DB: a.DB, Jobs: a.Jobs, Numbers: senders{a}, Contacts: a.Contacts, Blob: a.Blobs, Logger: a.Log, Country: a.country})
+	a.Messages = message.New(message.Deps{DB: a.DB, Jobs: a.Jobs, Numbers: senders{a}, Contacts: a.Contacts, Blob: a.Blobs, Keys: a.Keys, Base: base, Logger: a.Log, Country: a.country})
+	a.Deliveries = delivery.New(delivery.Deps{DB: a.DB, Keys: a.Keys, Events: a.Events, Show: a.show, Loopback: o.FetchLoopback, Logger: a.Log}, a.Jobs)
+	a.closers = append(a.closers, a.Deliveries.Close)
 	a.Reports = report.New(a.DB)
 
 	a.Numbers.Register(a.Jobs)
@@ -212,7 +218,7 @@ func (a *App) edges(base *url.URL, o Options) {
 			return who, err
 		},
 		Resume: a.Sessions.Resume, Keys: a.Keys, Clock: a.Clock, Base: base, Logger: a.Log,
-		Kinds: a.openers(), Upload: a.uploadAudio, Public: a.publicAudio,
+		Kinds: a.openers(), Small: map[id.Kind]media.Open{id.Media: a.Messages.OpenThumbnail}, Upload: a.upload, Public: a.public,
 	})
 	a.Webhooks = webhook.New(webhook.Options{
 		Base: base, Account: a.webhookAccount, Hooks: a.hooks, Box: a.Inbox, Calls: a.Calls, Messages: a.Messages, Clock: a.Clock, Logger: a.Log,
@@ -222,9 +228,10 @@ func (a *App) edges(base *url.URL, o Options) {
 	})
 	r := graph.New(graph.Domains{
 		Tenants: a.Tenants, Roles: a.Roles, Sessions: a.Sessions, Users: a.Users, Contacts: a.Contacts, Numbers: a.Numbers,
-		Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Messages: a.Messages, Reports: a.Reports,
-		Events: a.Events, Clock: a.Clock, Link: a.Media.Link,
+		Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Messages: a.Messages, Deliveries: a.Deliveries, Reports: a.Reports,
+		Events: a.Events, Clock: a.Clock, Link: a.Media.Link, SmallLink: a.Media.SmallLink,
 	})
+	a.renderer = r.Renderer()
 	a.Edge = edge.New(r.Executable(), a.edgeOptions(r, o))
 	a.public = edge.HTTPServer(a.Handler())
 	a.public.ErrorLog = slog.NewLogLogger(a.Log.Handler(), slog.LevelWarn)

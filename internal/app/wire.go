@@ -17,7 +17,9 @@ import (
 	"switchboard/graph/edge"
 	"switchboard/internal/access"
 	"switchboard/internal/blob"
+	"switchboard/internal/delivery"
 	"switchboard/internal/errs"
+	"switchboard/internal/event"
 	"switchboard/internal/id"
 	"switchboard/internal/media"
 	"switchboard/internal/message"
@@ -110,6 +112,11 @@ func (a *App) webhookAccount(ctx context.Context, connection id.ID) (webhook.Acc
 	return webhook.Account{Organization: x.Organization, AccountSID: x.AccountSID, Tokens: x.Tokens, AccessKeyOK: x.AccessKeyOK}, err
 }
 
+// show is an event as a webhook endpoint may see it.
+func (a *App) show(ctx context.Context, who access.Actor, e event.Event) (delivery.Shown, error) {
+	return a.renderer.Show(ctx, who, e)
+}
+
 // country is the tenant's default country, for numbers as typed (R018).
 func (a *App) country(ctx context.Context, q bun.IDB) (string, error) {
 	o, err := tenant.Read(ctx, q)
@@ -128,15 +135,30 @@ func (a *App) openers() map[id.Kind]media.Open {
 	}
 }
 
-func (a *App) uploadAudio(ctx context.Context, who access.Actor, name string, body io.Reader) (id.ID, string, int64, error) {
-	x, err := a.Numbers.Save(ctx, who, name, body)
-	if err != nil {
-		return id.ID{}, "", 0, err
+// upload keeps what a person sends: audio, or a file for a message.
+func (a *App) upload(ctx context.Context, who access.Actor, purpose, name string, body io.Reader) (id.ID, string, int64, error) {
+	switch purpose {
+	case "", "audio":
+		x, err := a.Numbers.Save(ctx, who, name, body)
+		if err != nil {
+			return id.ID{}, "", 0, err
+		}
+		return x.ID, x.ContentType, int64(x.SizeBytes), nil
+	case "message":
+		x, err := a.Messages.Upload(ctx, who, name, body)
+		if err != nil {
+			return id.ID{}, "", 0, err
+		}
+		return x.ID, x.ContentType, *x.SizeBytes, nil
 	}
-	return x.ID, x.ContentType, int64(x.SizeBytes), nil
+	return id.ID{}, "", 0, errs.New(errs.Required, "say what the file is for: for=audio or for=message")
 }
 
-func (a *App) publicAudio(ctx context.Context, token string, query url.Values) (io.ReadSeekCloser, blob.Info, error) {
+// public opens what Twilio plays or sends.
+func (a *App) public(ctx context.Context, token string, query url.Values) (io.ReadSeekCloser, blob.Info, error) {
+	if x, err := id.Parse(token); err == nil && x.Kind() == id.Media {
+		return a.Messages.OpenPublic(ctx, x, query, a.Clock.Now())
+	}
 	return a.Numbers.OpenPublic(ctx, token, query.Get("s"), a.Clock.Now())
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"switchboard/internal/access"
+	"switchboard/internal/automation"
 	"switchboard/internal/blob"
 	"switchboard/internal/call"
 	"switchboard/internal/contact"
@@ -113,6 +114,9 @@ type Delivery struct {
 // IsTest reports whether a person asked for it to try the endpoint.
 func (d *Delivery) IsTest() bool { return d.Kind == Test }
 
+// NextAttemptAt is when it is tried next; nil when it is not.
+func (d *Delivery) NextAttemptAt() *time.Time { return d.DueAt }
+
 // event is the event again, as the log had it.
 func (d *Delivery) event() event.Event {
 	e := event.Event{ID: d.EventID, OrganizationID: d.OrganizationID, Kind: d.Kind, Subject: d.SubjectID, Data: d.Data, ActorID: d.ActorID, At: d.At.UTC()}
@@ -160,9 +164,11 @@ var needs = map[event.Kind]access.Permission{
 	call.EventNotice: access.CallView, call.EventRingStarted: access.CallView, call.EventRingEnded: access.CallView,
 	voicemail.EventReceived: access.VoicemailListen, voicemail.EventUpdated: access.VoicemailListen,
 	recording.EventUpdated: access.RecordingListen,
-	message.ReceivedEvent:  access.SMSView, message.UpdatedEvent: access.SMSView,
-	contact.Updated: access.ContactView, number.ConnectionUpdated: access.ConnectionManage,
-	EventEndpointDisabled: access.WebhookManage,
+	message.ReceivedEvent:  access.SMSView, message.UpdatedEvent: access.SMSView, message.ThreadUpdatedEvent: access.SMSView,
+	message.BulkUpdatedEvent: access.SMSBulk, message.ConsentEvent: access.SMSView, automation.RanEvent: access.AutomationManage,
+	contact.Updated: access.ContactView, contact.RecordUpdated: access.ContactView, contact.RecordEventAdded: access.ContactView,
+	number.ConnectionUpdated: access.ConnectionManage,
+	EventEndpointDisabled:    access.WebhookManage,
 }
 
 // Shown is what an actor may see of an event now.

@@ -464,7 +464,10 @@ func TestOrganizationsSeeNothingOfEachOther(t *testing.T) {
 		"disable":   func() error { _, err := s.svc.Disable(a.ctx, a.who, eb.ID); return err },
 		"test":      func() error { _, err := s.svc.Test(a.ctx, a.who, eb.ID); return err },
 		"redeliver": func() error { _, err := s.svc.Redeliver(a.ctx, a.who, foreign); return err },
-		"replay":    func() error { _, err := s.svc.Replay(a.ctx, a.who, eb.ID, s.log.Cursor(a.who.OrganizationID, 0), true); return err },
+		"replay": func() error {
+			_, err := s.svc.Replay(a.ctx, a.who, eb.ID, s.log.Cursor(a.who.OrganizationID, 0), true)
+			return err
+		},
 	} {
 		if err := do(); code(err) != errs.NotFound {
 			t.Errorf("%s of another's: %v", verb, err)
