@@ -77,7 +77,11 @@ func (r *messageMediaResolver) URL(ctx context.Context, obj *message.Media) (*st
 }
 
 func (r *messageMediaResolver) ThumbnailURL(ctx context.Context, obj *message.Media) (*string, error) {
-	panic(fmt.Errorf("not implemented: ThumbnailURL - thumbnailUrl"))
+	if obj.ThumbnailKey == nil {
+		return nil, nil
+	}
+	url, err := r.d.SmallLink(access.From(ctx), obj.ID)
+	return &url, err
 }
 
 func (r *messagePreviewResolver) Recipients(ctx context.Context, obj *message.Preview, first *int, skip *int, onlyProblems *bool) ([]*message.PreviewRecipient, error) {

@@ -89,6 +89,7 @@ type App struct {
 	Recordings *recording.Service
 	Voicemails *voicemail.Service
 	Messages   *message.Service
+	Templates  *message.Templates
 	Deliveries *delivery.Service
 	Reports    *report.Service
 
@@ -198,6 +199,7 @@ func (a *App) domains(base *url.URL, o Options) (err error) {
 	a.Contacts = contact.New(contact.Deps{DB: a.DB})
 	a.voice()
 	a.Messages = message.New(message.Deps{DB: a.DB, Jobs: a.Jobs, Numbers: senders{a}, Contacts: a.Contacts, Blob: a.Blobs, Keys: a.Keys, Base: base, Logger: a.Log, Country: a.country})
+	a.Templates = message.NewTemplates(message.TemplatesDeps{DB: a.DB, Contacts: a.Contacts})
 	a.Deliveries = delivery.New(delivery.Deps{DB: a.DB, Keys: a.Keys, Events: a.Events, Show: a.show, Loopback: o.FetchLoopback, Logger: a.Log}, a.Jobs)
 	a.closers = append(a.closers, a.Deliveries.Close)
 	a.Reports = report.New(a.DB)
@@ -228,7 +230,7 @@ func (a *App) edges(base *url.URL, o Options) {
 	})
 	r := graph.New(graph.Domains{
 		Tenants: a.Tenants, Roles: a.Roles, Sessions: a.Sessions, Users: a.Users, Contacts: a.Contacts, Numbers: a.Numbers,
-		Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Messages: a.Messages, Deliveries: a.Deliveries, Reports: a.Reports,
+		Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Messages: a.Messages, Templates: a.Templates, Deliveries: a.Deliveries, Reports: a.Reports,
 		Events: a.Events, Clock: a.Clock, Link: a.Media.Link, SmallLink: a.Media.SmallLink,
 	})
 	a.renderer = r.Renderer()

@@ -4,14 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"io"
 	"strconv"
 	"strings"
 
 	"github.com/uptrace/bun"
 
 	"switchboard/internal/access"
-	"switchboard/internal/blob"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
@@ -261,29 +259,6 @@ WHERE mm.organization_id = $1`)
 	return out, err
 }
 
-// OpenMedia opens our copy of a picture or file, for those who see its thread.
-// Codes: errs.NotFound, errs.Conflict when there is no copy (yet).
-func (s *Service) OpenMedia(ctx context.Context, who access.Actor, media id.ID) (_ io.ReadSeekCloser, info blob.Info, err error) {
-	defer errs.Wrap(&err, "message.OpenMedia(%s)", media)
-	ctx = access.With(ctx, who)
-	row, err := mediaByID(ctx, s.db.App(), who.OrganizationID, media)
-	if err != nil {
-		return nil, info, err
-	}
-	if _, err := s.Get(ctx, who, row.MessageID); errs.IsCode(err, errs.NotFound) {
-		return nil, info, errNoFile
-	} else if err != nil {
-		return nil, info, err
-	}
-	switch {
-	case row.State == MediaPending:
-		return nil, info, errs.New(errs.Conflict, "the file is not here yet; try again in a moment")
-	case row.State != MediaStored || row.BlobKey == nil:
-		return nil, info, errs.New(errs.Conflict, "the file was not taken over from Twilio; ask for it to be sent again")
-	}
-	return s.blob.Open(ctx, who.OrganizationID, *row.BlobKey)
-}
-
 // threadOf finds or makes the one thread of a pair and locks it. It belongs to
 // the branch that its number has now (R276).
 func threadOf(ctx context.Context, tx *db.Tx, t *Thread) (*Thread, error) {
@@ -399,34 +374,4 @@ func (s *Service) knownSIDs(ctx context.Context, org id.ID, list []twilio.Sent) 
 		known[r.SID] = true
 	}
 	return known, err
-}
-
-func mediaByID(ctx context.Context, h bun.IDB, org, media id.ID) (*Media, error) {
-	var row Media
-	err := db.Select(ctx, h, &row, `SELECT mm.* FROM message_media mm WHERE mm.organization_id = $1 AND mm.id = $2`, org, media)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, errNoFile
-	}
-	return &row, err
-}
-
-// setMedia keeps what became of a file that was waited for, and gives its
-// message; kept is false when it was settled before.
-func setMedia(ctx context.Context, tx *db.Tx, org, media id.ID, state MediaState, info *blob.Info) (m *Message, kept bool, err error) {
-	var key, contentType *string
-	var size *int64
-	if info != nil {
-		key, contentType, size = &info.Key, &info.ContentType, &info.Size
-	}
-	m = &Message{}
-	err = db.Select(ctx, tx, m, `
-WITH done AS (
-  UPDATE message_media SET state = $3, blob_key = $4, size_bytes = $5, content_type = coalesce($6, content_type)
-  WHERE organization_id = $1 AND id = $2 AND state = 'PENDING'
-  RETURNING message_id)
-SELECT m.* FROM message m JOIN done ON m.id = done.message_id WHERE m.organization_id = $1`, org, media, state, key, size, contentType)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, false, nil
-	}
-	return m, err == nil, err
 }
