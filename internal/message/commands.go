@@ -114,6 +114,14 @@ type Send struct {
 	PhoneNumberID  id.ID // an explicit sender (R080)
 	RecordID       id.ID
 	CampaignID     id.ID
+	TemplateID     id.ID      // instead of a text
+	MediaIDs       []id.ID    // uploads
+	SendAt         *time.Time // nil: at once
+	UseSenderName  bool       // R151
+	AutomationID   id.ID
+	BulkID         id.ID
+	RetryOfID      id.ID
+	Extra          Values // merged besides what contact, record, user and business have
 	IdempotencyKey string
 }
 
@@ -176,6 +184,29 @@ func actorOf(who access.Actor) id.ID {
 		return who.APIKeyID
 	}
 	return who.UserID
+}
+
+// SendIn is Send within the caller's transaction, without an idempotency key: the
+// caller knows by a row of its own that it sends once. What is refused is refused
+// before anything is written, so that the transaction can go on.
+func (s *Service) SendIn(ctx context.Context, tx *db.Tx, who access.Actor, in Send) (m *Message, err error) {
+	defer errs.Wrap(&err, "message.SendIn")
+	if err := who.Require(access.SMSSend); err != nil {
+		return nil, err
+	}
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	ctx = access.With(ctx, who)
+	to, err := s.recipient(ctx, who, in)
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.keep(ctx, tx, who, in, to)
+	if err != nil {
+		return nil, err
+	}
+	return lock(ctx, tx, made)
 }
 
 // recipient is whom a message goes to.

@@ -1,9 +1,13 @@
 package message
 
 import (
+	"context"
 	"strings"
 
+	"switchboard/internal/access"
 	"switchboard/internal/call"
+	"switchboard/internal/contact"
+	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/phone"
 )
@@ -60,6 +64,21 @@ type Recipient struct {
 	RecordID  id.ID
 }
 
+// Draft is a message before it is sent, to one or many: to a list, to what the
+// filters find, or to the other end of a thread. The text may hold merge fields.
+type Draft struct {
+	Recipients    []Recipient
+	Contacts      *contact.Filter
+	Records       *contact.RecordFilter
+	ThreadID      id.ID
+	Body          string
+	TemplateID    id.ID // instead of a text
+	MediaIDs      []id.ID
+	PhoneNumberID id.ID
+	CampaignID    id.ID
+	UseSenderName bool
+}
+
 // MaxRecipients is the most that one message goes to.
 const MaxRecipients = 10_000
 
@@ -71,6 +90,16 @@ type Preview struct {
 	EstimatedCosts []Money
 	UnpricedCount  int
 	Problems       []ProblemCount
+}
+
+// Preview says what would happen to a draft, for each recipient in their order;
+// nothing is sent. It needs SMS_SEND.
+func (s *Service) Preview(ctx context.Context, who access.Actor, d Draft) (p *Preview, err error) {
+	defer errs.Wrap(&err, "message.Preview")
+	if err := who.Require(access.SMSSend); err != nil {
+		return nil, err
+	}
+	return s.preview(access.With(ctx, who), who, d)
 }
 
 // RecipientCount is how many recipients were given or found.
