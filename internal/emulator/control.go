@@ -78,10 +78,12 @@ var controls = map[string]func(*Emulator, json.RawMessage) (any, error){
 		HangUpAfterSeconds               float64
 		AnsweredBy                       string
 		VerdictAfterSeconds              float64
-		MessageError                     int
+		MessageError, MessageRefuse      int
+		MessageAfterSeconds              float64
 	}) (any, error) {
 		e.Behave(in.Target, PhoneBehaviour{Do: in.Do, After: secs(in.AfterSeconds), Speak: secs(in.SpeakSeconds), Press: in.Press,
-			HangUpAfter: secs(in.HangUpAfterSeconds), AnsweredBy: in.AnsweredBy, VerdictAfter: secs(in.VerdictAfterSeconds), MessageStatus: in.MessageStatus, MessageError: in.MessageError})
+			HangUpAfter: secs(in.HangUpAfterSeconds), AnsweredBy: in.AnsweredBy, VerdictAfter: secs(in.VerdictAfterSeconds), MessageStatus: in.MessageStatus, MessageError: in.MessageError,
+			MessageRefuse: in.MessageRefuse, MessageAfter: secs(in.MessageAfterSeconds)})
 		return nil, nil
 	}),
 	"calls": verb(func(e *Emulator, in InboundCall) (any, error) {
@@ -136,13 +138,6 @@ var controls = map[string]func(*Emulator, json.RawMessage) (any, error){
 	"sip/refer": verb(func(e *Emulator, in struct{ SID, To string }) (any, error) {
 		return nil, e.ReferSIP(in.SID, in.To)
 	}),
-	"texts": verb(func(e *Emulator, in struct {
-		From, To, Body string
-		Media          []Media
-	}) (any, error) {
-		sid, err := e.SendText(in.From, in.To, in.Body, in.Media...)
-		return sidOf(sid), err
-	}),
 	"chaos": verb(func(e *Emulator, in struct {
 		Chaos
 		MaxDelaySeconds, ReadLagSeconds float64
@@ -156,8 +151,14 @@ var controls = map[string]func(*Emulator, json.RawMessage) (any, error){
 		e.SetChaos(in.Chaos)
 		return nil, nil
 	}),
-	"fail": verb(func(e *Emulator, in Fault) (any, error) {
-		e.FailNext(in)
+	"fail": verb(func(e *Emulator, in struct {
+		Fault
+		RetryAfterSeconds float64
+	}) (any, error) {
+		if in.RetryAfterSeconds > 0 {
+			in.RetryAfter = secs(in.RetryAfterSeconds)
+		}
+		e.FailNext(in.Fault)
 		return nil, nil
 	}),
 	"promotion": verb(func(e *Emulator, in struct{ Order string }) (any, error) {
@@ -239,11 +240,16 @@ func (e *Emulator) control(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	do, known := controls[name]
+	if !known {
+		do, known = messageControls[name]
+	}
 	switch {
 	case !known:
 		names := []string{}
-		for n := range controls {
-			names = append(names, n)
+		for _, m := range []map[string]func(*Emulator, json.RawMessage) (any, error){controls, messageControls} {
+			for n := range m {
+				names = append(names, n)
+			}
 		}
 		slices.Sort(names)
 		writeJSON(w, 404, map[string]any{"error": "the emulator does not know POST /_control/" + clip(name, 40), "known": names})
@@ -291,6 +297,8 @@ func (e *Emulator) controlGet(w http.ResponseWriter, name string) {
 		out = e.Ringing("")
 	case "messages":
 		out = e.Messages()
+	case "messages/counts":
+		out = e.MessageCounts()
 	case "recordings":
 		out = e.Recordings()
 	case "conferences":
@@ -303,7 +311,7 @@ func (e *Emulator) controlGet(w http.ResponseWriter, name string) {
 		out = e.Held()
 	default:
 		writeJSON(w, 404, map[string]any{"error": "the emulator does not know GET /_control/" + clip(name, 40),
-			"known": []string{"state", "calls", "ringing", "messages", "recordings", "conferences", "debugger", "deliveries", "held"}})
+			"known": []string{"state", "calls", "ringing", "messages", "messages/counts", "recordings", "conferences", "debugger", "deliveries", "held"}})
 		return
 	}
 	writeJSON(w, 200, out)

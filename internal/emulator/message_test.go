@@ -395,6 +395,16 @@ func TestSegments(t *testing.T) {
 		"70 accents":          {"UCS-2", strings.Repeat("ç", 70), 1},
 		"71 accents":          {"", strings.Repeat("ç", 71), 2},
 		"emoji at the border": {"two units, never split", strings.Repeat("ç", 66) + "😀" + strings.Repeat("ç", 66), 3},
+		"1600 of UCS-2":       {"67 each", strings.Repeat("ç", 1600), 24},
+		"35 emoji":            {"70 units exactly", strings.Repeat("😀", 35), 1},
+		"36 emoji":            {"33 in a part of 67", strings.Repeat("😀", 36), 2},
+		"66 emoji":            {"33 and 33", strings.Repeat("😀", 66), 2},
+		"67 emoji":            {"", strings.Repeat("😀", 67), 3},
+		"escape fits":         {"151 and an escape pair are 153", strings.Repeat("a", 151) + "€" + strings.Repeat("a", 153), 2},
+		"158 and an escape":   {"160 septets", strings.Repeat("a", 158) + "{", 1},
+		"159 and an escape":   {"161", strings.Repeat("a", 159) + "}", 2},
+		"form feed":           {"an extension character", strings.Repeat("\f", 81), 2},
+		"line feeds":          {"of the alphabet", strings.Repeat("\r\n", 80), 1},
 		"back-tick":           {"not in the alphabet", strings.Repeat("`", 71), 2},
 	} {
 		if got := emulator.Segments(tc.body); got != tc.want {

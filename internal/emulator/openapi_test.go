@@ -295,7 +295,7 @@ func (c *contract) texts() {
 	c.v2010("GET", "/Messages/{MessageSid}/Media/{Sid}.json", ids)
 	c.v2010("DELETE", "/Messages/{MessageSid}/Media/{Sid}.json", ids)
 	c.v2010("DELETE", "/Messages/{Sid}.json", []string{in})
-	mg, err := c.e.AddService(accountSID, emulator.ServiceSpec{Name: "alerts", Numbers: []string{office}})
+	mg, err := c.e.AddService(accountSID, emulator.ServiceSpec{Name: "alerts", Numbers: []string{office}, Alpha: []string{"Acme"}})
 	c.must(err)
 	c.do("GET", "messaging", "/v1/Services", nil)
 	c.do("GET", "messaging", "/v1/Services/{Sid}", []string{mg})
@@ -303,6 +303,29 @@ func (c *contract) texts() {
 	ids = []string{mg, sid(list[0].(map[string]any))}
 	c.do("GET", "messaging", "/v1/Services/{ServiceSid}/PhoneNumbers/{Sid}", ids)
 	c.do("DELETE", "messaging", "/v1/Services/{ServiceSid}/PhoneNumbers/{Sid}", ids)
+	c.do("POST", "messaging", "/v1/Services/{ServiceSid}/PhoneNumbers", ids[:1], "PhoneNumberSid", ids[1])
+	c.registrations(mg)
+}
+
+func (c *contract) registrations(mg string) {
+	c.number(tollFree)
+	for _, status := range []string{emulator.TollFreeRejected, emulator.TollFreeApproved} {
+		c.must(c.e.SetTollFree(tollFree, status))
+		first := c.do("GET", "messaging", "/v1/Tollfree/Verifications", nil)["verifications"].([]any)[0].(map[string]any)
+		c.do("GET", "messaging", "/v1/Tollfree/Verifications/{Sid}", []string{sid(first)})
+	}
+	for _, status := range []string{emulator.CampaignFailed, emulator.CampaignVerified} {
+		c.must(c.e.SetCampaign(mg, status))
+		first := c.do("GET", "messaging", "/v1/Services/{MessagingServiceSid}/Compliance/Usa2p", []string{mg})["compliance"].([]any)[0].(map[string]any)
+		c.do("GET", "messaging", "/v1/Services/{MessagingServiceSid}/Compliance/Usa2p/{Sid}", []string{mg, sid(first)})
+	}
+	brand := c.do("GET", "messaging", "/v1/a2p/BrandRegistrations", nil)["data"].([]any)[0].(map[string]any)
+	c.do("GET", "messaging", "/v1/a2p/BrandRegistrations/{Sid}", []string{sid(brand)})
+	alpha := c.do("GET", "messaging", "/v1/Services/{ServiceSid}/AlphaSenders", []string{mg})["alpha_senders"].([]any)[0].(map[string]any)
+	c.do("GET", "messaging", "/v1/Services/{ServiceSid}/AlphaSenders/{Sid}", []string{mg, sid(alpha)})
+	c.do("GET", "accounts", "/v1/Messaging/GeoPermissions", nil)
+	c.do("GET", "pricing", "/v1/Messaging/Countries", nil)
+	c.do("GET", "pricing", "/v1/Messaging/Countries/{IsoCountry}", []string{"AU"})
 }
 
 func (c *contract) callsAndRecordings() {

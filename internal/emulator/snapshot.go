@@ -32,6 +32,13 @@ type accountSnapshot struct {
 	OptOuts   map[string]bool     `json:"optOuts"`
 	SIP       sipSnapshot         `json:"sip,omitzero"`
 	Push      []pushSnapshot      `json:"push,omitempty"`
+
+	Alpha      []string          `json:"alpha,omitempty"`
+	GeoOff     []string          `json:"geoOff,omitempty"`
+	Brand      string            `json:"brand,omitempty"`
+	TollFree   map[string]string `json:"tollFree,omitempty"` // status of verification by number
+	NoKeywords bool              `json:"noKeywords,omitempty"`
+	MediaAuth  bool              `json:"mediaAuth,omitempty"`
 }
 
 type keySnapshot struct {
@@ -48,12 +55,19 @@ func (e *Emulator) Snapshot() ([]byte, error) {
 	e.read(func() {
 		for _, a := range e.accounts {
 			x := accountSnapshot{SID: a.sid, Token: a.token, Secondary: a.secondary, Type: a.typ, Status: a.status, Name: a.name, Created: a.created,
+				Alpha: slices.Sorted(maps.Keys(a.alpha)), GeoOff: a.geoOffList(), NoKeywords: a.noOptOuts, MediaAuth: a.mediaAuth, TollFree: map[string]string{},
 				OptOuts: maps.Clone(a.optOuts), SIP: a.sip.snapshot(), Push: a.pushSnapshots()}
 			if a.parent != nil {
 				x.Parent = a.parent.sid
 			}
 			for _, n := range a.numbers {
 				x.Numbers = append(x.Numbers, n.spec)
+				if n.verification != nil {
+					x.TollFree[n.spec.E164] = n.verification.status
+				}
+			}
+			if a.brand != nil {
+				x.Brand = a.brand.status
 			}
 			for _, k := range a.keys {
 				x.Keys = append(x.Keys, keySnapshot{k.sid, k.secret, k.name, k.restricted})
@@ -67,7 +81,13 @@ func (e *Emulator) Snapshot() ([]byte, error) {
 				x.CallerIDs = append(x.CallerIDs, map[string]string{"e164": c.e164, "name": c.name})
 			}
 			for _, v := range a.services {
-				spec := ServiceSpec{SID: v.sid, Name: v.name, Fields: maps.Clone(v.fields), AdvancedOptOut: v.advancedOptOut}
+				spec := ServiceSpec{SID: v.sid, Name: v.name, Fields: maps.Clone(v.fields), AdvancedOptOut: v.advancedOptOut, OptOut: v.optOut}
+				for _, s := range v.alpha {
+					spec.Alpha = append(spec.Alpha, s.name)
+				}
+				if v.campaign != nil {
+					spec.Campaign = v.campaign.status
+				}
 				for _, n := range v.numbers {
 					spec.Numbers = append(spec.Numbers, n.spec.E164)
 				}
@@ -77,6 +97,16 @@ func (e *Emulator) Snapshot() ([]byte, error) {
 		}
 	})
 	return json.Marshal(s)
+}
+
+func (a *account) geoOffList() (list []string) {
+	for iso, off := range a.geoOff {
+		if off {
+			list = append(list, iso)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // Restore makes the accounts of a Snapshot. The emulator must not have them yet.
@@ -104,6 +134,14 @@ func (e *Emulator) restore(x accountSnapshot) error {
 		a := e.account(x.SID)
 		a.secondary, a.status, a.name, a.created = x.Secondary, x.Status, x.Name, x.Created
 		maps.Copy(a.optOuts, x.OptOuts)
+		a.noOptOuts, a.mediaAuth = x.NoKeywords, x.MediaAuth
+		for _, name := range x.Alpha {
+			a.alpha[name] = true
+		}
+		for _, iso := range x.GeoOff {
+			a.geoOff[iso] = true
+		}
+		e.setRegistration(&a.brand, "BN", x.Brand)
 		e.restoreBeside(a, x.SIP, x.Push)
 		for _, k := range x.Keys {
 			a.keys = append(a.keys, &key{sid: k.SID, secret: k.Secret, name: k.Name, restricted: k.Restricted, created: e.at, updated: e.at})
@@ -116,6 +154,11 @@ func (e *Emulator) restore(x accountSnapshot) error {
 	}
 	for _, n := range x.Numbers {
 		if _, err := e.AddNumber(x.SID, n); err != nil {
+			return err
+		}
+	}
+	for to, status := range x.TollFree {
+		if err := e.SetTollFree(to, status); err != nil {
 			return err
 		}
 	}

@@ -36,6 +36,20 @@ func furnished(t *testing.T) *emulator.Emulator {
 	if _, err := e.AddApplication(accountSID, map[string]string{"FriendlyName": "Ours", "VoiceUrl": "https://example.com/app"}); err != nil {
 		t.Fatal(err)
 	}
+	service := emulator.ServiceSpec{Name: "Texts", Numbers: []string{office}, Alpha: []string{"Acme"}, AdvancedOptOut: true, OptOut: emulator.OptOut{Stop: []string{"ARRET"}},
+		Campaign: emulator.CampaignInProgress}
+	if _, err := e.AddService(accountSID, service); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.AddNumber(accountSID, emulator.NumberSpec{E164: tollFree}); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{e.SetTollFree(tollFree, emulator.TollFreePending), e.SetBrand(accountSID, "IN_REVIEW"), e.AllowAlpha(accountSID, "Our Name"),
+		e.SetGeoPermission(accountSID, "FJ", false), e.SetKeywords(accountSID, false), e.SetMediaAuth(accountSID, true), e.SetOptedOut(office, mobile, true)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	return e
 }
 
@@ -55,6 +69,8 @@ func TestALoadedEmulatorIsTheSavedOne(t *testing.T) {
 	for what, want := range map[string]string{
 		"account": accountSID, "auth token": authToken, "type": `"Trial"`, "status": `"suspended"`, "number": office, "capabilities": `"noMms":true`,
 		"webhook": "https://example.com/voice", "key secret": "key-secret", "application": "https://example.com/app", "caller ID": mobile,
+		"words": "ARRET", "campaign": `"IN_PROGRESS"`, "verification": `"PENDING_REVIEW"`, "brand": `"IN_REVIEW"`, "name": "Our Name", "country": `"geoOff":["FJ"]`,
+		"keywords": `"noKeywords":true`, "files": `"mediaAuth":true`, "opt-out": "|" + mobile + `":true`,
 	} {
 		if !strings.Contains(state, want) {
 			t.Errorf("the saved state lacks the %s %q", what, want)
