@@ -55,8 +55,6 @@ var (
 		{"user.firstName", FieldText, "The first name of whoever sends it or is in charge.", "Bob"},
 		{"business.name", FieldText, "The name of the business.", "Harbour Plumbing"},
 		{"business.phone", FieldText, "The Company Phone.", "+61255501000"},
-		{"business.email", FieldText, "The e-mail address of the business.", "office@example.com"},
-		{"business.website", FieldText, "The website of the business.", "https://example.com"},
 	}
 	recordFields = []struct {
 		FieldInfo
@@ -201,7 +199,8 @@ func distance(a, b string) int {
 // NameParts splits a name into the first and the last ("Ann Miller", "Miller,
 // Ann"); what has one word has no last name.
 func NameParts(name string) (first, last string) {
-	if family, given, ok := strings.Cut(name, ","); ok && strings.TrimSpace(given) != "" {
+	name = strings.Trim(name, ", ")
+	if family, given, ok := strings.Cut(name, ","); ok {
 		return strings.Join(strings.Fields(given), " "), strings.Join(strings.Fields(family), " ")
 	}
 	words := strings.Fields(name)

@@ -78,8 +78,13 @@ func mp3Frame(h []byte) bool {
 // every text that some program would run or show as a page.
 func sniffText(head []byte) (string, bool) {
 	head = bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))
-	for i := 0; i < utf8.UTFMax-1 && len(head) > 0 && !utf8.Valid(head); i++ { // the cut may go through a character
-		head = head[:len(head)-1]
+	for i := 1; i < utf8.UTFMax && i <= len(head); i++ { // the cut may go through a character
+		if tail := head[len(head)-i:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) {
+				head = head[:len(head)-i]
+			}
+			break
+		}
 	}
 	text := strings.ToLower(strings.TrimSpace(string(head)))
 	switch {

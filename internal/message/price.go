@@ -111,7 +111,10 @@ func (r Rates) rate(country string, kind RateKind) (Money, bool) {
 		list = listMMS
 	}
 	n, ok := list[country]
-	return Money{n, "USD"}, ok
+	if !ok {
+		return Money{}, false
+	}
+	return Money{n, "USD"}, true
 }
 
 // linkUnits is what Twilio's link to a file takes in a text where no MMS goes.
@@ -132,8 +135,5 @@ func (r Rates) Estimate(country string, size Size, media int) (_ Money, known bo
 		}
 	}
 	m, known := r.rate(country, RateSMS)
-	if !known {
-		return Money{}, false
-	}
-	return m.Times(max(parts, 1)), true
+	return m.Times(max(parts, 1)), known
 }
