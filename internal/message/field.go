@@ -28,8 +28,7 @@ type FieldSet []FieldInfo
 
 const anyData = "record.data.*"
 
-// Kinds of record, as package contact names them, and which of them have a field;
-// "" is every kind.
+// The kinds of record, as package contact names them.
 const (
 	onBooking   = "BOOKING"
 	onQuote     = "QUOTE"
@@ -58,7 +57,7 @@ var (
 	}
 	recordFields = []struct {
 		FieldInfo
-		of string // the kinds that have it; "" is all
+		of string // the kinds that have it, one after the other; "" is all
 	}{
 		{FieldInfo{"record.title", FieldText, "What the record is about.", "Hot water repair"}, ""},
 		{FieldInfo{"record.status", FieldText, "Where the record stands.", "CONFIRMED"}, ""},
