@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"switchboard/internal/access"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
@@ -88,33 +90,75 @@ func (r *rules) mayStart(ctx context.Context, tx *db.Tx, user id.ID) error {
 // onTheWay is the status of a record whose fieldworker is on the way (D13).
 const onTheWay = "ON_THE_WAY"
 
+// Contacting is somebody whom a fieldworker wants to reach: a contact, or whom a
+// record is about.
+type Contacting struct{ ContactID, RecordID id.ID }
+
 // mayContact refuses a fieldworker who is not to reach a customer before the
-// booking begins (R242). The exceptions are those of D13: the customer contacted us
-// within a day, the fieldworker is on the way, the record is a complaint. Without a
-// record the fieldworker's own bookings with the contact count: one to come bars,
-// unless another has begun within a day. Code: errs.Forbidden.
+// booking begins (R242). Code: errs.Forbidden.
 func mayContact(ctx context.Context, tx *db.Tx, who access.Actor, contact, record id.ID) error {
-	if !who.RestrictBeforeStart || contact.IsZero() && record.IsZero() {
-		return nil
+	refused, err := TooEarly(ctx, tx, who, tx.Now, []Contacting{{contact, record}})
+	if err != nil {
+		return err
 	}
-	var starts *time.Time
-	err := tx.Pgx().QueryRow(ctx, `
-		WITH about AS (
-			SELECT r.contact_id, r.starts_at, r.kind = 'COMPLAINT' OR upper(replace(r.status, ' ', '_')) = $6 AS exempt
-			FROM record r
-			WHERE r.organization_id = $1 AND CASE WHEN $3::uuid IS NULL THEN r.contact_id = $2 AND r.assigned_user_id = $4 ELSE r.id = $3 END
+	if e := refused[0]; e != nil {
+		return e
+	}
+	return nil
+}
+
+// TooEarly says, by their place, whom a fieldworker is not to call or write to before
+// the booking begins (R242), in one statement. The exceptions are those of D13: the
+// customer contacted us within a day, the fieldworker is on the way, the record is a
+// complaint. Without a record the fieldworker's own bookings with the contact count:
+// one to come bars, unless another has begun within a day.
+func TooEarly(ctx context.Context, q bun.IDB, who access.Actor, now time.Time, about []Contacting) (map[int]*errs.Error, error) {
+	if !who.RestrictBeforeStart {
+		return nil, nil
+	}
+	var places []int
+	var contacts, records []id.ID
+	for i, a := range about {
+		if !a.ContactID.IsZero() || !a.RecordID.IsZero() {
+			places, contacts, records = append(places, i), append(contacts, a.ContactID), append(records, a.RecordID)
+		}
+	}
+	if len(places) == 0 {
+		return nil, nil
+	}
+	var rows []struct {
+		Place  int       `bun:"place"`
+		Starts time.Time `bun:"starts"`
+	}
+	err := db.Select(db.WithTenant(ctx, who.OrganizationID), q, &rows, `
+		WITH asked AS (SELECT u.place, u.contact_id, u.record_id FROM unnest($2::int[], $3::uuid[], $4::uuid[]) AS u(place, contact_id, record_id)),
+		about AS (
+			SELECT a.place, a.record_id, coalesce(a.contact_id, r.contact_id) AS contact_id, r.starts_at,
+				r.kind = 'COMPLAINT' OR upper(replace(r.status, ' ', '_')) = $7 AS exempt
+			FROM asked a
+			JOIN record r ON r.organization_id = $1 AND r.contact_id = a.contact_id AND r.assigned_user_id = $5
+			WHERE a.record_id IS NULL
+			UNION ALL
+			SELECT a.place, a.record_id, coalesce(a.contact_id, r.contact_id), r.starts_at,
+				r.kind = 'COMPLAINT' OR upper(replace(r.status, ' ', '_')) = $7
+			FROM asked a
+			JOIN record r ON r.organization_id = $1 AND r.id = a.record_id
+		),
+		barred AS (
+			SELECT a.place, a.contact_id, min(a.starts_at) FILTER (WHERE a.starts_at > $6) AS starts
+			FROM about a
+			GROUP BY a.place, a.contact_id
+			HAVING NOT bool_or(coalesce(a.exempt, false) OR a.record_id IS NULL AND coalesce(a.starts_at <= $6 AND a.starts_at > $8, false))
 		)
-		SELECT min(a.starts_at) FILTER (WHERE a.starts_at > $5)
-		FROM about a
-		WHERE NOT EXISTS (SELECT FROM about x WHERE x.exempt OR $3::uuid IS NULL AND x.starts_at <= $5 AND x.starts_at > $7)
-			AND NOT EXISTS (SELECT FROM call c WHERE c.organization_id = $1 AND c.direction = 'INBOUND' AND c.started_at > $7
-				AND c.contact_id IN (SELECT coalesce($2, y.contact_id) FROM about y))
-			AND NOT EXISTS (SELECT FROM message m WHERE m.organization_id = $1 AND m.direction = 'INBOUND' AND m.at > $7
-				AND m.contact_id IN (SELECT coalesce($2, y.contact_id) FROM about y))`,
-		who.OrganizationID, contact, record, who.UserID, tx.Now, onTheWay, tx.Now.Add(-24*time.Hour)).Scan(&starts)
-	if err != nil || starts == nil {
-		return db.Translate(err)
+		SELECT b.place, b.starts FROM barred b
+		WHERE b.starts IS NOT NULL
+			AND NOT EXISTS (SELECT FROM call c WHERE c.organization_id = $1 AND c.direction = 'INBOUND' AND c.started_at > $8 AND c.contact_id = b.contact_id)
+			AND NOT EXISTS (SELECT FROM message m WHERE m.organization_id = $1 AND m.direction = 'INBOUND' AND m.at > $8 AND m.contact_id = b.contact_id)`,
+		who.OrganizationID, places, contacts, records, who.UserID, now, onTheWay, now.Add(-24*time.Hour))
+	out := make(map[int]*errs.Error, len(rows))
+	for _, r := range rows {
+		out[r.Place] = errs.New(errs.Forbidden, "customers are not to be contacted before their booking begins, which is at %s; you can once you are on the way, or after the customer contacted you",
+			r.Starts.UTC().Format(time.RFC3339))
 	}
-	return errs.New(errs.Forbidden, "customers are not to be contacted before their booking begins, which is at %s; you can once you are on the way, or after the customer contacted you",
-		starts.UTC().Format(time.RFC3339))
+	return out, err
 }
