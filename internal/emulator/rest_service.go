@@ -60,6 +60,8 @@ func (e *Emulator) services(q *request) result {
 	switch {
 	case len(q.path) == 2 && get:
 		return ok(s.json())
+	case len(q.path) == 2 && q.Method == http.MethodPost:
+		return e.changeService(q, s)
 	case len(q.path) == 2:
 		return e.unknownPath(q)
 	case q.path[2] == "PhoneNumbers" && len(q.path) <= 4:
@@ -71,6 +73,47 @@ func (e *Emulator) services(q *request) result {
 	}
 	return e.unknownPath(q)
 }
+
+// changeService writes what the request carries; an empty value clears.
+func (e *Emulator) changeService(q *request, s *service) result {
+	changed := map[string]string{}
+	for name, check := range serviceFields {
+		if !q.form.Has(name) {
+			continue
+		}
+		v := q.form.Get(name)
+		if v != "" && !check(v) {
+			return fail(20001, name+" is not valid")
+		}
+		changed[name] = v
+	}
+	for name, v := range changed {
+		s.fields[name] = v
+	}
+	if v := q.form.Get("FriendlyName"); v != "" {
+		s.name = v
+	}
+	s.updated = e.at
+	return ok(s.json())
+}
+
+// serviceFields are what may be changed about a service, and how each value looks.
+var serviceFields = func() map[string]func(string) bool {
+	m := map[string]func(string) bool{"ValidityPeriod": func(v string) bool {
+		n, err := strconv.Atoi(v)
+		return err == nil && n > 0 && n <= int(longestValidity.Seconds())
+	}}
+	for _, name := range []string{"InboundRequestUrl", "FallbackUrl", "StatusCallback"} {
+		m[name] = webURL
+	}
+	for _, name := range []string{"InboundMethod", "FallbackMethod"} {
+		m[name] = func(v string) bool { return v == http.MethodGet || v == http.MethodPost }
+	}
+	for _, name := range []string{"StickySender", "SmartEncoding", "MmsConverter", "FallbackToLongCode", "AreaCodeGeomatch", "UseInboundWebhookOnNumber"} {
+		m[name] = func(v string) bool { return v == "true" || v == "false" }
+	}
+	return m
+}()
 
 // pool is the numbers of a service.
 func (e *Emulator) pool(q *request, s *service) result {

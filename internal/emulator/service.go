@@ -3,6 +3,7 @@ package emulator
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -84,6 +85,36 @@ func (e *Emulator) AddService(accountSID string, spec ServiceSpec) (sid string, 
 		sid = s.sid
 	})
 	return sid, err
+}
+
+// ServiceFields are the fields of a Messaging Service as they stand, nil when there is none.
+func (e *Emulator) ServiceFields(sid string) (fields map[string]string) {
+	e.read(func() {
+		for _, a := range e.accounts {
+			for _, s := range a.services {
+				if s.sid == sid {
+					fields = maps.Clone(s.fields)
+				}
+			}
+		}
+	})
+	return fields
+}
+
+// ChangeService changes fields of a Messaging Service, as somebody does in the console.
+func (e *Emulator) ChangeService(sid string, fields map[string]string) error {
+	err := fmt.Errorf("emulator: there is no Messaging Service %s", sid)
+	e.do(func() {
+		for _, a := range e.accounts {
+			for _, s := range a.services {
+				if s.sid == sid {
+					maps.Copy(s.fields, fields)
+					err = nil
+				}
+			}
+		}
+	})
+	return err
 }
 
 // join puts a number into a service, leave takes it out of the one it is in.

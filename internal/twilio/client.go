@@ -20,11 +20,10 @@ import (
 )
 
 const (
-	apiBase       = "https://api.twilio.com"
-	messagingBase = "https://messaging.twilio.com"
-	accountsBase  = "https://accounts.twilio.com"
-	pageSize      = 200
-	maxPages      = 500
+	apiBase      = "https://api.twilio.com"
+	accountsBase = "https://accounts.twilio.com"
+	pageSize     = 200
+	maxPages     = 500
 )
 
 // Options say which account a Client acts on and how it proves itself: by the
@@ -189,9 +188,14 @@ func bare(err error, safe bool) error {
 
 // send runs one call of twilio-go's v2010 API under the context.
 func send[T any](ctx context.Context, c *Client, fn func(*v2010.ApiService) (T, error)) (T, error) {
+	return sendTo(ctx, c, v2010.NewApiService, fn)
+}
+
+// sendTo is the same for any of twilio-go's APIs; each knows its own host.
+func sendTo[A, T any](ctx context.Context, c *Client, api func(*vendor.RequestHandler) A, fn func(A) (T, error)) (T, error) {
 	r := &call{c: c, ctx: ctx}
 	// A RequestHandler of our own, because twilio-go's constructor takes region and edge from the environment.
-	v, err := fn(v2010.NewApiService(&vendor.RequestHandler{Client: r}))
+	v, err := fn(api(&vendor.RequestHandler{Client: r}))
 	if err == nil {
 		return v, nil
 	}

@@ -2,8 +2,6 @@ package twilio
 
 import (
 	"context"
-	"net/http"
-	"net/url"
 	"strings"
 
 	v2010 "github.com/twilio/twilio-go/rest/api/v2010"
@@ -145,62 +143,4 @@ func (c *Client) UpdateNumber(ctx context.Context, sid string, s NumberSettings)
 		return PhoneNumber{}, err
 	}
 	return c.FetchNumber(ctx, sid)
-}
-
-// MessagingService is a pool of numbers that can take over the texts of a number.
-type MessagingService struct {
-	SID, Name        string
-	InboundURL       string // "" with UseNumberWebhook false: texts that come in go nowhere
-	UseNumberWebhook bool   // texts go to the number's own URL
-	FallbackURL      string
-	StatusCallback   string
-}
-
-type serviceJSON struct {
-	SID              string  `json:"sid"`
-	Name             string  `json:"friendly_name"`
-	InboundURL       *string `json:"inbound_request_url"`
-	FallbackURL      *string `json:"fallback_url"`
-	StatusCallback   *string `json:"status_callback"`
-	UseNumberWebhook bool    `json:"use_inbound_webhook_on_number"`
-}
-
-// ServiceOf finds the Messaging Service that a number belongs to; ok is false
-// when it belongs to none. Twilio has no index for this: every service is asked.
-func (c *Client) ServiceOf(ctx context.Context, numberSID string) (s MessagingService, ok bool, err error) {
-	if err := CheckSID(PhoneNumberSID, numberSID); err != nil {
-		return s, false, err
-	}
-	next := messagingBase + "/v1/Services?PageSize=50"
-	for range 20 {
-		var page struct {
-			Services []serviceJSON `json:"services"`
-			Meta     struct {
-				Next *string `json:"next_page_url"`
-			} `json:"meta"`
-		}
-		if err := c.raw(ctx, http.MethodGet, next, nil, &page); err != nil {
-			return s, false, err
-		}
-		for _, x := range page.Services {
-			if CheckSID(MessagingServiceSID, x.SID) != nil {
-				continue
-			}
-			err := c.raw(ctx, http.MethodGet, messagingBase+"/v1/Services/"+x.SID+"/PhoneNumbers/"+numberSID, nil, nil)
-			if NotFound(err) {
-				continue
-			}
-			if err != nil {
-				return s, false, err
-			}
-			return MessagingService{SID: x.SID, Name: x.Name, InboundURL: str(x.InboundURL), UseNumberWebhook: x.UseNumberWebhook,
-				FallbackURL: str(x.FallbackURL), StatusCallback: str(x.StatusCallback)}, true, nil
-		}
-		u, err := url.Parse(str(page.Meta.Next))
-		if err != nil || str(page.Meta.Next) == "" {
-			return s, false, nil
-		}
-		next = messagingBase + u.RequestURI()
-	}
-	return s, false, nil
 }
