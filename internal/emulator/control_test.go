@@ -153,3 +153,53 @@ func TestPageNeedsNothingFromElsewhere(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestMessagesAreControlledByHand(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, emulator.Options{MessageDelay: -1})
+	s.number(tollFree)
+	mg := s.service(emulator.ServiceSpec{Name: "texts", Numbers: []string{office}})
+	for _, step := range []struct{ verb, body string }{
+		{"messages/rate", `{"sender":"` + office + `","perSecond":0.5}`},
+		{"messages/price", `{"country":"US","outbound":0.5}`},
+		{"messages/mms", `{"country":"NZ","how":"fails"}`},
+		{"messages/geo", `{"country":"AU","on":false}`},
+		{"messages/alpha", `{"names":["Acme"]}`},
+		{"messages/opt-out", `{"number":"` + office + `","recipient":"` + second + `","out":true}`},
+		{"messages/keywords", `{"on":false}`},
+		{"messages/media-auth", `{"on":true}`},
+		{"messages/plan", `{"steps":[{"fate":"429","retryAfterSeconds":7},{"outcome":{"status":"failed","error":30007},"times":2}]}`},
+		{"registration", `{"required":true}`},
+		{"registration/brand", `{"status":"FAILED"}`},
+		{"registration/campaign", `{"service":"` + mg + `","status":"VERIFIED"}`},
+		{"registration/toll-free", `{"number":"` + tollFree + `","status":"TWILIO_APPROVED"}`},
+		{"phones", `{"target":"+15558880000","messageRefuse":21614}`},
+	} {
+		if status, b := s.controlRaw(step.verb, "application/json", "", step.body); status != 200 {
+			t.Errorf("%s: %d %s", step.verb, status, b)
+		}
+	}
+	for _, bad := range [][2]string{{"messages/mms", `{"country":"ZZ","how":"fails"}`}, {"messages/mms", `{"country":"NZ","how":"burnt"}`}, {"messages/alpha", `{"names":["12345"]}`}, {"messages/plan", `{"steps":[{"times":10001}]}`},
+		{"registration/campaign", `{"service":"MG"}`}, {"messages/geo", `{"account":"AC","country":"AU"}`}} {
+		if status, _ := s.controlRaw(bad[0], "application/json", "", bad[1]); status != 422 {
+			t.Errorf("%s %s: %d", bad[0], bad[1], status)
+		}
+	}
+	for _, tc := range []struct {
+		to   string
+		want int
+	}{{mobile, 20429}, {mobile, 0}, {second, 21610}, {australian, 21408}, {"+15558880000", 21614}} {
+		if tc.want == 21610 { // the step that is left is for the next that arrives
+			if _, err := s.text(mobile, "x", nil); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := s.text(tc.to, "x", nil); code(err) != tc.want {
+			t.Errorf("to %s: %v, want %d", tc.to, err, tc.want)
+		}
+	}
+	s.advance(10 * time.Second)
+	if d := cmp.Diff(map[string]int{"failed": 2}, s.e.MessageCounts()); d != "" {
+		t.Error(d)
+	}
+}

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -143,7 +144,11 @@ func (e *Emulator) SetPrice(iso string, p Price) error {
 // MMSConverted. At first the United States, Canada and Australia take them and all others
 // refuse.
 func (e *Emulator) SetMMS(iso, how string) error {
-	return e.onLand(iso, func(l *land) { l.mms = how })
+	switch how {
+	case MMSDelivered, MMSRefused, MMSFails, MMSConverted:
+		return e.onLand(iso, func(l *land) { l.mms = how })
+	}
+	return fmt.Errorf("emulator: an MMS cannot be %q", clip(how, 20))
 }
 
 // price writes an amount as a message shows it: a charge is negative.

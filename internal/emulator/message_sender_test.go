@@ -93,6 +93,7 @@ func TestAServiceChoosesItsSender(t *testing.T) {
 		if *m.Status != "accepted" || m.From != nil || *m.NumSegments != "0" {
 			t.Errorf("no sender is chosen yet: %+v", m)
 		}
+		s.idle()
 		f, err := s.tw.Api.FetchMessage(*m.Sid, nil)
 		s.must(err)
 		if *f.NumSegments != "1" {
@@ -195,6 +196,7 @@ func TestRegistrationIsRequiredOnlyWhenAsked(t *testing.T) { // twilio: 30032, 3
 			}
 			_, err := s.text(tc.to, "x", func(p *api.CreateMessageParams) { p.SetFrom(tc.from) })
 			s.must(err)
+			s.idle()
 			if m := s.e.Messages()[0]; m.ErrorCode != tc.want || (m.Status == "undelivered") != (tc.want != 0) {
 				t.Errorf("%s %d, want %d %s", m.Status, m.ErrorCode, tc.want, tc.why)
 			}
@@ -267,6 +269,7 @@ func TestPricesAreThoseThatMessagesCost(t *testing.T) {
 	prices := body["outbound_sms_prices"].([]any)[0].(map[string]any)["prices"].([]any)[0].(map[string]any)
 	m, err := s.text(australian, "x", nil)
 	s.must(err)
+	s.idle()
 	f, err := s.tw.Api.FetchMessage(*m.Sid, nil)
 	s.must(err)
 	if body["price_unit"] != "USD" || "-"+prices["current_price"].(string) != *f.Price || *f.Price != "-0.05150" {
