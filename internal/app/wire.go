@@ -25,7 +25,6 @@ import (
 	"switchboard/internal/message"
 	"switchboard/internal/number"
 	"switchboard/internal/phone"
-	"switchboard/internal/route"
 	"switchboard/internal/session"
 	"switchboard/internal/tenant"
 	"switchboard/internal/twilio"
@@ -69,7 +68,8 @@ func (a *App) edgeOptions(r *graph.Resolver, o Options) edge.Options {
 		},
 		Costly: func(mutation string) bool {
 			switch mutation {
-			case "callStart", "testCall", "callTransfer", "callAddParticipant", "callMonitorStart", "messageSend":
+			case "callStart", "testCall", "callTransfer", "callAddParticipant", "callMonitorStart", "messageSend",
+				"messageRetry", "testMessage", "bulkMessageCreate":
 				return true
 			}
 			return false
@@ -221,32 +221,25 @@ func (s senders) Receiver(ctx context.Context, q bun.IDB, connection id.ID, e164
 	return known(n), true, nil
 }
 
-// ChooseSender implements message.Numbers.
-func (s senders) ChooseSender(ctx context.Context, q bun.IDB, who access.Actor, explicit id.ID, to phone.E164, country string) (message.Number, route.NumberChoiceReason, error) {
-	all, err := s.a.Numbers.Senders(ctx, q)
-	if err != nil {
-		return message.Number{}, "", err
-	}
-	if !explicit.IsZero() { // an explicit choice is explained by its own state
-		n, err := s.Sender(ctx, q, explicit)
-		return n, route.Explicit, err
-	}
-	c := route.Choice{Branches: who.BranchIDs, To: to, ContactCountry: country}
-	byID := map[id.ID]number.Sender{}
-	for _, n := range all {
-		if n.UseForMessages && n.CanSms {
-			byID[n.NumberID] = n
-			c.Numbers = append(c.Numbers, route.OwnNumber{ID: n.NumberID, E164: n.E164, Country: n.Country, BranchID: n.BranchID, IsDefault: n.IsDefault})
+// Senders implements message.Numbers.
+func (s senders) Senders(ctx context.Context, q bun.IDB, user id.ID, also []id.ID) ([]message.Number, error) {
+	all, err := s.a.Numbers.MessageSenders(ctx, q, user, also)
+	out := make([]message.Number, len(all))
+	for i, n := range all {
+		out[i] = message.Number{
+			ID: n.NumberID, ConnectionID: n.ConnectionID, BranchID: n.BranchID, E164: n.E164, IsEnabled: n.Takes, ForMessages: n.UseForMessages, CanSMS: n.CanSms,
+			Country: n.Country, IsDefault: n.IsDefault, CanMMS: n.CanMms, NoSMS: !n.MaySms, NoMMS: !n.MayMms,
+			SenderName: text(n.SenderName), A2PStatus: text(n.A2pStatus), TollFreeStatus: text(n.TollFreeStatus),
 		}
 	}
-	chosen, err := route.ChooseNumber(c)
-	if err != nil {
-		return message.Number{}, "", err
+	return out, err
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
 	}
-	n := byID[chosen.Number.ID]
-	return message.Number{
-		ID: n.NumberID, ConnectionID: n.ConnectionID, BranchID: n.BranchID, E164: n.E164, IsEnabled: true, ForMessages: true, CanSMS: true,
-	}, chosen.Reason, nil
+	return *s
 }
 
 // Client implements message.Numbers.

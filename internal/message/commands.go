@@ -19,7 +19,6 @@ import (
 	"switchboard/internal/id"
 	"switchboard/internal/job"
 	"switchboard/internal/phone"
-	"switchboard/internal/route"
 	"switchboard/internal/secret"
 	"switchboard/internal/twilio"
 )
@@ -33,6 +32,14 @@ type Number struct {
 	IsEnabled    bool // the number and its connection
 	ForMessages  bool // R030
 	CanSMS       bool
+
+	// Of those that Senders gives only.
+	Country                   string
+	IsDefault                 bool
+	CanMMS                    bool
+	NoSMS, NoMMS              bool   // R026: this user may not
+	SenderName                string // R151; "": none
+	A2PStatus, TollFreeStatus string // R152, R153: in Twilio's words
 }
 
 // Numbers is what package number answers.
@@ -41,8 +48,9 @@ type Numbers interface {
 	Sender(ctx context.Context, q bun.IDB, number id.ID) (Number, error)
 	// Receiver is the number of ours that a connection's message came to.
 	Receiver(ctx context.Context, q bun.IDB, connection id.ID, e164 string) (Number, bool, error)
-	// ChooseSender picks the sender by D17.
-	ChooseSender(ctx context.Context, q bun.IDB, who access.Actor, explicit id.ID, to phone.E164, country string) (Number, route.NumberChoiceReason, error)
+	// Senders are the enabled numbers, and besides them those that are named, in any
+	// state: as the user may write from them.
+	Senders(ctx context.Context, q bun.IDB, user id.ID, also []id.ID) ([]Number, error)
 	// Client speaks to the account of a connection.
 	Client(ctx context.Context, connection id.ID) (*twilio.Client, error)
 	// CallbackURL is the address of a path under the connection's webhooks.
@@ -125,29 +133,43 @@ type Send struct {
 	IdempotencyKey string
 }
 
+// draft is the message before it is sent.
+func (in *Send) draft() *Draft {
+	d := &Draft{ThreadID: in.ThreadID, Body: in.Body, TemplateID: in.TemplateID, MediaIDs: in.MediaIDs, PhoneNumberID: in.PhoneNumberID,
+		CampaignID: in.CampaignID, UseSenderName: in.UseSenderName, extra: in.Extra}
+	if r := (Recipient{To: in.To, ContactID: in.ContactID, RecordID: in.RecordID}); r != (Recipient{}) {
+		d.Recipients = []Recipient{r}
+	}
+	return d
+}
+
 // check finds what can be said without looking anything up.
 func (in *Send) check() error {
 	in.Body = strings.TrimRight(in.Body, " \t\r\n")
 	switch {
-	case in.Body == "":
+	case in.Body == "" && in.TemplateID.IsZero() && len(in.MediaIDs) == 0:
 		return errs.New(errs.Required, "the message has no text; write one").At("input", "body")
-	case strings.ContainsRune(in.Body, 0) || !utf8.ValidString(in.Body):
-		return errs.New(errs.Invalid, "the text holds characters that cannot be sent; remove them").At("input", "body")
 	case utf8.RuneCountInString(in.Body) > MaxBody:
 		return errs.New(errs.Invalid, "the text has more than %d characters; shorten it or send it in parts", MaxBody).At("input", "body")
-	case in.ThreadID.IsZero() && in.To == "" && in.ContactID.IsZero():
-		return errs.New(errs.Required, "say to whom: a number, a contact or a thread").At("input", "to")
+	case in.ThreadID.IsZero() && in.To == "" && in.ContactID.IsZero() && in.RecordID.IsZero():
+		return errs.New(errs.Required, "say to whom: a number, a contact, a record or a thread").At("input", "to")
 	case !in.ThreadID.IsZero() && (in.To != "" || !in.ContactID.IsZero()):
 		return errs.New(errs.Invalid, "a thread says to whom; leave out the number and the contact").At("input", "threadId")
-	case !in.ThreadID.IsZero() && !in.PhoneNumberID.IsZero():
-		return errs.New(errs.Invalid, "an answer goes from the thread's own number; leave the sender out, or write to the number").At("input", "phoneNumberId")
 	}
-	return nil
+	return in.draft().check()
 }
 
-// Send keeps a message and has it sent right after. It needs SMS_SEND. Codes:
+// The time of a message to be sent later.
+const (
+	minAhead = time.Minute
+	maxAhead = 366 * 24 * time.Hour
+)
+
+// Send keeps a message and has it sent right after, or at its time. It needs
+// SMS_SEND. What Preview says is what happens: an error tells the first thing that
+// keeps it from being sent (Refusal), Message.Warnings the rest. Codes:
 // errs.Invalid, errs.Required, errs.NotFound, errs.OptedOut, errs.Conflict,
-// errs.IdempotencyReused.
+// errs.Forbidden, errs.LimitReached, errs.IdempotencyReused.
 func (s *Service) Send(ctx context.Context, who access.Actor, in Send) (m *Message, err error) {
 	defer errs.Wrap(&err, "message.Send")
 	if err := who.Require(access.SMSSend); err != nil {
@@ -156,17 +178,21 @@ func (s *Service) Send(ctx context.Context, who access.Actor, in Send) (m *Messa
 	if err := in.check(); err != nil {
 		return nil, err
 	}
+	return s.once(ctx, who, "messageSend", in.IdempotencyKey, in, func(ctx context.Context, tx *db.Tx) (*Message, error) { return s.keep(ctx, tx, who, in) })
+}
+
+// once runs a command that makes a message, unless it ran before with this key.
+func (s *Service) once(ctx context.Context, who access.Actor, mutation, key string, in any, do func(ctx context.Context, tx *db.Tx) (*Message, error)) (*Message, error) {
 	ctx = access.With(ctx, who)
-	// Other nouns are asked before the transaction, which has only one connection.
-	// What they say counts only if the message is not there already.
-	to, problem := s.recipient(ctx, who, in)
-	var made id.ID
-	err = s.db.InTxAgain(ctx, func(ctx context.Context, tx *db.Tx) error {
-		made, err = job.Once(ctx, tx, job.Key{User: actorOf(who), Mutation: "messageSend", Key: in.IdempotencyKey}, in, func() (id.ID, error) {
-			if problem != nil {
-				return id.ID{}, problem
+	var made *Message
+	var message id.ID
+	err := s.db.InTxAgain(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		made = &Message{}
+		message, err = job.Once(ctx, tx, job.Key{User: actorOf(who), Mutation: mutation, Key: key}, in, func() (id.ID, error) {
+			if made, err = do(ctx, tx); err != nil {
+				return id.ID{}, err
 			}
-			return s.keep(ctx, tx, who, in, to)
+			return made.ID, nil
 		})
 		return err
 	})
@@ -174,8 +200,10 @@ func (s *Service) Send(ctx context.Context, who access.Actor, in Send) (m *Messa
 		return nil, err
 	}
 	// Who sent a message sees it, whatever else they may see.
-	m = &Message{}
-	return m, db.Select(ctx, s.db.App(), m, `SELECT m.* FROM message m WHERE m.organization_id = $1 AND m.id = $2`, who.OrganizationID, made)
+	m := &Message{}
+	err = db.Select(ctx, s.db.App(), m, `SELECT m.* FROM message m WHERE m.organization_id = $1 AND m.id = $2`, who.OrganizationID, message)
+	m.Warnings = made.Warnings
+	return m, err
 }
 
 // actorOf is the person, or the key that acts in their place.
@@ -197,54 +225,7 @@ func (s *Service) SendIn(ctx context.Context, tx *db.Tx, who access.Actor, in Se
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	ctx = access.With(ctx, who)
-	to, err := s.recipient(ctx, who, in)
-	if err != nil {
-		return nil, err
-	}
-	made, err := s.keep(ctx, tx, who, in, to)
-	if err != nil {
-		return nil, err
-	}
-	return lock(ctx, tx, made)
-}
-
-// recipient is whom a message goes to.
-type recipient struct {
-	e164      phone.E164 // zero: as typed, or the thread's
-	contactID id.ID
-	country   string // of the contact: breaks ties (D16)
-}
-
-func (s *Service) recipient(ctx context.Context, who access.Actor, in Send) (to recipient, err error) {
-	if !in.RecordID.IsZero() {
-		if _, err := s.contacts.Record(ctx, who, in.RecordID); err != nil {
-			return to, blame(err, "recordId")
-		}
-	}
-	if in.ContactID.IsZero() {
-		return to, nil
-	}
-	c, err := s.contacts.Get(ctx, who, in.ContactID)
-	if err != nil {
-		return to, blame(err, "contactId")
-	}
-	to.contactID = c.ID
-	if c.Country != nil {
-		to.country = *c.Country
-	}
-	if in.To != "" {
-		return to, nil
-	}
-	phones, err := s.contacts.PhonesByContacts(ctx, []id.ID{c.ID})
-	if err != nil {
-		return to, err
-	}
-	if len(phones[c.ID]) == 0 {
-		return to, errs.New(errs.Conflict, "the contact has no phone number; add one or give a number").At("input", "contactId")
-	}
-	to.e164 = phones[c.ID][0].E164 // the primary one
-	return to, nil
+	return s.keep(access.With(ctx, who), tx, who, in)
 }
 
 // blame names the field of the input that an error is about.
@@ -261,81 +242,96 @@ func optedOut(from string) string {
 	return "the recipient asked for no messages from " + from + "; they can text START to it"
 }
 
-// keep chooses the sender, and makes the row and the job.
-func (s *Service) keep(ctx context.Context, tx *db.Tx, who access.Actor, in Send, r recipient) (id.ID, error) {
-	to, number, reason, err := s.address(ctx, tx, who, in, &r)
-	if err != nil {
-		return id.ID{}, err
-	}
-	switch {
-	case !number.IsEnabled:
-		return id.ID{}, errs.New(errs.Conflict, "number %s is disabled; enable it or choose another", number.E164).At("input", "phoneNumberId")
-	case !number.CanSMS:
-		return id.ID{}, errs.New(errs.Conflict, "number %s cannot send text messages; choose one with SMS", number.E164).At("input", "phoneNumberId")
-	case !number.ForMessages:
-		return id.ID{}, errs.New(errs.Conflict, "number %s is not used for messages; change its usage or choose another", number.E164).At("input", "phoneNumberId")
-	case string(number.E164) == to:
-		return id.ID{}, errs.New(errs.Invalid, "sender and recipient are the same number").At("input", "to")
-	}
-	if r.contactID.IsZero() {
-		if r.contactID, err = s.contactOf(ctx, tx, to); err != nil {
-			return id.ID{}, err
+// keep decides about a message, and makes the row and the job.
+func (s *Service) keep(ctx context.Context, tx *db.Tx, who access.Actor, in Send) (*Message, error) {
+	if in.SendAt != nil {
+		switch ahead := in.SendAt.Sub(tx.Now); {
+		case ahead < minAhead:
+			return nil, errs.New(errs.Invalid, "a message for later is sent in a minute at the earliest; choose a later time, or leave it out to send at once").At("input", "sendAt")
+		case ahead > maxAhead:
+			return nil, errs.New(errs.Invalid, "a message can wait for a year at most; choose an earlier time").At("input", "sendAt")
 		}
 	}
-	thread, err := threadOf(ctx, tx, &Thread{PhoneNumberID: number.ID, TheirNumber: to, ContactID: r.contactID, BranchID: number.BranchID})
-	if err != nil {
-		return id.ID{}, err
-	}
-	if out, err := isOptedOut(ctx, tx, number.ID, to); err != nil {
-		return id.ID{}, err
-	} else if out {
-		return id.ID{}, errs.New(errs.OptedOut, "%s", optedOut(string(number.E164))).At("input", "to")
-	}
-	m := &Message{
-		OrganizationID: who.OrganizationID, ID: id.New(id.Message), ThreadID: thread.ID, Direction: Outbound, Status: Pending,
-		Body: in.Body, FromNumber: string(number.E164), ToNumber: to, SenderReason: &reason, UserID: who.UserID,
-		ContactID: r.contactID, RecordID: in.RecordID, CampaignID: in.CampaignID, At: tx.Now, DueAt: at(tx.Now, claimFor),
-	}
-	if _, err := addMessage(ctx, tx, m); err != nil {
-		return id.ID{}, err
-	}
-	if !m.ContactID.IsZero() { // R287
-		if err := s.contacts.Touch(ctx, tx, m.ContactID, in.CampaignID, number.ID, tx.Now); err != nil {
-			return id.ID{}, err
-		}
-	}
-	if err := job.Insert(ctx, tx, carryArgs{Organization: who.OrganizationID, Message: m.ID}); err != nil {
-		return id.ID{}, err
-	}
-	return m.ID, s.tell(ctx, tx, m.ID, UpdatedEvent, who.UserID)
+	return s.keepDraft(ctx, tx, who, in, in.draft())
 }
 
-// address is the number it goes to, and the one it goes from. A reply goes from
-// the thread's own number.
-func (s *Service) address(ctx context.Context, tx *db.Tx, who access.Actor, in Send, r *recipient) (to string, n Number, why route.NumberChoiceReason, err error) {
-	if !in.ThreadID.IsZero() {
-		t, err := s.thread(ctx, tx, who, in.ThreadID)
-		if err != nil {
-			return "", n, "", blame(err, "threadId")
-		}
-		if !strings.HasPrefix(t.TheirNumber, "+") {
-			return "", n, "", errs.New(errs.Conflict, "%s cannot receive replies; write to a phone number instead", t.TheirNumber).At("input", "threadId")
-		}
-		r.contactID = t.ContactID
-		n, err = s.numbers.Sender(ctx, tx, t.PhoneNumberID)
-		return t.TheirNumber, n, route.OwnThread, blame(err, "threadId")
+func (s *Service) keepDraft(ctx context.Context, tx *db.Tx, who access.Actor, in Send, d *Draft) (*Message, error) {
+	p, err := s.plan(ctx, tx, who, d)
+	if err != nil {
+		return nil, err
 	}
-	if in.To != "" {
-		home, err := s.country(ctx, tx)
-		if err != nil {
-			return "", n, "", err
-		}
-		if r.e164, err = phone.Parse(in.To, home); err != nil {
-			return "", n, "", blame(err, "to")
+	r := p.all[0]
+	if err := r.refused(); err != nil {
+		return nil, err
+	}
+	thread := p.thread
+	if thread == nil {
+		if thread, err = threadOf(ctx, tx, &Thread{PhoneNumberID: r.PhoneNumberID, TheirNumber: string(r.E164), ContactID: r.belongs, BranchID: r.from.BranchID}); err != nil {
+			return nil, err
 		}
 	}
-	n, why, err = s.numbers.ChooseSender(ctx, tx, who, in.PhoneNumberID, r.e164, r.country)
-	return string(r.e164), n, why, blame(err, "phoneNumberId")
+	m := r.message(who, thread.ID, tx.Now)
+	m.CampaignID, m.TemplateID, m.AutomationID, m.BulkID, m.RetryOfID, m.MediaCount = in.CampaignID, in.TemplateID, in.AutomationID, in.BulkID, in.RetryOfID, len(p.files)
+	if in.SendAt != nil {
+		m.Status, m.ScheduledAt, m.DueAt = Scheduled, at(*in.SendAt, 0), at(*in.SendAt, 0)
+	}
+	if err := insert(ctx, tx, m); err != nil {
+		return nil, err
+	}
+	if err := attach(ctx, tx, m.OrganizationID, []id.ID{m.ID}, p.files); err != nil {
+		return nil, err
+	}
+	if m.Status == Pending {
+		if err := s.wrote(ctx, tx, m, r.PhoneNumberID); err != nil {
+			return nil, err
+		}
+		if err := job.Insert(ctx, tx, carryArgs{Organization: m.OrganizationID, Message: m.ID}); err != nil {
+			return nil, err
+		}
+	}
+	return m, s.tell(ctx, tx, m.ID, UpdatedEvent, who.UserID)
+}
+
+// message is the recipient's message as it is kept.
+func (r *PreviewRecipient) message(who access.Actor, thread id.ID, now time.Time) *Message {
+	m := &Message{
+		OrganizationID: who.OrganizationID, ID: id.New(id.Message), ThreadID: thread, Direction: Outbound, Status: Pending,
+		Body: r.Body, FromNumber: string(r.from.E164), ToNumber: string(r.E164), SenderReason: &r.Sender.Reason, SenderName: r.SenderName, UserID: who.UserID,
+		ContactID: r.belongs, RecordID: r.RecordID, Encoding: &r.Encoding, At: now, DueAt: at(now, claimFor), Version: 1, Warnings: r.warnings(),
+	}
+	if r.EstimatedCost != nil {
+		m.EstimateMicros, m.PriceCurrency = &r.EstimatedCost.Micros, &r.EstimatedCost.Currency
+	}
+	return m
+}
+
+// insert keeps a message of ours.
+func insert(ctx context.Context, tx *db.Tx, m *Message) error {
+	_, err := db.Exec(ctx, tx, `
+INSERT INTO message (organization_id, id, thread_id, direction, status, body, from_number, to_number, sender_reason, sender_name, user_id, contact_id,
+  record_id, campaign_id, bulk_id, automation_id, template_id, retry_of, send_at, encoding, media_count, estimated_micros, price_currency, at, due_at, updated_at)
+VALUES ($1, $2, $3, 'OUTBOUND', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)`,
+		m.OrganizationID, m.ID, m.ThreadID, m.Status, m.Body, m.FromNumber, m.ToNumber, m.SenderReason, m.SenderName, m.UserID, m.ContactID,
+		m.RecordID, m.CampaignID, m.BulkID, m.AutomationID, m.TemplateID, m.RetryOfID, m.ScheduledAt, m.Encoding, m.MediaCount, m.EstimateMicros, m.PriceCurrency,
+		m.At, m.DueAt, tx.Now)
+	return err
+}
+
+// wrote moves the thread of a message that is on its way to the top, and notes when
+// the contact was written to (R287).
+func (s *Service) wrote(ctx context.Context, tx *db.Tx, m *Message, number id.ID) error {
+	// A transaction that began earlier may come later.
+	if _, err := db.Exec(ctx, tx, `
+UPDATE sms_thread SET is_open = true, version = version + 1, updated_at = $5,
+  last_message_id = CASE WHEN last_message_id IS NULL OR last_message_at <= $4 THEN $3 ELSE last_message_id END,
+  last_message_at = greatest(last_message_at, $4), last_outbound_at = greatest(last_outbound_at, $4)
+WHERE organization_id = $1 AND id = $2`, m.OrganizationID, m.ThreadID, m.ID, m.At, tx.Now); err != nil {
+		return err
+	}
+	if m.ContactID.IsZero() {
+		return nil
+	}
+	return s.contacts.Touch(ctx, tx, m.ContactID, m.CampaignID, number, tx.Now)
 }
 
 // tell appends an event about a message.

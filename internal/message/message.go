@@ -38,6 +38,9 @@ type Thread struct {
 	Version        int        `bun:"version"`
 	CreatedAt      time.Time  `bun:"created_at"`
 	UpdatedAt      time.Time  `bun:"updated_at"`
+
+	// Fresh says that it was made just now, where that was asked.
+	Fresh bool `bun:"is_fresh,scanonly"`
 }
 
 // Them is their end.
@@ -110,6 +113,9 @@ type Message struct {
 	Version        int                       `bun:"version"`
 	CreatedAt      time.Time                 `bun:"created_at"`
 	UpdatedAt      time.Time                 `bun:"updated_at"`
+
+	// Warnings are what to know about it, of a message that was just made.
+	Warnings []PreviewProblem `bun:"-"`
 }
 
 // Segments is how many parts the message was split into (R156).

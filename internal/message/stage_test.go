@@ -28,7 +28,6 @@ import (
 	"switchboard/internal/job"
 	"switchboard/internal/message"
 	"switchboard/internal/phone"
-	"switchboard/internal/route"
 	"switchboard/internal/secret"
 	"switchboard/internal/testkit"
 	"switchboard/internal/twilio"
@@ -194,7 +193,7 @@ func (s *stage) actor(org id.ID, name string, v access.Visibility, branches ...i
 	s.exec(`INSERT INTO "user" (organization_id, id, login_id, email, name, role_id, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		org, user, id.New(id.Login), name+"@demo.test", name, role, start)
 	return access.Actor{OrganizationID: org, UserID: user, Visibility: v, BranchIDs: branches,
-		Permissions: access.SetOf(access.SMSSend, access.SMSView, access.ContactView, access.ContactEdit)}
+		Permissions: access.SetOf(access.SMSSend, access.SMSView, access.SMSSendInvoice, access.ContactView, access.ContactEdit)}
 }
 
 func (s *stage) contact(name string, numbers ...string) *contact.Contact {
@@ -403,25 +402,37 @@ func (*numbers) Receiver(ctx context.Context, q bun.IDB, connection id.ID, e164 
 	return r.number(), err == nil, err
 }
 
-func (s *numbers) ChooseSender(ctx context.Context, q bun.IDB, who access.Actor, explicit id.ID, to phone.E164, country string) (message.Number, route.NumberChoiceReason, error) {
-	if !explicit.IsZero() {
-		n, err := s.Sender(ctx, q, explicit)
-		return n, route.Explicit, err
+func (s *numbers) Senders(ctx context.Context, q bun.IDB, user id.ID, also []id.ID) (out []message.Number, err error) {
+	var all []struct {
+		numberRow
+		CanMMS         bool    `bun:"can_mms"`
+		NoSMS          bool    `bun:"no_sms"`
+		NoMMS          bool    `bun:"no_mms"`
+		SenderName     *string `bun:"sender_name"`
+		A2PStatus      *string `bun:"a2p_status"`
+		TollFreeStatus *string `bun:"toll_free_status"`
 	}
-	var all []numberRow
-	if err := db.Select(ctx, q, &all, selectNumber+` AND n.is_enabled AND n.use_for_messages AND n.can_sms`, db.TenantFrom(ctx)); err != nil {
-		return message.Number{}, "", err
-	}
-	c := route.Choice{Branches: who.BranchIDs, To: to, ContactCountry: country}
+	err = db.Select(ctx, q, &all, `SELECT n.id, n.connection_id, n.branch_id, n.e164, n.country, n.is_default, n.is_enabled AND c.is_enabled AS is_enabled,
+		n.use_for_messages AS for_messages, n.can_sms, n.can_mms, NOT coalesce(u.sms, true) AS no_sms, NOT coalesce(u.mms, true) AS no_mms,
+		n.sender_name, n.a2p_status, n.toll_free_status
+		FROM phone_number n
+		JOIN twilio_connection c ON c.organization_id = n.organization_id AND c.id = n.connection_id
+		LEFT JOIN phone_number_user u ON u.organization_id = n.organization_id AND u.phone_number_id = n.id AND u.user_id = $2
+		WHERE n.organization_id = $1 AND (n.is_enabled OR n.id = ANY ($3::uuid[]))`, db.TenantFrom(ctx), user, also)
 	for _, r := range all {
-		c.Numbers = append(c.Numbers, route.OwnNumber{ID: r.ID, E164: r.E164, Country: r.Country, BranchID: r.BranchID, IsDefault: r.IsDefault})
+		n := r.number()
+		n.Country, n.IsDefault, n.CanMMS, n.NoSMS, n.NoMMS = r.Country, r.IsDefault, r.CanMMS, r.NoSMS, r.NoMMS
+		n.SenderName, n.A2PStatus, n.TollFreeStatus = orEmpty(r.SenderName), orEmpty(r.A2PStatus), orEmpty(r.TollFreeStatus)
+		out = append(out, n)
 	}
-	chosen, err := route.ChooseNumber(c)
-	if err != nil {
-		return message.Number{}, "", err
+	return out, err
+}
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
 	}
-	n, err := s.Sender(ctx, q, chosen.Number.ID)
-	return n, chosen.Reason, err
+	return *s
 }
 
 func (s *numbers) Client(context.Context, id.ID) (*twilio.Client, error) { return s.client, nil }
