@@ -34,6 +34,23 @@ CREATE TABLE connection_country (
 );
 CALL tenant_table('connection_country');
 
+-- When the senders of an account were last looked at.
+ALTER TABLE twilio_connection ADD COLUMN messaging_checked_at timestamptz;
+
+-- The Messaging Services whose inbound messages were made to come here, with what is given back.
+CREATE TABLE messaging_takeover (
+  organization_id uuid NOT NULL,
+  connection_id   uuid NOT NULL,
+  service_sid     text NOT NULL,
+  previous_url    text NOT NULL,
+  previous_method text NOT NULL,
+  created_at      timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (organization_id, connection_id, service_sid),
+  CONSTRAINT messaging_takeover_connection FOREIGN KEY (organization_id, connection_id) REFERENCES twilio_connection (organization_id, id) ON DELETE CASCADE
+);
+CALL tenant_table('messaging_takeover');
+CREATE INDEX phone_number_by_service ON phone_number (organization_id, connection_id, messaging_service_sid) WHERE messaging_service_sid IS NOT NULL;
+
 -- R174: what one part to a country really cost, learned from Twilio's log.
 CREATE TABLE message_rate (
   organization_id uuid NOT NULL REFERENCES organization (organization_id),
@@ -247,6 +264,8 @@ ALTER TABLE sms_thread
   ADD CONSTRAINT thread_closer FOREIGN KEY (organization_id, closed_by) REFERENCES "user" (organization_id, id);
 CREATE INDEX thread_by_closer ON sms_thread (organization_id, closed_by);
 CREATE INDEX thread_by_number ON sms_thread (organization_id, phone_number_id, last_message_at DESC, id DESC);
+-- What waits for somebody, or for anybody.
+CREATE INDEX thread_open ON sms_thread (organization_id, assigned_user_id, last_message_at DESC, id DESC) WHERE is_open;
 
 -- Until when each person has read a thread.
 CREATE TABLE sms_thread_read (
@@ -279,7 +298,6 @@ ALTER TABLE message
   ADD COLUMN template_id      uuid,
   -- The message that this one tries again.
   ADD COLUMN retry_of         uuid,
-  ADD COLUMN search           tsvector GENERATED ALWAYS AS (to_tsvector('simple', body)) STORED,
   ADD CONSTRAINT message_bulk FOREIGN KEY (organization_id, bulk_id) REFERENCES bulk_message (organization_id, id) ON DELETE SET NULL (bulk_id),
   ADD CONSTRAINT message_automation FOREIGN KEY (organization_id, automation_id) REFERENCES automation (organization_id, id) ON DELETE SET NULL (automation_id),
   ADD CONSTRAINT message_template FOREIGN KEY (organization_id, template_id) REFERENCES message_template (organization_id, id) ON DELETE SET NULL (template_id);
@@ -289,7 +307,7 @@ CREATE INDEX message_by_template ON message (organization_id, template_id) WHERE
 CREATE INDEX message_by_time ON message (organization_id, at DESC, id DESC);
 CREATE INDEX message_unread ON message (organization_id, thread_id, at) WHERE direction = 'INBOUND';
 CREATE INDEX message_retries ON message (organization_id, retry_of) WHERE retry_of IS NOT NULL;
-CREATE INDEX message_words ON message USING gin (organization_id, search);
+CREATE INDEX message_words ON message USING gin (organization_id, to_tsvector('simple', body));
 
 -- A file that waits for the message it goes out with has none yet.
 ALTER TABLE message_media
@@ -353,10 +371,10 @@ REVOKE UPDATE, DELETE ON consent FROM {{app}}, {{worker}};
 
 -- Search goes through a function of the owner: under row-level security the
 -- planner may not use the words' index, because matching could leak.
-CREATE FUNCTION message_search(words text, before timestamptz, upto int) RETURNS TABLE (message_id uuid, thread_id uuid, at timestamptz)
+CREATE FUNCTION message_search(words text, before timestamptz, before_id uuid, upto int) RETURNS TABLE (message_id uuid, thread_id uuid, at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $f$
   SELECT m.id, m.thread_id, m.at FROM public.message m
-  WHERE m.organization_id = public.app_organization() AND m.search @@ to_tsquery('simple', words) AND m.at < before
+  WHERE m.organization_id = public.app_organization() AND to_tsvector('simple', m.body) @@ to_tsquery('simple', words) AND (m.at, m.id) < (before, before_id)
   ORDER BY m.at DESC, m.id DESC
   LIMIT upto
 $f$;

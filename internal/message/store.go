@@ -13,7 +13,6 @@ import (
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
-	"switchboard/internal/phone"
 	"switchboard/internal/twilio"
 )
 
@@ -32,15 +31,6 @@ var (
 	errNoMessage = errs.New(errs.NotFound, "there is no such message")
 	errNoFile    = errs.New(errs.NotFound, "there is no such file")
 )
-
-// Filter says which threads. The zero Filter is all of them.
-type Filter struct {
-	IsOpen        *bool
-	PhoneNumberID id.ID
-	BranchID      id.ID
-	ContactID     id.ID
-	Number        phone.E164
-}
 
 // query is SQL with its arguments; $1 is the organization. The text depends only
 // on which conditions there are, so few statements are prepared.
@@ -71,7 +61,8 @@ func (q *query) equal(column string, v id.ID) {
 
 // seenBy narrows the threads t to what the actor sees (R276, R286): all of the
 // organization; or those of their branches and their own, which are assigned to
-// them, hold a message of theirs, or are with a contact of theirs.
+// them, hold a message of theirs or about a record of theirs, or are with a
+// contact of theirs.
 func (q *query) seenBy(who access.Actor) {
 	if who.SeesAll() {
 		return
@@ -80,6 +71,8 @@ func (q *query) seenBy(who access.Actor) {
 	seen := `t.id IN (
     SELECT x.id FROM sms_thread x WHERE x.organization_id = $1 AND x.assigned_user_id = ` + user + `
     UNION SELECT x.thread_id FROM message x WHERE x.organization_id = $1 AND x.user_id = ` + user + `
+    UNION SELECT x.thread_id FROM record k JOIN message x ON x.organization_id = k.organization_id AND x.record_id = k.id
+      WHERE k.organization_id = $1 AND k.assigned_user_id = ` + user + `
     UNION SELECT x.id FROM contact k JOIN sms_thread x ON x.organization_id = k.organization_id AND x.contact_id = k.id
       WHERE k.organization_id = $1 AND k.assigned_user_id = ` + user + `)`
 	if b := who.SeesBranches(); len(b) > 0 {
@@ -89,55 +82,40 @@ func (q *query) seenBy(who access.Actor) {
 }
 
 // readBy narrows the messages m of the threads t to what the actor reads. Who has
-// no claim to a thread but that they wrote in it reads on from there: to send from
-// a number of others opens nothing of what was said to it before (R276).
+// no claim to a thread but that they wrote in it, or that it is about a record of
+// theirs, reads on from there: to send from a number of others opens nothing of
+// what was said to it before (R276).
 func (q *query) readBy(who access.Actor) {
-	if who.SeesAll() {
-		return
+	if read := q.readable(who); read != "" {
+		q.and(read)
 	}
-	user := q.arg(who.UserID)
+}
+
+// readable is the condition of readBy, empty for who reads everything.
+func (q *query) readable(who access.Actor) string { return Sight(who, q.arg) }
+
+// Sight is what the actor reads, as a condition on messages m of threads t, empty
+// for who reads everything; arg makes a place for a value, $1 is the organization.
+// Reports count by it.
+func Sight(who access.Actor, arg func(v any) string) string {
+	if who.SeesAll() {
+		return ""
+	}
+	user := arg(who.UserID)
 	read := `(t.assigned_user_id = ` + user + `
     OR EXISTS (SELECT FROM contact k WHERE k.organization_id = $1 AND k.id = t.contact_id AND k.assigned_user_id = ` + user + `)
-    OR EXISTS (SELECT FROM message x WHERE x.organization_id = $1 AND x.user_id = ` + user + ` AND x.thread_id = m.thread_id AND (x.at, x.id) <= (m.at, m.id))`
+    OR EXISTS (SELECT FROM message x WHERE x.organization_id = $1 AND x.user_id = ` + user + ` AND x.thread_id = m.thread_id AND (x.at, x.id) <= (m.at, m.id))
+    OR EXISTS (SELECT FROM message x JOIN record k ON k.organization_id = x.organization_id AND k.id = x.record_id
+      WHERE x.organization_id = $1 AND x.thread_id = m.thread_id AND (x.at, x.id) <= (m.at, m.id) AND k.assigned_user_id = ` + user + `)`
 	if b := who.SeesBranches(); len(b) > 0 {
-		read += " OR t.branch_id = ANY (" + q.arg(b) + "::uuid[])"
+		read += " OR t.branch_id = ANY (" + arg(b) + "::uuid[])"
 	}
-	q.and(read + ")")
+	return read + ")"
 }
 
 // into runs the query within the actor's tenant.
 func (q *query) into(ctx context.Context, h bun.IDB, who access.Actor, dest any) error {
 	return db.Select(access.With(ctx, who), h, dest, q.sql.String(), q.args...)
-}
-
-// Threads lists threads, the most recent message first (R140). It needs SMS_VIEW.
-func (s *Service) Threads(ctx context.Context, who access.Actor, f Filter, page db.Page) (w db.Window[*Thread], err error) {
-	defer errs.Wrap(&err, "message.Threads")
-	if err := who.Require(access.SMSView); err != nil {
-		return w, err
-	}
-	limit, after, err := page.Keyset()
-	if err != nil {
-		return w, err
-	}
-	q := selectFor(who, `SELECT t.* FROM sms_thread t WHERE t.organization_id = $1`)
-	q.seenBy(who)
-	if f.IsOpen != nil {
-		q.and("t.is_open = " + q.arg(*f.IsOpen))
-	}
-	q.equal("t.phone_number_id", f.PhoneNumberID)
-	q.equal("t.branch_id", f.BranchID)
-	q.equal("t.contact_id", f.ContactID)
-	if f.Number != "" {
-		q.and("t.their_number = " + q.arg(string(f.Number)))
-	}
-	q.and("(t.last_message_at, t.id) < (" + q.arg(after.At) + ", " + q.arg(after.ID) + ")")
-	q.sql.WriteString("\nORDER BY t.last_message_at DESC, t.id DESC\nLIMIT " + q.arg(limit+1))
-	rows := []*Thread{}
-	if err := q.into(ctx, s.db.App(), who, &rows); err != nil {
-		return w, err
-	}
-	return db.NewWindow(rows, limit, func(t *Thread) db.Keyset { return db.Keyset{At: t.LastMessageAt, ID: t.ID} }), nil
 }
 
 // Thread is one thread. Absent and forbidden both give errs.NotFound.
@@ -268,7 +246,7 @@ INSERT INTO sms_thread (organization_id, id, phone_number_id, their_number, cont
 VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 ON CONFLICT ON CONSTRAINT thread_pair_unique DO UPDATE
 SET contact_id = coalesce(sms_thread.contact_id, excluded.contact_id), branch_id = excluded.branch_id
-RETURNING sms_thread.*`,
+RETURNING sms_thread.*, sms_thread.xmax = 0 AS is_fresh`,
 		db.TenantFrom(ctx), id.New(id.Thread), t.PhoneNumberID, t.TheirNumber, t.ContactID, t.BranchID, tx.Now)
 	return &row, err
 }
@@ -276,24 +254,66 @@ RETURNING sms_thread.*`,
 // addMessage inserts a message and moves its locked thread to the top. It reports
 // false when Twilio's message is there already.
 func addMessage(ctx context.Context, tx *db.Tx, m *Message) (bool, error) {
-	n, err := db.Exec(ctx, tx, `
-INSERT INTO message (organization_id, id, thread_id, direction, status, body, from_number, to_number, sender_reason, twilio_sid,
-  num_segments, user_id, contact_id, record_id, campaign_id, at, due_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
-ON CONFLICT (organization_id, twilio_sid) WHERE twilio_sid IS NOT NULL DO NOTHING`,
-		m.OrganizationID, m.ID, m.ThreadID, m.Direction, m.Status, m.Body, m.FromNumber, m.ToNumber, m.SenderReason, m.TwilioSID,
-		m.NumSegments, m.UserID, m.ContactID, m.RecordID, m.CampaignID, m.At, m.DueAt, tx.Now)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	// A transaction that began earlier may come later.
-	_, err = db.Exec(ctx, tx, `
-UPDATE sms_thread SET is_open = true, version = version + 1, updated_at = $5,
-  last_message_id = CASE WHEN last_message_id IS NULL OR last_message_at <= $4 THEN $3 ELSE last_message_id END,
-  last_message_at = greatest(last_message_at, $4)
-WHERE organization_id = $1 AND id = $2`, m.OrganizationID, m.ThreadID, m.ID, m.At, tx.Now)
-	return true, err
+	p, err := place(ctx, tx, m, id.ID{})
+	return p.Fresh, err
 }
+
+// placed is what became of a message that was added to its thread.
+type placed struct {
+	Fresh      bool  `bun:"fresh"`       // it was not there yet
+	AssigneeID id.ID `bun:"assignee_id"` // of the thread now
+}
+
+// place inserts a message and moves its locked thread to the top, in one
+// statement. The thread opens again, gets the message's contact when it had none
+// and the assignee when it had none and they may answer it. Whoever writes in a
+// thread has read it.
+func place(ctx context.Context, tx *db.Tx, m *Message, assignee id.ID) (p placed, err error) {
+	reader := m.UserID
+	if m.Direction == Inbound || !m.BulkID.IsZero() || !m.AutomationID.IsZero() {
+		reader = id.ID{}
+	}
+	err = db.Select(ctx, tx, &p, `
+WITH fresh AS (
+  INSERT INTO message (organization_id, id, thread_id, direction, status, body, from_number, to_number, sender_reason, twilio_sid,
+    num_segments, user_id, contact_id, record_id, campaign_id, at, due_at, updated_at, sender_name, send_at, encoding, media_count,
+    estimated_micros, price_currency, bulk_id, automation_id, template_id, retry_of)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
+  ON CONFLICT (organization_id, twilio_sid) WHERE twilio_sid IS NOT NULL DO NOTHING
+  RETURNING id
+), moved AS (
+  UPDATE sms_thread t SET is_open = true, closed_at = NULL, closed_by = NULL, version = t.version + 1, updated_at = $18,
+    -- A transaction that began earlier may come later.
+    last_message_id = CASE WHEN t.last_message_id IS NULL OR t.last_message_at <= $16 THEN $2 ELSE t.last_message_id END,
+    last_message_at = greatest(t.last_message_at, $16),
+    last_inbound_at = CASE WHEN $4 = 'INBOUND' THEN greatest(t.last_inbound_at, $16) ELSE t.last_inbound_at END,
+    last_outbound_at = CASE WHEN $4 = 'OUTBOUND' AND $5 <> 'SCHEDULED' THEN greatest(t.last_outbound_at, $16) ELSE t.last_outbound_at END,
+    contact_id = coalesce(t.contact_id, $13),
+    assigned_user_id = coalesce(t.assigned_user_id, (`+mayAnswer+` AND u.id = $29))
+  FROM fresh
+  WHERE t.organization_id = $1 AND t.id = $3
+  RETURNING t.last_inbound_at, t.assigned_user_id
+), seen AS (
+  INSERT INTO sms_thread_read (organization_id, thread_id, user_id, read_until)
+  SELECT $1, $3, $30, moved.last_inbound_at FROM moved WHERE $30::uuid IS NOT NULL AND moved.last_inbound_at IS NOT NULL
+  ON CONFLICT (organization_id, user_id, thread_id) DO UPDATE SET read_until = greatest(sms_thread_read.read_until, excluded.read_until)
+)
+SELECT EXISTS (SELECT FROM fresh) AS fresh, (SELECT assigned_user_id FROM moved) AS assignee_id`,
+		m.OrganizationID, m.ID, m.ThreadID, m.Direction, m.Status, m.Body, m.FromNumber, m.ToNumber, m.SenderReason, m.TwilioSID,
+		m.NumSegments, m.UserID, m.ContactID, m.RecordID, m.CampaignID, m.At, m.DueAt, tx.Now, m.SenderName, m.ScheduledAt, m.Encoding, m.MediaCount,
+		m.EstimateMicros, m.PriceCurrency, m.BulkID, m.AutomationID, m.TemplateID, m.RetryOfID, assignee, reader)
+	return p, err
+}
+
+// mayAnswer is the users u who may answer the thread t by a message with $22
+// files: active, allowed to read and to write, and not switched off for the number
+// by its team (R026).
+const mayAnswer = `SELECT u.id FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
+      WHERE u.organization_id = $1 AND u.status = 'ACTIVE' AND r.permissions @> '{SMS_VIEW,SMS_SEND}'
+        AND NOT EXISTS (SELECT FROM phone_number n
+          JOIN team_user tu ON tu.organization_id = n.organization_id AND tu.team_id = n.team_id AND tu.user_id = u.id
+          JOIN phone_number_user x ON x.organization_id = n.organization_id AND x.phone_number_id = n.id AND x.user_id = u.id
+          WHERE n.organization_id = $1 AND n.id = t.phone_number_id AND NOT CASE WHEN $22 > 0 THEN x.mms ELSE x.sms END)`
 
 // lock reads a message for a change. Whoever also locks its thread does so afterwards.
 func lock(ctx context.Context, tx *db.Tx, message id.ID) (*Message, error) {
@@ -352,10 +372,10 @@ LIMIT 1`, m.OrganizationID, m.ThreadID)
 func save(ctx context.Context, tx *db.Tx, m *Message) error {
 	_, err := db.Exec(ctx, tx, `
 UPDATE message SET status = $3, twilio_sid = $4, error_code = $5, error_reason = $6, num_segments = $7, sent_at = $8, delivered_at = $9,
-  attempts = $10, tried_at = $11, due_at = $12, version = $13, updated_at = $14
+  attempts = $10, tried_at = $11, due_at = $12, version = $13, updated_at = $14, price_micros = $15, price_currency = $16
 WHERE organization_id = $1 AND id = $2`,
 		m.OrganizationID, m.ID, m.Status, m.TwilioSID, m.ErrorCode, m.ErrorReason, m.NumSegments, m.SentAt, m.DeliveredAt,
-		m.Attempts, m.TriedAt, m.DueAt, m.Version, tx.Now)
+		m.Attempts, m.TriedAt, m.DueAt, m.Version, tx.Now, m.PriceMicros, m.PriceCurrency)
 	return err
 }
 

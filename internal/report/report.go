@@ -189,19 +189,11 @@ func (s *Service) Calls(ctx context.Context, who access.Actor, f Filter) (_ *Sta
 		return nil, err
 	}
 	g, ok := groups[f.GroupBy]
-	if f.TimeZone == "" {
-		f.TimeZone = "UTC"
-	}
-	_, zone := time.LoadLocation(f.TimeZone)
-	switch {
-	case !ok:
+	if !ok {
 		return nil, errs.New(errs.Invalid, "statistics cannot be grouped by %q", string(f.GroupBy)).At("groupBy")
-	case zone != nil || f.TimeZone == "Local":
-		return nil, errs.New(errs.Invalid, "%q is not a time zone; set one such as Australia/Sydney", f.TimeZone).At("timeZone")
-	case !f.Until.After(f.From):
-		return nil, errs.New(errs.Invalid, "the range ends before it begins; give `to` on or after `from`").At("filter", "to")
-	case f.Until.Sub(f.From) >= (MaxDays+1)*24*time.Hour-maxShift:
-		return nil, errs.New(errs.Invalid, "the range is longer than %d days; ask in parts", MaxDays).At("filter", "to")
+	}
+	if f.TimeZone, err = checkRange(f.From, f.Until, f.TimeZone); err != nil {
+		return nil, err
 	}
 	var rows []counted
 	q := build(who, f, g)
