@@ -130,6 +130,7 @@ CREATE INDEX bulk_by_template ON bulk_message (organization_id, template_id);
 CREATE INDEX bulk_by_number ON bulk_message (organization_id, phone_number_id);
 CREATE INDEX bulk_by_campaign ON bulk_message (organization_id, campaign_id);
 CREATE INDEX bulk_by_creator ON bulk_message (organization_id, created_by);
+CREATE INDEX bulk_by_time ON bulk_message (organization_id, created_at DESC, id DESC);
 CREATE INDEX bulk_due ON bulk_message (due_at) WHERE due_at IS NOT NULL;
 CALL tenant_table('bulk_message');
 
@@ -146,6 +147,9 @@ CREATE TABLE bulk_recipient (
   phone_number_id uuid,
   sender_reason   text,
   body            text,
+  -- R174: what it is expected to cost.
+  estimated_micros bigint,
+  currency        text,
   state           text NOT NULL,
   skip_code       text,
   skip_reason     text,
@@ -161,7 +165,8 @@ CREATE TABLE bulk_recipient (
 );
 -- Never twice to one person.
 CREATE UNIQUE INDEX bulk_recipient_once ON bulk_recipient (organization_id, bulk_id, e164) WHERE state <> 'SKIPPED';
-CREATE INDEX bulk_recipient_pending ON bulk_recipient (organization_id, bulk_id, position) WHERE state = 'PENDING';
+-- Who is next for each sender.
+CREATE INDEX bulk_recipient_pending ON bulk_recipient (organization_id, bulk_id, phone_number_id, position) WHERE state = 'PENDING';
 CREATE INDEX bulk_recipient_by_contact ON bulk_recipient (organization_id, contact_id);
 CREATE INDEX bulk_recipient_by_record ON bulk_recipient (organization_id, record_id);
 CREATE INDEX bulk_recipient_by_number ON bulk_recipient (organization_id, phone_number_id);

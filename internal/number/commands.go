@@ -259,8 +259,8 @@ func (n *PhoneNumber) about(in Update) []string {
 		if !n.ConnectionIsEnabled {
 			out = append(out, "its connection is switched off: no calls or messages pass until that is switched on")
 		}
-		if n.MessagingServiceSid != nil {
-			out = append(out, "the number is in a Messaging Service at Twilio, whose own address gets its messages")
+		if w := n.elsewhereByService(); w != "" {
+			out = append(out, w)
 		}
 	}
 	return out

@@ -54,6 +54,11 @@ func (s *Service) DisconnectConnection(ctx context.Context, who access.Actor, co
 		return nil, "", err
 	}
 	if !refused {
+		if refused, err = s.giveServicesBack(ctx, a, ""); err != nil {
+			return nil, "", err
+		}
+	}
+	if !refused {
 		if refused, err = s.removeOurs(ctx, c, a); err != nil {
 			return nil, "", err
 		}
@@ -119,9 +124,19 @@ func (s *Service) end(ctx context.Context, tx *db.Tx, who access.Actor, c *Conne
 	}
 	err := db.Select(ctx, tx, &ended, `
 		UPDATE phone_number SET disconnected_at = $3, is_enabled = false, is_default = false, assigned_user_id = NULL,
-			written_webhooks = NULL, previous_webhooks = CASE WHEN $4 THEN previous_webhooks END, drift = NULL, version = version + 1, updated_at = $3
+			written_webhooks = NULL, previous_webhooks = CASE WHEN $4 THEN previous_webhooks END, drift = NULL,
+			messaging_service_sid = NULL, a2p_status = NULL, toll_free_status = NULL, service_inbound_url = NULL, service_uses_number = NULL, messaging_checked_at = NULL,
+			version = version + 1, updated_at = $3
 		WHERE organization_id = $1 AND connection_id = $2 AND disconnected_at IS NULL RETURNING id`, c.OrganizationID, c.ID, tx.Now, refused)
 	if err != nil {
+		return err
+	}
+	if !refused {
+		if _, err := db.Exec(ctx, tx, `DELETE FROM messaging_takeover WHERE organization_id = $1 AND connection_id = $2`, c.OrganizationID, c.ID); err != nil {
+			return err
+		}
+	}
+	if _, err := db.Exec(ctx, tx, `DELETE FROM connection_country WHERE organization_id = $1 AND connection_id = $2`, c.OrganizationID, c.ID); err != nil {
 		return err
 	}
 	if _, err := db.Exec(ctx, tx, `DELETE FROM twilio_secret WHERE organization_id = $1 AND connection_id = $2`, c.OrganizationID, c.ID); err != nil {
@@ -173,6 +188,17 @@ func (s *Service) Disconnect(ctx context.Context, who access.Actor, number id.ID
 	if err != nil {
 		return nil, "", err
 	}
+	service := ""
+	if !refused {
+		if service, err = s.lastOfService(ctx, n); err != nil {
+			return nil, "", err
+		}
+		if service != "" {
+			if refused, err = s.giveServicesBack(ctx, a, service); err != nil {
+				return nil, "", err
+			}
+		}
+	}
 	notice = oneStillCosts
 	if refused {
 		notice += notGivenBack
@@ -183,8 +209,12 @@ func (s *Service) Disconnect(ctx context.Context, who access.Actor, number id.ID
 		}
 		n.DisconnectedAt, n.IsEnabled, n.IsDefault, n.AssignedUserID = moment(tx.Now), false, false, id.ID{}
 		n.WrittenWebhooks, n.Drift = nil, nil
+		n.forgetSender()
 		if !refused {
 			n.PreviousWebhooks = nil
+			if err := dropTakeover(ctx, tx, n, service); err != nil {
+				return err
+			}
 		}
 		if err := n.save(ctx, tx); err != nil {
 			return err

@@ -74,15 +74,21 @@ func differences(want, got twilio.NumberSettings) []string {
 		address("the ends of calls", want.StatusCallback, got.StatusCallback)
 	}
 	if got.SMSApplicationSID != "" {
-		out = append(out, "a TwiML App takes the messages")
+		out = append(out, appTakesMessages)
 	} else {
-		address("messages", want.SMSURL, got.SMSURL)
+		address(theMessages, want.SMSURL, got.SMSURL)
 		if got.SMSMethod != "" && got.SMSMethod != want.SMSMethod {
-			out = append(out, "messages are sent by "+got.SMSMethod+" instead of "+want.SMSMethod)
+			out = append(out, theMessages+" are sent by "+got.SMSMethod+" instead of "+want.SMSMethod)
 		}
 	}
 	return out
 }
+
+// How the words begin that are about the number's messages.
+const (
+	theMessages      = "messages"
+	appTakesMessages = "a TwiML App takes the messages"
+)
 
 func onHost(address string) string {
 	if u, err := url.Parse(address); err == nil && u.Hostname() != "" {
@@ -187,9 +193,9 @@ func (s *Service) write(ctx context.Context, who access.Actor, n *PhoneNumber, a
 	} else {
 		drift = []string{"our addresses were not written: " + inWords(err, "Twilio did not answer usefully")}
 	}
-	service := ""
+	var heard learned
 	if err == nil {
-		service = s.messagingService(ctx, a, n.TwilioSid)
+		heard = s.serviceOf(ctx, a, n.TwilioSid)
 	}
 	// The row must tell what is the case, also when the request that began this has ended.
 	ctx = context.WithoutCancel(ctx)
@@ -203,7 +209,8 @@ func (s *Service) write(ctx context.Context, who access.Actor, n *PhoneNumber, a
 		if err != nil {
 			out.IsEnabled = out.IsEnabled && wasEnabled
 		} else {
-			out.TrunkSid, out.MessagingServiceSid = nil, optional(service)
+			out.TrunkSid = nil
+			out.hear(heard, a.accessKey)
 		}
 		if e := out.save(ctx, tx); e != nil {
 			return e
@@ -214,16 +221,6 @@ func (s *Service) write(ctx context.Context, who access.Actor, n *PhoneNumber, a
 		err = txErr
 	}
 	return out, err
-}
-
-// messagingService is the Messaging Service that takes the number's messages
-// before its own address does, "" when none does or Twilio does not say.
-func (s *Service) messagingService(ctx context.Context, a *account, sid string) string {
-	m, ok, err := a.client.ServiceOf(ctx, sid)
-	if err != nil || !ok || m.UseNumberWebhook {
-		return ""
-	}
-	return m.SID
 }
 
 func (n *PhoneNumber) setDrift(drift []string, now time.Time) {

@@ -191,10 +191,10 @@ func (s *Service) importAll(ctx context.Context, c *Connection) error {
 			return err
 		}
 	}
-	return s.progress(ctx, c.OrganizationID, c.ID, func(_ context.Context, tx *db.Tx, c *Connection) error {
+	return s.progress(ctx, c.OrganizationID, c.ID, func(ctx context.Context, tx *db.Tx, c *Connection) error {
 		c.AccountType, c.AccountStatus = typeOf(owner), owner.Status
 		c.ImportStatus, c.ImportDone, c.ImportTotal, c.ImportError, c.ImportedAt = ImportDone, len(all), len(all), nil, moment(tx.Now)
-		return nil
+		return s.checkMessaging(ctx, tx, []found{{Organization: c.OrganizationID, Connection: c.ID}})
 	})
 }
 
@@ -225,6 +225,7 @@ func (s *Service) takeIn(ctx context.Context, tx *db.Tx, c *Connection, remote [
 	// A number that was released and bought again has a new SID and none of our addresses.
 	_, err := db.Exec(ctx, tx, `
 		UPDATE phone_number n SET twilio_sid = g.sid, is_enabled = false, previous_webhooks = NULL, written_webhooks = NULL, drift = NULL,
+			messaging_service_sid = NULL, a2p_status = NULL, toll_free_status = NULL, service_inbound_url = NULL, service_uses_number = NULL, messaging_checked_at = NULL,
 			version = version + 1, updated_at = $5
 		FROM unnest($3::text[], $4::text[]) AS g(sid, e164)
 		WHERE n.organization_id = $1 AND n.connection_id = $2 AND n.e164 = g.e164 AND n.disconnected_at IS NULL AND n.twilio_sid <> g.sid

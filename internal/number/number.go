@@ -268,8 +268,8 @@ func (n *PhoneNumber) Warnings() []string {
 	if n.TrunkSid != nil {
 		out = append(out, "the number is on a SIP trunk at Twilio, which takes all its calls: none reach the system until it is taken off the trunk (D22)")
 	}
-	if n.MessagingServiceSid != nil {
-		out = append(out, "the number is in a Messaging Service at Twilio, whose own address gets its messages")
+	if w := n.elsewhereByService(); w != "" {
+		out = append(out, w)
 	}
 	if n.UseForInboundCalls && !n.CanVoice {
 		out = append(out, "the number cannot take or make calls")

@@ -92,9 +92,11 @@ func (s *Service) Register(r *job.Runner) {
 	job.Handle(r, s.runImport)
 	job.Handle(r, s.runDrift)
 	job.Handle(r, s.runSetup)
+	job.Handle(r, s.runMessaging)
 	r.Sweep("number.rotation", sweepEvery, s.endRotations)
 	r.Sweep("number.drift", sweepEvery, s.findDrift)
 	r.Sweep("number.repair", sweepEvery, s.findUnfinished)
+	r.Sweep("number.messaging", sweepEvery, s.findMessaging)
 }
 
 // told says in the log of events and in the audit record what somebody did.

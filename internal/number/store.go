@@ -41,6 +41,8 @@ func init() {
 		"opening_hours_name_unique": errs.New(errs.Taken, "other opening hours have this name").At("name"),
 		"menu_name_unique":          errs.New(errs.Taken, "another menu has this name").At("name"),
 		"menu_prompt_audio":         errs.New(errs.NotFound, "%s", noAudio).At("promptAudioId"),
+		"number_sms_assignee":       errs.New(errs.NotFound, "%s", noUser).At("smsAssigneeId"),
+		"number_mms_assignee":       errs.New(errs.NotFound, "%s", noUser).At("mmsAssigneeId"),
 		"number_one_per_user":       errs.New(errs.Taken, "this user has a number already; take it from them there first").At("assignedUserId"),
 		"number_once":               errs.New(errs.Taken, "this number belongs to another connection already; disconnect it there first").At("phoneNumber"),
 		"number_one_default":        errs.New(errs.Conflict, "another number was made the default at the same moment; try again"),
@@ -57,7 +59,8 @@ const numberColumns = `n.organization_id, n.id, n.connection_id, n.e164, n.twili
 	n.language, n.voicemail_enabled, n.voicemail_greeting_text, n.voicemail_greeting_audio_id, n.voicemail_max_seconds,
 	n.voicemail_owner_id, n.incoming_recording, n.outgoing_recording, n.previous_webhooks, n.written_webhooks, n.drift,
 	n.drift_checked_at, n.team_id, n.preferred_user, n.screening, n.opening_hours_id, n.closed_action, n.closed_text, n.closed_audio_id,
-	n.closed_numbers, n.menu_id, n.last_first_user_id, n.version, n.created_at, n.updated_at,
+	n.closed_numbers, n.menu_id, n.last_first_user_id, n.sms_assignee_id, n.mms_assignee_id, n.sender_name, n.messages_per_second,
+	n.a2p_status, n.toll_free_status, n.service_inbound_url, n.service_uses_number, n.messaging_checked_at, n.version, n.created_at, n.updated_at,
 	ARRAY(SELECT v.user_id FROM phone_number_voicemail_user v
 		WHERE v.organization_id = n.organization_id AND v.phone_number_id = n.id ORDER BY v.user_id) AS voicemail_user_ids,
 	c.incoming_recording AS connection_incoming, c.outgoing_recording AS connection_outgoing,

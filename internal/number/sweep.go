@@ -138,6 +138,10 @@ func (s *Service) runDrift(ctx context.Context, args driftArgs) error {
 	if err != nil {
 		return s.giveUp(ctx, args.Connection, err)
 	}
+	services, err := s.takenServices(ctx, a)
+	if err != nil {
+		return s.giveUp(ctx, args.Connection, err)
+	}
 	return s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		var numbers []*PhoneNumber
 		err := db.Select(ctx, tx, &numbers, selectNumber+`
@@ -145,7 +149,7 @@ func (s *Service) runDrift(ctx context.Context, args driftArgs) error {
 		if err != nil {
 			return err
 		}
-		return s.compare(ctx, tx, who, a, numbers, remote)
+		return s.compare(ctx, tx, who, a, numbers, remote, services)
 	})
 }
 
@@ -171,7 +175,7 @@ const lostAtTwilio = "Twilio no longer has this number in the account: it was re
 
 // compare brings the numbers in line with what Twilio says. Rows that did not
 // change keep their version.
-func (s *Service) compare(ctx context.Context, tx *db.Tx, who access.Actor, a *account, numbers []*PhoneNumber, remote map[string]twilio.PhoneNumber) error {
+func (s *Service) compare(ctx context.Context, tx *db.Tx, who access.Actor, a *account, numbers []*PhoneNumber, remote map[string]twilio.PhoneNumber, services map[string]twilio.MessagingService) error {
 	h := s.hooksOf(a.connection, a.accessKey)
 	var seen []id.ID
 	for _, n := range numbers {
@@ -183,8 +187,15 @@ func (s *Service) compare(ctx context.Context, tx *db.Tx, who access.Actor, a *a
 		case n.WrittenWebhooks != nil:
 			drift = differences(h.over(r.Settings), r.Settings)
 		}
+		service, taken := services[of(n.MessagingServiceSid)]
+		if taken && there {
+			drift = append(drift, h.serviceDifference(service)...)
+		}
 		changed := !slices.Equal(drift, n.drifted())
 		if there && n.learn(r) {
+			changed = true
+		}
+		if taken && n.hearService(service, a.accessKey) {
 			changed = true
 		}
 		if !changed {
