@@ -96,7 +96,9 @@ var nodeTypes = map[id.Kind]string{
 	id.Campaign: "Campaign", id.Record: "Record", id.RecordEvent: "RecordEvent", id.Branch: "Branch", id.Team: "Team", id.Schedule: "OpeningHours",
 	id.Menu: "Menu", id.IgnoredNumber: "IgnoredNumber", id.PhoneNumber: "PhoneNumber", id.Connection: "TwilioConnection", id.Upload: "Audio",
 	id.Call: "Call", id.SIPDomain: "SipDomain", id.DropMessage: "DropMessage", id.MaskedPair: "MaskedPair", id.Recording: "Recording",
-	id.Voicemail: "Voicemail", id.Thread: "SmsThread", id.Message: "Message", id.WebhookEndpoint: "WebhookEndpoint",
+	id.Voicemail: "Voicemail", id.Thread: "SmsThread", id.Message: "Message",
+	id.Template: "MessageTemplate", id.Bulk: "BulkMessage", id.Automation: "Automation", id.AutomationRun: "AutomationRun",
+	id.WebhookEndpoint: "WebhookEndpoint",
 }
 
 // Show reads an event and its subject as the actor may see them now.

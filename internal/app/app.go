@@ -220,7 +220,7 @@ func (a *App) edges(base *url.URL, o Options) {
 			return who, err
 		},
 		Resume: a.Sessions.Resume, Keys: a.Keys, Clock: a.Clock, Base: base, Logger: a.Log,
-		Kinds: a.openers(), Small: map[id.Kind]media.Open{id.Media: a.Messages.OpenThumbnail}, Upload: a.upload, Public: a.public,
+		Kinds: a.openers(), Small: map[id.Kind]media.Open{id.Media: a.Messages.OpenThumbnail}, Upload: a.upload, Public: a.publicFile,
 	})
 	a.Webhooks = webhook.New(webhook.Options{
 		Base: base, Account: a.webhookAccount, Hooks: a.hooks, Box: a.Inbox, Calls: a.Calls, Messages: a.Messages, Clock: a.Clock, Logger: a.Log,

@@ -52,6 +52,7 @@ func furnish(s *story, word, e164 string) *owned {
 	var record struct{ RecordCreate struct{ Record ref } }
 	s.Do(`mutation($i: RecordCreateInput!) { recordCreate(input: $i) { record { id } userErrors { code field message } } }`,
 		demo.Vars{"i": demo.Vars{"kind": "BOOKING", "title": word + " record", "contactId": known, "assignedUserId": bob.ID}}, &record)
+	happened, _ := s.happens(s.Admin, demo.Vars{"recordId": record.RecordCreate.Record.ID, "event": "JOB_ACCEPTED", "note": word})
 	var key struct{ ApiKeyCreate struct{ ApiKey ref } }
 	s.Do(`mutation($r: ID!, $n: String!) { apiKeyCreate(input: {name: $n, roleId: $r}) { apiKey { id } userErrors { code field message } } }`,
 		demo.Vars{"r": role.RoleCreate.Role.ID, "n": word + " key"}, &key)
@@ -87,12 +88,20 @@ func furnish(s *story, word, e164 string) *owned {
 	s.Do(`mutation($c: ID!) { sipDomainsImport(connectionId: $c) { sipDomains { id } userErrors { code field message } } }`, demo.Vars{"c": s.ConnectionID}, &domains)
 	domain := domains.SipDomainsImport.SipDomains[0].ID
 	s.Do(`mutation($d: ID!) { sipDomainUpdate(id: $d, isEnabled: true) { userErrors { code field message } } }`, demo.Vars{"d": domain}, nil)
+	hook := s.made("webhookEndpointCreate", "WebhookEndpointCreateInput", "webhookEndpoint", demo.Vars{
+		"url": "http://127.0.0.1:1025/" + word, "roleId": s.Role("ADMIN"), "description": word, "kinds": []string{"WEBHOOK_ENDPOINT_DISABLED"}})
+	var tested struct {
+		WebhookEndpointTest struct{ WebhookDelivery ref }
+	}
+	s.Do(`mutation($h: ID!) { webhookEndpointTest(id: $h) { webhookDelivery { id } userErrors { code field message } } }`, demo.Vars{"h": hook}, &tested)
+	s.Settle()
 	o.ids = map[id.Kind]string{
+		id.WebhookEndpoint: hook, id.WebhookDelivery: tested.WebhookEndpointTest.WebhookDelivery.ID,
 		id.DropMessage: saved, id.MaskedPair: pair, id.SIPDomain: domain,
 		id.Team: team, id.Schedule: hours, id.Menu: menu, id.IgnoredNumber: rules.IgnoredNumberAdd.IgnoredNumbers[0].ID,
 		id.Organization: s.OrganizationID, id.User: bob.ID, id.Role: role.RoleCreate.Role.ID, id.Session: me.Viewer.SessionID, id.APIKey: key.ApiKeyCreate.ApiKey.ID,
 		id.Device: device, id.Connection: s.ConnectionID, id.PhoneNumber: line, id.Branch: branch, id.Contact: known, id.Campaign: camp,
-		id.Record: record.RecordCreate.Record.ID, id.Call: c.ID, id.Leg: leg.ID, id.Recording: c.Voicemail.Recording.ID, id.Voicemail: c.Voicemail.ID,
+		id.Record: record.RecordCreate.Record.ID, id.RecordEvent: happened, id.Call: c.ID, id.Leg: leg.ID, id.Recording: c.Voicemail.Recording.ID, id.Voicemail: c.Voicemail.ID,
 		id.Thread: thread.ID, id.Message: thread.Messages.Nodes[0].ID, id.Upload: s.upload(word+"-audio", wav()),
 	}
 	return o
@@ -108,13 +117,14 @@ func kindOf(field string, path []string) (id.Kind, bool) {
 		"welcomeAudioId": id.Upload, "farewellAudioId": id.Upload, "greetingAudioId": id.Upload,
 		"teamId": id.Team, "openingHoursId": id.Schedule, "menuId": id.Menu, "audioId": id.Upload, "promptAudioId": id.Upload, "holdMusicId": id.Upload,
 		"callId": id.Call, "legId": id.Leg, "dropMessageId": id.DropMessage, "sipDomainId": id.SIPDomain,
+		"endpointId": id.WebhookEndpoint, "deliveryId": id.WebhookDelivery,
 		"Mutation.deviceRegister.input.id": id.Device, "Mutation.deviceReport.input.id": id.Device,
 	}
 	fields := map[string]id.Kind{ // whose argument is just id
 		"Query.call": id.Call, "Query.voicemail": id.Voicemail, "Query.contact": id.Contact, "Query.record": id.Record, "Query.smsThread": id.Thread,
 		"Query.branch": id.Branch, "Query.phoneNumber": id.PhoneNumber, "Query.user": id.User, "Subscription.callChanged": id.Call,
 		"Mutation.callDecline": id.Call, "Mutation.callHangUp": id.Call, "Mutation.callUpdate": id.Call, "Mutation.voicemailMarkHeard": id.Voicemail,
-		"Mutation.contactUpdate": id.Contact, "Mutation.branchUpdate": id.Branch, "Mutation.branchDelete": id.Branch,
+		"Mutation.contactUpdate": id.Contact, "Mutation.recordUpdate": id.Record, "Mutation.branchUpdate": id.Branch, "Mutation.branchDelete": id.Branch,
 		"Mutation.twilioConnectionUpdate": id.Connection, "Mutation.twilioConnectionImport": id.Connection, "Mutation.twilioConnectionDisconnect": id.Connection,
 		"Mutation.phoneNumberUpdate": id.PhoneNumber, "Mutation.phoneNumberSetDefault": id.PhoneNumber, "Mutation.phoneNumberDisconnect": id.PhoneNumber,
 		"Mutation.phoneNumberWebhooksWrite": id.PhoneNumber, "Mutation.sessionEnd": id.Session, "Mutation.apiKeyRevoke": id.APIKey,
@@ -125,6 +135,10 @@ func kindOf(field string, path []string) (id.Kind, bool) {
 		"Mutation.dropMessageUpdate": id.DropMessage, "Mutation.dropMessageDelete": id.DropMessage, "Query.maskedPair": id.MaskedPair,
 		"Mutation.maskedPairEnd": id.MaskedPair, "Mutation.sipDomainUpdate": id.SIPDomain, "Mutation.voicemailDrop": id.Call, "Mutation.callAnswererSet": id.Call,
 	}
+	for _, name := range []string{"Update", "Delete", "SecretRotate", "Enable", "Disable", "Test"} {
+		fields["Mutation.webhookEndpoint"+name] = id.WebhookEndpoint
+	}
+	fields["Query.webhookEndpoint"] = id.WebhookEndpoint
 	for _, name := range []string{"Hold", "Resume", "Mute", "Unmute", "Transfer", "TransferComplete", "TransferCancel", "AddParticipant", "RemoveParticipant",
 		"SendDigits", "RecordingPause", "RecordingResume", "MonitorStart", "MonitorStop"} {
 		fields["Mutation.call"+name] = id.Call
@@ -204,6 +218,13 @@ func trials(t *testing.T) (list []trial) {
 					}
 				}
 				a.put(f, vars, path, value)
+				if in, ok := vars["input"].(map[string]any); ok && strings.HasSuffix(field, "Upsert") { // what a new row cannot be without
+					in["title"], in["externalId"] = "Sample", "sample"
+					if field == "Mutation.contactUpsert" {
+						delete(in, "title")
+						in["name"], in["kind"] = "Sample", "CUSTOMER"
+					}
+				}
 				return vars
 			}})
 		}

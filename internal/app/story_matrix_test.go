@@ -24,6 +24,7 @@ var samples = map[string]any{
 	"to": "+12025550155", "body": "Hello", "email": "new@b.test", "number": "+12025550156", "phoneNumber": "+12025550157",
 	"accountSid": "ACbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "authToken": strings.Repeat("a", 32), "phoneNumberSid": "PN" + strings.Repeat("b", 32),
 	"password": "some horse battery", "newPassword": "some horse battery", "currentPassword": "wrong horse battery",
+	"url":   "http://127.0.0.1:1025/",
 	"token": "none", "refreshToken": "none", "digits": "1",
 }
 
@@ -80,7 +81,7 @@ func (a asking) selection(name string, depth int) string {
 		switch {
 		case strings.HasPrefix(f.Name, "__"), len(f.Arguments) > 0, f.Name == "edges":
 		case under.Kind == ast.Scalar || under.Kind == ast.Enum:
-			if depth > 0 || f.Name == "id" || f.Name == "name" {
+			if depth > 0 || f.Name == "id" || f.Name == "name" || t.Name == "UserError" {
 				b += " " + f.Name
 			}
 		case depth > 0 && under.Kind == ast.Object:

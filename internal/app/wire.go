@@ -154,8 +154,8 @@ func (a *App) upload(ctx context.Context, who access.Actor, purpose, name string
 	return id.ID{}, "", 0, errs.New(errs.Required, "say what the file is for: for=audio or for=message")
 }
 
-// public opens what Twilio plays or sends.
-func (a *App) public(ctx context.Context, token string, query url.Values) (io.ReadSeekCloser, blob.Info, error) {
+// publicFile opens what Twilio plays or sends.
+func (a *App) publicFile(ctx context.Context, token string, query url.Values) (io.ReadSeekCloser, blob.Info, error) {
 	if x, err := id.Parse(token); err == nil && x.Kind() == id.Media {
 		return a.Messages.OpenPublic(ctx, x, query, a.Clock.Now())
 	}

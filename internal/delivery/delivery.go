@@ -158,7 +158,8 @@ const (
 )
 
 // needs is what a role must have to hear of a kind at all. Kinds that are not here
-// need nothing but that their subject is visible.
+// need nothing but that their subject is visible. What is meant for one person alone
+// does not stand here: an endpoint is no person, so it is not told.
 var needs = map[event.Kind]access.Permission{
 	call.EventStarted: access.CallView, call.EventAnswered: access.CallView, call.EventEnded: access.CallView, call.EventUpdated: access.CallView,
 	call.EventNotice: access.CallView, call.EventRingStarted: access.CallView, call.EventRingEnded: access.CallView,
