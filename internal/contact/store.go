@@ -56,6 +56,23 @@ const unmasked = ` AND NOT EXISTS (SELECT FROM masked_pair m JOIN organization o
 // belong to no branch: whoever sees a branch sees them all.
 func seesOwnOnly(who access.Actor) bool { return !who.System && who.Visibility == access.SeesOwn }
 
+// Own is SQL for the nouns that link to contacts: it narrows the contacts c to those
+// that the actor, $2 of the organization $1, sees; "" when those are all.
+func Own(who access.Actor) string {
+	if seesOwnOnly(who) {
+		return ownContacts
+	}
+	return ""
+}
+
+// Unmasked is SQL like Own for those whose phones the actor sees, too (R103).
+func Unmasked(who access.Actor) string {
+	if seesOwnOnly(who) {
+		return unmasked
+	}
+	return ""
+}
+
 func defaultCountry(ctx context.Context, q bun.IDB, org id.ID) (string, error) {
 	var o struct {
 		Country string `bun:"default_country"`

@@ -165,7 +165,7 @@ func keepAnswer(ctx context.Context, tx *db.Tx, batch id.ID, rows []UpsertRow) e
 }
 
 // told tells the log of every row that changed something, and the audit record
-// of the batch.
+// of a batch that has such rows.
 func (s *Service) told(ctx context.Context, tx *db.Tx, who access.Actor, mutation string, batch id.ID, rows []UpsertRow) error {
 	kind, action := RecordUpdated, "record.upsert"
 	if mutation == "contactUpsert" {
@@ -180,6 +180,9 @@ func (s *Service) told(ctx context.Context, tx *db.Tx, who access.Actor, mutatio
 		if r.Status == Created || r.Status == Changed {
 			events = append(events, event.Event{OrganizationID: who.OrganizationID, Kind: kind, Subject: r.ID, ActorID: who.UserID})
 		}
+	}
+	if len(events) == 0 {
+		return nil
 	}
 	if err := event.Append(ctx, tx, events...); err != nil {
 		return err
