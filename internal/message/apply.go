@@ -52,13 +52,7 @@ func (s *Service) Receive(ctx context.Context, tx *db.Tx, connection id.ID, f tw
 	if err := s.expectMedia(ctx, tx, connection, m, f.Media); err != nil {
 		return nil, err
 	}
-	// Twilio answers these words by itself; we only remember (R154).
-	switch KeywordOf(f.Body, f.OptOutType) {
-	case Stop:
-		_, err = setOptOut(ctx, tx, number.ID, f.From, true, ByKeyword, tx.Now)
-	case Start:
-		_, err = setOptOut(ctx, tx, number.ID, f.From, false, ByKeyword, tx.Now)
-	}
+	err = s.heed(ctx, tx, number, m, f)
 	if err != nil || !number.IsEnabled {
 		return m, err
 	}
@@ -219,8 +213,7 @@ func (s *Service) change(ctx context.Context, tx *db.Tx, was, m *Message) error 
 			return err
 		}
 		if refused {
-			// Twilio knew it when it was asked: a START since then counts more.
-			if _, err := setOptOut(ctx, tx, t.PhoneNumberID, t.TheirNumber, true, ByProvider, m.handed()); err != nil {
+			if err := s.heedRefusal(ctx, tx, t, m); err != nil {
 				return err
 			}
 		}

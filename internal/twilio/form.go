@@ -381,7 +381,8 @@ type MessageForm struct {
 	From, To, Body                     string
 	Segments                           int
 	Media                              []MediaRef
-	OptOutType                         string // STOP, START, HELP; from Advanced Opt-Out only
+	OptOutType                         string    // STOP, START, HELP; from Advanced Opt-Out only
+	ReceivedAt                         time.Time // when a post that is tried again first came; no field of the form
 	FromPlace, ToPlace                 Place
 }
 

@@ -148,6 +148,7 @@ func (h *Handler) table() []route {
 		}),
 		// A message came in. Twilio does not wait for words: replies are sent by REST.
 		tell("sms", "sms", twilio.ParseMessage, twilio.MessageForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.MessageForm) error {
+			f.ReceivedAt = p.ReceivedAt
 			_, err := h.o.Messages.Receive(ctx, tx, p.Connection, f)
 			return err
 		}),
