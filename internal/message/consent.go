@@ -200,20 +200,6 @@ func wordFor(to, body, twilioSays string) Keyword {
 	return KeywordOf(body, twilioSays)
 }
 
-// DefaultRate is how many messages a second a kind of sender hands over when
-// nothing else was agreed with Twilio (twilio: messaging/guides/scaling-queueing-latency).
-func DefaultRate(kind SenderKind) int {
-	switch kind {
-	case TollFree:
-		return 3
-	case ShortCode:
-		return 100
-	case Alphanumeric:
-		return 10
-	}
-	return 1
-}
-
 // heed keeps what the words of an inbound message say of consent (R154, R155). The
 // words are Twilio's to answer: we only remember. A post that is tried again counts
 // from when it first came, so that it does not undo a newer word.

@@ -555,3 +555,8 @@ func (s *Service) Homes(ctx context.Context, connections []id.ID) (map[id.ID]str
 	}
 	return out, err
 }
+
+// AllSenders are the numbers of the context's tenant that messages may be sent from.
+func (s *Service) AllSenders(ctx context.Context) ([]Sender, error) {
+	return s.Senders(ctx, s.db.App())
+}
