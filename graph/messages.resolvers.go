@@ -9,16 +9,16 @@ import (
 	"switchboard/internal/access"
 	"switchboard/internal/automation"
 	"switchboard/internal/contact"
-	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/number"
 	"switchboard/internal/phone"
+	"switchboard/internal/report"
 	"switchboard/internal/user"
 )
 
 func (r *contactResolver) Messages(ctx context.Context, obj *contact.Contact, first *int, after *string) (*model.MessageConnection, error) {
-	panic(fmt.Errorf("not implemented: Messages - messages"))
+	return r.messages(ctx, message.LogFilter{ContactID: obj.ID}, first, after)
 }
 
 func (r *messageResolver) Thread(ctx context.Context, obj *message.Message) (*message.Thread, error) {
@@ -26,19 +26,19 @@ func (r *messageResolver) Thread(ctx context.Context, obj *message.Message) (*me
 }
 
 func (r *messageResolver) StatusText(ctx context.Context, obj *message.Message) (string, error) {
-	panic(fmt.Errorf("not implemented: StatusText - statusText"))
+	return obj.Text(), nil
 }
 
 func (r *messageResolver) IsRetryable(ctx context.Context, obj *message.Message) (bool, error) {
-	panic(fmt.Errorf("not implemented: IsRetryable - isRetryable"))
+	return obj.Retryable(), nil
 }
 
 func (r *messageResolver) Contact(ctx context.Context, obj *message.Message) (*contact.Contact, error) {
-	panic(fmt.Errorf("not implemented: Contact - contact"))
+	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
 }
 
 func (r *messageResolver) BulkMessage(ctx context.Context, obj *message.Message) (*message.Bulk, error) {
-	panic(fmt.Errorf("not implemented: BulkMessage - bulkMessage"))
+	return loader.Load(ctx, loader.From(ctx).Bulks, obj.BulkID)
 }
 
 func (r *messageResolver) Automation(ctx context.Context, obj *message.Message) (*automation.Automation, error) {
@@ -46,11 +46,11 @@ func (r *messageResolver) Automation(ctx context.Context, obj *message.Message) 
 }
 
 func (r *messageResolver) Template(ctx context.Context, obj *message.Message) (*message.SavedTemplate, error) {
-	panic(fmt.Errorf("not implemented: Template - template"))
+	return loader.Load(ctx, loader.From(ctx).Templates, obj.TemplateID)
 }
 
 func (r *messageResolver) RetryOf(ctx context.Context, obj *message.Message) (*message.Message, error) {
-	panic(fmt.Errorf("not implemented: RetryOf - retryOf"))
+	return loader.Load(ctx, loader.From(ctx).Messages, obj.RetryOfID)
 }
 
 func (r *messageResolver) Media(ctx context.Context, obj *message.Message) ([]*message.Media, error) {
@@ -85,23 +85,26 @@ func (r *messageMediaResolver) ThumbnailURL(ctx context.Context, obj *message.Me
 }
 
 func (r *messagePreviewResolver) Recipients(ctx context.Context, obj *message.Preview, first *int, skip *int, onlyProblems *bool) ([]*message.PreviewRecipient, error) {
-	panic(fmt.Errorf("not implemented: Recipients - recipients"))
+	return previewed(obj, first, of(skip), of(onlyProblems))
 }
 
 func (r *messagePreviewRecipientResolver) Given(ctx context.Context, obj *message.PreviewRecipient) (string, error) {
-	panic(fmt.Errorf("not implemented: Given - given"))
+	return obj.Given, nil
 }
 
 func (r *messagePreviewRecipientResolver) To(ctx context.Context, obj *message.PreviewRecipient) (*phone.E164, error) {
-	panic(fmt.Errorf("not implemented: To - to"))
+	if obj.E164 == "" || obj.IsHidden {
+		return nil, nil
+	}
+	return &obj.E164, nil
 }
 
 func (r *messagePreviewRecipientResolver) Contact(ctx context.Context, obj *message.PreviewRecipient) (*contact.Contact, error) {
-	panic(fmt.Errorf("not implemented: Contact - contact"))
+	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
 }
 
 func (r *messagePreviewRecipientResolver) Record(ctx context.Context, obj *message.PreviewRecipient) (*contact.Record, error) {
-	panic(fmt.Errorf("not implemented: Record - record"))
+	return loader.Load(ctx, loader.From(ctx).Records, obj.RecordID)
 }
 
 func (r *messageReceivedResolver) Actor(ctx context.Context, obj *model.MessageReceived) (*user.User, error) {
@@ -121,64 +124,69 @@ func (r *messageUpdatedResolver) Message(ctx context.Context, obj *model.Message
 }
 
 func (r *mutationResolver) SmsThreadStart(ctx context.Context, input model.SmsThreadStartInput) (*model.SmsThreadStartPayload, error) {
-	panic(fmt.Errorf("not implemented: SmsThreadStart - smsThreadStart"))
+	t, err := r.d.Messages.Start(ctx, access.From(ctx), message.StartThread{PhoneNumberID: given(input.PhoneNumberID), To: given(input.To), ContactID: given(input.ContactID)})
+	problems, err := userErrors(err)
+	return &model.SmsThreadStartPayload{Thread: t, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) SmsThreadAssign(ctx context.Context, id id.ID, userID *id.ID) (*model.SmsThreadAssignPayload, error) {
-	panic(fmt.Errorf("not implemented: SmsThreadAssign - smsThreadAssign"))
+	t, err := r.d.Messages.Assign(ctx, access.From(ctx), id, of(userID))
+	problems, err := userErrors(err)
+	return &model.SmsThreadAssignPayload{Thread: t, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) SmsThreadRead(ctx context.Context, id id.ID, isRead bool) (*model.SmsThreadReadPayload, error) {
-	panic(fmt.Errorf("not implemented: SmsThreadRead - smsThreadRead"))
+	t, err := r.d.Messages.Read(ctx, access.From(ctx), id, isRead)
+	problems, err := userErrors(err)
+	return &model.SmsThreadReadPayload{Thread: t, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) SmsThreadClose(ctx context.Context, id id.ID) (*model.SmsThreadClosePayload, error) {
-	panic(fmt.Errorf("not implemented: SmsThreadClose - smsThreadClose"))
+	t, err := r.d.Messages.Close(ctx, access.From(ctx), id)
+	problems, err := userErrors(err)
+	return &model.SmsThreadClosePayload{Thread: t, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) SmsThreadReopen(ctx context.Context, id id.ID) (*model.SmsThreadReopenPayload, error) {
-	panic(fmt.Errorf("not implemented: SmsThreadReopen - smsThreadReopen"))
+	t, err := r.d.Messages.Reopen(ctx, access.From(ctx), id)
+	problems, err := userErrors(err)
+	return &model.SmsThreadReopenPayload{Thread: t, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) MessageCancel(ctx context.Context, id id.ID) (*model.MessageCancelPayload, error) {
-	panic(fmt.Errorf("not implemented: MessageCancel - messageCancel"))
+	m, err := r.d.Messages.Cancel(ctx, access.From(ctx), id)
+	problems, err := userErrors(err)
+	return &model.MessageCancelPayload{Message: m, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) MessageRetry(ctx context.Context, id id.ID) (*model.MessageRetryPayload, error) {
-	panic(fmt.Errorf("not implemented: MessageRetry - messageRetry"))
+	m, err := r.d.Messages.Retry(ctx, access.From(ctx), id)
+	problems, err := userErrors(err)
+	return &model.MessageRetryPayload{Message: m, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) MessageRelink(ctx context.Context, id id.ID, input model.MessageRelinkInput) (*model.MessageRelinkPayload, error) {
-	panic(fmt.Errorf("not implemented: MessageRelink - messageRelink"))
+	m, err := r.d.Messages.Relink(ctx, access.From(ctx), id, message.Relink{ContactID: field(input.ContactID), RecordID: field(input.RecordID)})
+	problems, err := userErrors(err)
+	return &model.MessageRelinkPayload{Message: m, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) TestMessage(ctx context.Context, input model.TestMessageInput, idempotencyKey *string) (*model.TestMessagePayload, error) {
-	panic(fmt.Errorf("not implemented: TestMessage - testMessage"))
+	m, found, err := r.d.Messages.TestMessage(ctx, access.From(ctx), given(input.PhoneNumberID), input.To, of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.TestMessagePayload{Message: m, Problems: pointers(found), UserErrors: problems}, err
 }
 
 func (r *mutationResolver) MessageSend(ctx context.Context, input model.MessageSendInput, idempotencyKey *string) (*model.MessageSendPayload, error) {
-	m, err := r.d.Messages.Send(ctx, access.From(ctx), message.Send{
-		To: given(input.To), ContactID: given(input.ContactID), ThreadID: given(input.ThreadID), Body: given(input.Body),
-		PhoneNumberID: given(input.PhoneNumberID), RecordID: given(input.RecordID), CampaignID: given(input.CampaignID),
-		IdempotencyKey: of(idempotencyKey),
-	})
+	m, err := r.d.Messages.Send(ctx, access.From(ctx), sending(input, of(idempotencyKey)))
 	problems, err := userErrors(err)
-	return &model.MessageSendPayload{Message: m, Warnings: []string{}, UserErrors: problems}, err
+	return &model.MessageSendPayload{Message: m, Warnings: warnings(m), UserErrors: problems}, err
 }
 
 func (r *queryResolver) SmsThreads(ctx context.Context, first *int, after *string, filter *model.SmsThreadFilter) (*model.SmsThreadConnection, error) {
-	f := message.Filter{}
-	if filter != nil {
-		f = message.Filter{IsOpen: filter.IsOpen.Value(), PhoneNumberID: given(filter.PhoneNumberID), BranchID: given(filter.BranchID), ContactID: given(filter.ContactID)}
-		if n := given(filter.Number); n != "" {
-			o, err := r.d.Tenants.Get(ctx, access.From(ctx))
-			if err != nil {
-				return nil, err
-			}
-			if f.Number, err = phone.Parse(n, o.DefaultCountry); err != nil {
-				return nil, err
-			}
-		}
+	f, err := r.threadFilter(ctx, filter)
+	if err != nil {
+		return nil, err
 	}
 	return r.threads(ctx, f, page(first, after))
 }
@@ -188,51 +196,57 @@ func (r *queryResolver) SmsThread(ctx context.Context, id id.ID) (*message.Threa
 }
 
 func (r *queryResolver) SmsInbox(ctx context.Context) (*message.Inbox, error) {
-	panic(fmt.Errorf("not implemented: SmsInbox - smsInbox"))
+	return r.d.Messages.Inbox(ctx, access.From(ctx))
 }
 
 func (r *queryResolver) Messages(ctx context.Context, first *int, after *string, filter *model.MessageFilter) (*model.MessageConnection, error) {
-	panic(fmt.Errorf("not implemented: Messages - messages"))
+	f, err := r.messageFilter(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	return r.messages(ctx, f, first, after)
 }
 
 func (r *queryResolver) Message(ctx context.Context, id id.ID) (*message.Message, error) {
-	panic(fmt.Errorf("not implemented: Message - message"))
+	return absent(r.d.Messages.Get(ctx, access.From(ctx), id))
 }
 
 func (r *queryResolver) MessagePreview(ctx context.Context, input model.MessagePreviewInput) (*message.Preview, error) {
-	panic(fmt.Errorf("not implemented: MessagePreview - messagePreview"))
+	return r.d.Messages.Preview(ctx, access.From(ctx), previewDraft(input))
 }
 
 func (r *queryResolver) MessageTwilioLog(ctx context.Context, id id.ID) (*model.TwilioMessageLog, error) {
-	panic(fmt.Errorf("not implemented: MessageTwilioLog - messageTwilioLog"))
+	x, err := absent(r.d.Messages.TwilioLog(ctx, access.From(ctx), id))
+	if err != nil || x == nil {
+		return nil, err
+	}
+	return twilioLog(x), nil
 }
 
 func (r *queryResolver) MessageStatistics(ctx context.Context, filter model.MessageStatisticsFilter, groupBy *model.MessageStatisticsGroup) (*model.MessageStatistics, error) {
-	panic(fmt.Errorf("not implemented: MessageStatistics - messageStatistics"))
+	return r.messageStatistics(ctx, filter, report.Group(of(groupBy)))
 }
 
 func (r *recordResolver) Messages(ctx context.Context, obj *contact.Record, first *int, after *string) (*model.MessageConnection, error) {
-	panic(fmt.Errorf("not implemented: Messages - messages"))
+	return r.messages(ctx, message.LogFilter{RecordID: obj.ID}, first, after)
 }
 
 func (r *smsInboxChangeResolver) Thread(ctx context.Context, obj *model.SmsInboxChange) (*message.Thread, error) {
-	panic(fmt.Errorf("not implemented: Thread - thread"))
+	t, err := loader.Load(ctx, loader.From(ctx).Threads, obj.ThreadID)
+	return required(t, err, "thread")
 }
 
 func (r *smsInboxChangeResolver) Message(ctx context.Context, obj *model.SmsInboxChange) (*message.Message, error) {
-	panic(fmt.Errorf("not implemented: Message - message"))
+	return loader.Load(ctx, loader.From(ctx).Messages, obj.MessageID)
 }
 
 func (r *smsInboxChangeResolver) Inbox(ctx context.Context, obj *model.SmsInboxChange) (*message.Inbox, error) {
-	panic(fmt.Errorf("not implemented: Inbox - inbox"))
+	return r.d.Messages.Inbox(ctx, access.From(ctx))
 }
 
 func (r *smsThreadResolver) PhoneNumber(ctx context.Context, obj *message.Thread) (*number.PhoneNumber, error) {
 	n, err := loader.Load(ctx, loader.From(ctx).Numbers, obj.PhoneNumberID)
-	if err == nil && n == nil {
-		err = errs.New(errs.NotFound, "there is no such number")
-	}
-	return n, err
+	return required(n, err, "number")
 }
 
 func (r *smsThreadResolver) Contact(ctx context.Context, obj *message.Thread) (*contact.Contact, error) {
@@ -248,15 +262,15 @@ func (r *smsThreadResolver) AssignedUser(ctx context.Context, obj *message.Threa
 }
 
 func (r *smsThreadResolver) ClosedBy(ctx context.Context, obj *message.Thread) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: ClosedBy - closedBy"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ClosedByID)
 }
 
 func (r *smsThreadResolver) UnreadCount(ctx context.Context, obj *message.Thread) (int, error) {
-	panic(fmt.Errorf("not implemented: UnreadCount - unreadCount"))
+	return loader.From(ctx).ThreadUnread.Load(ctx, obj.ID)
 }
 
 func (r *smsThreadResolver) ReplyProblem(ctx context.Context, obj *message.Thread) (*string, error) {
-	panic(fmt.Errorf("not implemented: ReplyProblem - replyProblem"))
+	return loader.From(ctx).ThreadReplyProblems.Load(ctx, obj.ID)
 }
 
 func (r *smsThreadResolver) IsOptedOut(ctx context.Context, obj *message.Thread) (bool, error) {
@@ -269,11 +283,7 @@ func (r *smsThreadResolver) Messages(ctx context.Context, obj *message.Thread, f
 	if err != nil {
 		return nil, err
 	}
-	c := &model.MessageConnection{}
-	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, m *message.Message) *model.MessageEdge {
-		return &model.MessageEdge{Cursor: cursor, Node: m}
-	})
-	return c, err
+	return messagePage(ctx, p, w)
 }
 
 func (r *smsThreadResolver) LastMessage(ctx context.Context, obj *message.Thread) (*message.Message, error) {
@@ -281,15 +291,15 @@ func (r *smsThreadResolver) LastMessage(ctx context.Context, obj *message.Thread
 }
 
 func (r *smsThreadUpdatedResolver) Actor(ctx context.Context, obj *model.SmsThreadUpdated) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: Actor - actor"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
 }
 
 func (r *smsThreadUpdatedResolver) Thread(ctx context.Context, obj *model.SmsThreadUpdated) (*message.Thread, error) {
-	panic(fmt.Errorf("not implemented: Thread - thread"))
+	return loader.Load(ctx, loader.From(ctx).Threads, obj.ThreadID)
 }
 
 func (r *subscriptionResolver) SmsInboxChanged(ctx context.Context, after *string) (<-chan *model.SmsInboxChange, error) {
-	panic(fmt.Errorf("not implemented: SmsInboxChanged - smsInboxChanged"))
+	return r.smsInboxChanged(ctx, after)
 }
 
 func (r *Resolver) Message() exec.MessageResolver { return &messageResolver{r} }

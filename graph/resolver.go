@@ -44,6 +44,7 @@ type Domains struct {
 	Recordings *recording.Service
 	Voicemails *voicemail.Service
 	Messages   *message.Service
+	Templates  *message.Templates
 	Deliveries *delivery.Service
 	Reports    *report.Service
 	Events     *event.Log
@@ -137,7 +138,8 @@ func (r *Resolver) sources() *loader.Sources {
 		Numbers: found("", r.d.Numbers.ByIDs), Connections: found(access.ConnectionManage, r.d.Numbers.ConnectionsByIDs),
 		Audio: found("", r.d.Numbers.AudioByIDs), Calls: visible(r.d.Calls.Visible), Masks: visible(r.d.Calls.VisibleMasks), Legs: found("", r.d.Calls.LegsByIDs),
 		Recordings: found("", r.d.Recordings.ByIDs), Voicemails: visible(r.d.Voicemails.Visible),
-		Threads: r.d.Messages.ThreadsByIDs, Messages: r.d.Messages.ByIDs,
+		Threads: r.d.Messages.ThreadsByIDs, Messages: r.d.Messages.ByIDs, Templates: visible(r.d.Templates.ByIDs),
+		Bulks: visible(r.d.Messages.BulksByIDs), BulkCounts: r.d.Messages.CountsByBulks, BulkCosts: r.d.Messages.CostsByBulks,
 
 		Teams: found("", r.d.Numbers.TeamsByIDs), Hours: found("", r.d.Numbers.HoursByIDs),
 		Menus: found(access.NumberManage, r.d.Numbers.MenusByIDs), SIPDomains: found("", r.d.Numbers.SIPDomainsByIDs),
@@ -149,6 +151,8 @@ func (r *Resolver) sources() *loader.Sources {
 		CallRoutes:     byActor(r.d.Calls.DecisionsByCalls),
 		CallRecordings: byActor(r.d.Recordings.ByCalls), CallVoicemails: byActor(r.d.Voicemails.ByCalls),
 		MessageMedia: r.d.Messages.MediaByMessages, OptedOutThreads: r.d.Messages.OptedOut,
+		Consents: r.d.Messages.ConsentsByIDs, Countries: r.d.Numbers.Countries, SenderWarnings: r.senderWarnings,
+		ThreadUnread: r.d.Messages.Unread, ThreadReplyProblems: r.d.Messages.ReplyProblems,
 	}
 }
 

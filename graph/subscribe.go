@@ -200,7 +200,19 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 			return nil, false, err
 		}
 	case message.ReceivedEvent, message.UpdatedEvent:
-		if m, err := absent(r.d.Messages.Get(ctx, who, e.Subject)); m == nil || err != nil {
+		if m, err := absent(r.d.Messages.Told(ctx, who, e.Subject)); m == nil || err != nil {
+			return nil, false, err
+		}
+	case message.ThreadUpdatedEvent:
+		if t, err := absent(r.d.Messages.Thread(ctx, who, e.Subject)); t == nil || err != nil {
+			return nil, false, err
+		}
+	case message.BulkUpdatedEvent, automation.RanEvent:
+		if !who.Can(needed[e.Kind]) {
+			return nil, false, nil
+		}
+	case message.ConsentEvent:
+		if x, err := r.d.Messages.ConsentsByIDs(ctx, []id.ID{e.Subject}); len(x) == 0 || err != nil {
 			return nil, false, err
 		}
 	case contact.Updated:
@@ -232,6 +244,12 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 		return make(head, e.Subject, d.LegID), true, nil
 	}
 	return nil, false, nil // a kind of later making
+}
+
+// needed is what a role must have to be told of kinds whose subjects belong to
+// no branch and nobody.
+var needed = map[event.Kind]access.Permission{
+	message.BulkUpdatedEvent: access.SMSBulk, automation.RanEvent: access.AutomationManage,
 }
 
 // contractEvents makes each kind the contract's type for it.

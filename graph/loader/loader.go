@@ -61,6 +61,10 @@ type Sources struct {
 	Voicemails   func(ctx context.Context, ids []id.ID) ([]*voicemail.Voicemail, error)
 	Threads      func(ctx context.Context, ids []id.ID) ([]*message.Thread, error)
 	Messages     func(ctx context.Context, ids []id.ID) ([]*message.Message, error)
+	Templates    func(ctx context.Context, ids []id.ID) ([]*message.SavedTemplate, error)
+	Bulks        func(ctx context.Context, ids []id.ID) ([]*message.Bulk, error)
+	BulkCounts   func(ctx context.Context, ids []id.ID) (map[id.ID]*message.BulkCounts, error)
+	BulkCosts    func(ctx context.Context, ids []id.ID) (map[id.ID]*message.BulkCosts, error)
 
 	WebhookEndpoints func(ctx context.Context, ids []id.ID) ([]*delivery.Endpoint, error)
 	WebhookAttempts  func(ctx context.Context, ids []id.ID) (map[id.ID][]*delivery.Attempt, error)
@@ -83,6 +87,12 @@ type Sources struct {
 	CallVoicemails  func(ctx context.Context, ids []id.ID) (map[id.ID]*voicemail.Voicemail, error)
 	MessageMedia    func(ctx context.Context, ids []id.ID) (map[id.ID][]*message.Media, error)
 	OptedOutThreads func(ctx context.Context, ids []id.ID) (map[id.ID]bool, error)
+	Consents        func(ctx context.Context, ids []id.ID) ([]*message.Consent, error)
+	Countries       func(ctx context.Context, connections []id.ID) (map[id.ID][]string, error)
+	SenderWarnings  func(ctx context.Context, numbers []id.ID) (map[id.ID][]string, error)
+	ThreadUnread    func(ctx context.Context, ids []id.ID) (map[id.ID]int, error)
+	// ThreadReplyProblems has nothing for a thread without one.
+	ThreadReplyProblems func(ctx context.Context, ids []id.ID) (map[id.ID]*string, error)
 }
 
 // Loaders are the loaders of one answer.
@@ -108,6 +118,10 @@ type Loaders struct {
 	Voicemails   *One[voicemail.Voicemail]
 	Threads      *One[message.Thread]
 	Messages     *One[message.Message]
+	Templates    *One[message.SavedTemplate]
+	Bulks        *One[message.Bulk]
+	BulkCounts   *Batch[*message.BulkCounts]
+	BulkCosts    *Batch[*message.BulkCosts]
 
 	WebhookEndpoints *One[delivery.Endpoint]
 	WebhookAttempts  *Many[delivery.Attempt]
@@ -130,6 +144,12 @@ type Loaders struct {
 	CallVoicemails  *Batch[*voicemail.Voicemail]
 	MessageMedia    *Many[message.Media]
 	OptedOutThreads *Batch[bool]
+	Consents        *One[message.Consent]
+	Countries       *Batch[[]string]
+	SenderWarnings  *Batch[[]string]
+	ThreadUnread    *Batch[int]
+
+	ThreadReplyProblems *Batch[*string]
 }
 
 // New makes the loaders of one answer.
@@ -156,6 +176,10 @@ func New(s *Sources) *Loaders {
 		Voicemails:   one(s.Voicemails, func(x *voicemail.Voicemail) id.ID { return x.ID }),
 		Threads:      one(s.Threads, func(x *message.Thread) id.ID { return x.ID }),
 		Messages:     one(s.Messages, func(x *message.Message) id.ID { return x.ID }),
+		Templates:    one(s.Templates, func(x *message.SavedTemplate) id.ID { return x.ID }),
+		Bulks:        one(s.Bulks, func(x *message.Bulk) id.ID { return x.ID }),
+		BulkCounts:   many(s.BulkCounts),
+		BulkCosts:    many(s.BulkCosts),
 
 		WebhookEndpoints: one(s.WebhookEndpoints, func(x *delivery.Endpoint) id.ID { return x.ID }),
 		WebhookAttempts:  many(s.WebhookAttempts),
@@ -178,6 +202,12 @@ func New(s *Sources) *Loaders {
 		CallVoicemails:  many(s.CallVoicemails),
 		MessageMedia:    many(s.MessageMedia),
 		OptedOutThreads: many(s.OptedOutThreads),
+		Consents:        one(s.Consents, func(x *message.Consent) id.ID { return x.ID }),
+		Countries:       many(s.Countries),
+		SenderWarnings:  many(s.SenderWarnings),
+		ThreadUnread:    many(s.ThreadUnread),
+
+		ThreadReplyProblems: many(s.ThreadReplyProblems),
 	}
 }
 

@@ -37,6 +37,14 @@ func Ahead(ctx context.Context, rows any, asked Asked) error {
 		r.threads(rows, asked)
 	case []*message.Message:
 		r.messages(rows, asked)
+	case []*message.SavedTemplate:
+		read(r, r.Users, asked("createdBy"), rows, func(t *message.SavedTemplate) id.ID { return t.CreatedByID })
+	case []*message.Bulk:
+		r.bulks(rows, asked)
+	case []*message.BulkRecipient:
+		r.recipients(rows, asked)
+	case []*message.Consent:
+		r.consents(rows, asked)
 	case []*user.User:
 		r.users(rows, asked)
 	case []*user.Device:
@@ -139,23 +147,62 @@ func (r *reader) voicemails(rows []*voicemail.Voicemail, asked Asked) {
 }
 
 func (r *reader) threads(rows []*message.Thread, asked Asked) {
-	read(r, r.OptedOutThreads, asked("isOptedOut"), rows, func(t *message.Thread) id.ID { return t.ID })
-	read(r, r.Contacts, asked("contact"), rows, func(t *message.Thread) id.ID { return t.ContactID })
+	self := func(t *message.Thread) id.ID { return t.ID }
+	read(r, r.OptedOutThreads, asked("isOptedOut"), rows, self)
+	read(r, r.ThreadUnread, asked("unreadCount"), rows, self)
+	read(r, r.ThreadReplyProblems, asked("replyProblem"), rows, self)
 	read(r, r.Numbers, asked("phoneNumber"), rows, func(t *message.Thread) id.ID { return t.PhoneNumberID })
 	read(r, r.Branches, asked("branch"), rows, func(t *message.Thread) id.ID { return t.BranchID })
+	last := asked.below("lastMessage")
 	newest := read(r, r.Messages, asked("lastMessage"), rows, func(t *message.Thread) id.ID { return t.LastMessageID })
+	them := gather(nil, asked("contact"), rows, func(t *message.Thread) id.ID { return t.ContactID })
+	them = gather(them, last("contact"), newest, func(m *message.Message) id.ID { return m.ContactID })
+	contacts := read(r, r.Contacts, true, them, itself)
+	read(r, r.ContactPhones, asked("contact", "phones") || last("contact", "phones"), contacts, func(c *contact.Contact) id.ID { return c.ID })
 	people := gather(nil, asked("assignedUser"), rows, func(t *message.Thread) id.ID { return t.AssignedUserID })
-	people = gather(people, asked("lastMessage", "user"), newest, func(m *message.Message) id.ID { return m.UserID })
+	people = gather(people, asked("closedBy"), rows, func(t *message.Thread) id.ID { return t.ClosedByID })
+	people = gather(people, last("user"), newest, func(m *message.Message) id.ID { return m.UserID })
+	people = gather(people, asked("contact", "assignedUser"), contacts, func(c *contact.Contact) id.ID { return c.AssignedUserID })
 	read(r, r.Users, true, people, itself)
-	read(r, r.MessageMedia, asked("lastMessage", "media"), newest, func(m *message.Message) id.ID { return m.ID })
+	r.belongings(newest, last)
 }
 
 func (r *reader) messages(rows []*message.Message, asked Asked) {
-	read(r, r.Threads, asked("thread"), rows, func(m *message.Message) id.ID { return m.ThreadID })
-	read(r, r.MessageMedia, asked("media"), rows, func(m *message.Message) id.ID { return m.ID })
+	threads := read(r, r.Threads, asked("thread"), rows, func(m *message.Message) id.ID { return m.ThreadID })
+	if r.err == nil {
+		r.threads(threads, asked.below("thread"))
+	}
 	read(r, r.Users, asked("user"), rows, func(m *message.Message) id.ID { return m.UserID })
+	read(r, r.Contacts, asked("contact"), rows, func(m *message.Message) id.ID { return m.ContactID })
+	r.belongings(rows, asked)
+}
+
+// belongings reads what hangs on messages besides people.
+func (r *reader) belongings(rows []*message.Message, asked Asked) {
+	read(r, r.MessageMedia, asked("media"), rows, func(m *message.Message) id.ID { return m.ID })
 	read(r, r.Records, asked("record"), rows, func(m *message.Message) id.ID { return m.RecordID })
 	read(r, r.Campaigns, asked("campaign"), rows, func(m *message.Message) id.ID { return m.CampaignID })
+	read(r, r.Templates, asked("template"), rows, func(m *message.Message) id.ID { return m.TemplateID })
+	read(r, r.Messages, asked("retryOf"), rows, func(m *message.Message) id.ID { return m.RetryOfID })
+}
+
+func (r *reader) bulks(rows []*message.Bulk, asked Asked) {
+	self := func(b *message.Bulk) id.ID { return b.ID }
+	read(r, r.BulkCounts, asked("counts"), rows, self)
+	read(r, r.BulkCosts, asked("estimatedCosts") || asked("costs"), rows, self)
+	read(r, r.Templates, asked("template"), rows, func(b *message.Bulk) id.ID { return b.TemplateID })
+	read(r, r.Numbers, asked("phoneNumber"), rows, func(b *message.Bulk) id.ID { return b.PhoneNumberID })
+	read(r, r.Campaigns, asked("campaign"), rows, func(b *message.Bulk) id.ID { return b.CampaignID })
+	read(r, r.Users, asked("createdBy"), rows, func(b *message.Bulk) id.ID { return b.CreatedByID })
+}
+
+func (r *reader) recipients(rows []*message.BulkRecipient, asked Asked) {
+	read(r, r.Contacts, asked("contact"), rows, func(x *message.BulkRecipient) id.ID { return x.ContactID })
+	read(r, r.Records, asked("record"), rows, func(x *message.BulkRecipient) id.ID { return x.RecordID })
+	sent := read(r, r.Messages, asked("message"), rows, func(x *message.BulkRecipient) id.ID { return x.MessageID })
+	if r.err == nil {
+		r.messages(sent, asked.below("message"))
+	}
 }
 
 func (r *reader) users(rows []*user.User, asked Asked) {
@@ -194,6 +241,10 @@ func (r *reader) numbers(rows []*number.PhoneNumber, asked Asked) {
 	people = gather(people, asked("voicemail", "owner"), rows, func(n *number.PhoneNumber) id.ID { return n.VoicemailOwnerID })
 	people = gather(people, asked("voicemail", "notifiedUsers"), flatten(rows, func(n *number.PhoneNumber) []id.ID { return n.VoicemailUserIDs }), itself)
 	people = gather(people, asked("routing", "team", "users"), flatten(teams, func(t *number.Team) []id.ID { return t.UserIDs }), itself)
+	people = gather(people, asked("messaging", "smsAssignee"), rows, func(n *number.PhoneNumber) id.ID { return n.SmsAssigneeID })
+	people = gather(people, asked("messaging", "mmsAssignee"), rows, func(n *number.PhoneNumber) id.ID { return n.MmsAssigneeID })
+	read(r, r.Countries, asked("messaging", "countries"), rows, func(n *number.PhoneNumber) id.ID { return n.ConnectionID })
+	read(r, r.SenderWarnings, asked("messaging", "warnings"), rows, self)
 	people = gather(people, asked("routing", "teamUsers", "user"), members, func(x *number.NumberUser) id.ID { return x.UserID })
 	read(r, r.Users, true, people, itself)
 }
@@ -219,6 +270,15 @@ func (r *reader) menus(rows []*number.Menu, asked Asked) {
 }
 
 func itself(x id.ID) id.ID { return x }
+
+func (r *reader) consents(rows []*message.Consent, asked Asked) {
+	whose := func(c *message.Consent) id.ID { return c.ContactID }
+	read(r, r.ContactPhones, asked("number"), rows, whose)
+	read(r, r.Contacts, asked("contact"), rows, whose)
+	read(r, r.Numbers, asked("phoneNumber"), rows, func(c *message.Consent) id.ID { return c.PhoneNumberID })
+	read(r, r.Messages, asked("message"), rows, func(c *message.Consent) id.ID { return c.MessageID })
+	read(r, r.Users, asked("user"), rows, func(c *message.Consent) id.ID { return c.UserID })
+}
 
 // gather appends the keys of rows, if they are asked for.
 func gather[R any](keys []id.ID, asked bool, rows []R, key func(R) id.ID) []id.ID {

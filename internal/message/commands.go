@@ -82,6 +82,8 @@ type Service struct {
 	base     *url.URL
 	log      *slog.Logger
 	country  func(ctx context.Context, q bun.IDB) (string, error)
+
+	dies func(where string) error // in tests, the process at this place
 }
 
 // New makes a Service and registers its jobs and sweeps: before the runner starts.
@@ -92,8 +94,12 @@ func New(d Deps) *Service {
 	s := &Service{db: d.DB, numbers: d.Numbers, contacts: d.Contacts, blob: d.Blob, keys: d.Keys, base: d.Base, log: d.Logger, country: d.Country}
 	if d.Jobs != nil {
 		job.Handle(d.Jobs, s.carry)
+		job.Handle(d.Jobs, s.bulk)
 		job.Handle(d.Jobs, s.fetchMedia)
+		job.Handle(d.Jobs, s.readPrices)
 		d.Jobs.Sweep("message.due", sweepEvery, s.sweep)
+		d.Jobs.Sweep("message.prices", pricesEvery, s.sweepPrices)
+		d.Jobs.Sweep("message.bulk", bulkEvery, s.sweepBulk)
 		d.Jobs.Sweep("message.uploads", time.Hour, s.sweepUploads)
 	}
 	return s
@@ -237,9 +243,11 @@ func blame(err error, field string) error {
 	return errs.New(e.Code, "%s", e.Message).At("input", field).Because(err)
 }
 
+const askedForNone = "the recipient asked for no messages"
+
 // optedOut is what to say of somebody who asked for no messages (R155).
 func optedOut(from string) string {
-	return "the recipient asked for no messages from " + from + "; they can text START to it"
+	return askedForNone + " from " + from + "; they can text START to it"
 }
 
 // keep decides about a message, and makes the row and the job.
@@ -320,12 +328,7 @@ VALUES ($1, $2, $3, 'OUTBOUND', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
 // wrote moves the thread of a message that is on its way to the top, and notes when
 // the contact was written to (R287).
 func (s *Service) wrote(ctx context.Context, tx *db.Tx, m *Message, number id.ID) error {
-	// A transaction that began earlier may come later.
-	if _, err := db.Exec(ctx, tx, `
-UPDATE sms_thread SET is_open = true, version = version + 1, updated_at = $5,
-  last_message_id = CASE WHEN last_message_id IS NULL OR last_message_at <= $4 THEN $3 ELSE last_message_id END,
-  last_message_at = greatest(last_message_at, $4), last_outbound_at = greatest(last_outbound_at, $4)
-WHERE organization_id = $1 AND id = $2`, m.OrganizationID, m.ThreadID, m.ID, m.At, tx.Now); err != nil {
+	if err := follow(ctx, tx, m); err != nil {
 		return err
 	}
 	if m.ContactID.IsZero() {

@@ -201,36 +201,37 @@ func (s *Service) ReplyProblems(ctx context.Context, threads []id.ID) (_ map[id.
 	}
 	var rows []struct {
 		ID           id.ID      `bun:"id"`
+		Number       id.ID      `bun:"phone_number_id"`
 		Their        string     `bun:"their_number"`
 		Ours         phone.E164 `bun:"e164"`
 		Disconnected bool       `bun:"disconnected"`
 		Disabled     bool       `bun:"disabled"`
 		CanSMS       bool       `bun:"can_sms"`
 		ForMessages  bool       `bun:"use_for_messages"`
-		OptedOut     bool       `bun:"opted_out"`
-		Everywhere   bool       `bun:"everywhere"`
 	}
 	q := selectFor(who, `
-SELECT t.id, t.their_number, n.e164, n.disconnected_at IS NOT NULL OR c.disconnected_at IS NOT NULL AS disconnected,
-  NOT (n.is_enabled AND c.is_enabled) AS disabled, n.can_sms, n.use_for_messages, coalesce(o.is_opted_out, false) AS opted_out,
-  coalesce(d.is_opted_out, false) AS everywhere
+SELECT t.id, t.phone_number_id, t.their_number, n.e164, n.disconnected_at IS NOT NULL OR c.disconnected_at IS NOT NULL AS disconnected,
+  NOT (n.is_enabled AND c.is_enabled) AS disabled, n.can_sms, n.use_for_messages
 FROM sms_thread t
 JOIN phone_number n ON n.organization_id = t.organization_id AND n.id = t.phone_number_id
 JOIN twilio_connection c ON c.organization_id = n.organization_id AND c.id = n.connection_id
-LEFT JOIN opt_out o ON o.organization_id = t.organization_id AND o.phone_number_id = t.phone_number_id AND o.e164 = t.their_number
-LEFT JOIN do_not_message d ON d.organization_id = t.organization_id AND d.e164 = t.their_number
 WHERE t.organization_id = $1`)
 	q.and("t.id = ANY (" + q.arg(threads) + "::uuid[])")
 	q.seenBy(who)
-	err = q.into(ctx, s.db.App(), who, &rows)
-	for _, r := range rows {
+	if err := q.into(ctx, s.db.App(), who, &rows); err != nil {
+		return out, err
+	}
+	pairs := make([]pair, len(rows))
+	for i, r := range rows {
+		pairs[i] = pair{r.Number, r.Their}
+	}
+	held, err := optedOutMany(access.With(ctx, who), s.db.App(), who.OrganizationID, pairs)
+	for i, r := range rows {
 		var why string
 		switch {
 		case !addressable(r.Their):
 			why = r.Their + " cannot receive replies; write to a phone number instead" // R151
-		case r.Everywhere:
-			why = "they asked for no messages from any of your numbers; reach them another way"
-		case r.OptedOut:
+		case held[pairs[i]]:
 			why = optedOut(string(r.Ours))
 		case r.Disconnected:
 			why = "number " + string(r.Ours) + " is disconnected; connect it again, or write from another number"

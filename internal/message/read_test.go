@@ -333,18 +333,30 @@ func TestAPageCostsOneStatement(t *testing.T) {
 			ctx, counted := db.CountStatements(access.With(s.ctx, who))
 			w, err := s.svc.Threads(ctx, who, message.Filter{}, db.Page{First: first})
 			s.must(err)
+			if counted.N() != 1 {
+				t.Errorf("%q", counted.Statements())
+			}
 			var threads, last []id.ID
 			for _, x := range w.Nodes {
 				threads, last = append(threads, x.ID), append(last, x.LastMessageID)
 			}
-			_, err = s.svc.OptedOut(ctx, threads)
+			_, err = s.svc.Unread(ctx, threads)
 			s.must(err)
 			_, err = s.svc.ByIDs(ctx, last)
 			s.must(err)
 			_, err = s.svc.MediaByMessages(ctx, last)
 			s.must(err)
-			if counted.N() != 4 {
+			_, err = s.svc.Inbox(ctx, who)
+			s.must(err)
+			if counted.N() != 5 {
 				t.Errorf("a page of %d for %s costs %d statements: %q", first, who.Visibility, counted.N(), counted.Statements())
+			}
+			_, err = s.svc.OptedOut(ctx, threads)
+			s.must(err)
+			_, err = s.svc.ReplyProblems(ctx, threads)
+			s.must(err)
+			if n := counted.N(); n > 9 {
+				t.Errorf("with opt-outs a page of %d for %s costs %d statements", first, who.Visibility, n)
 			}
 		}
 	}

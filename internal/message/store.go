@@ -251,61 +251,63 @@ RETURNING sms_thread.*, sms_thread.xmax = 0 AS is_fresh`,
 	return &row, err
 }
 
-// addMessage inserts a message and moves its locked thread to the top. It reports
-// false when Twilio's message is there already.
-func addMessage(ctx context.Context, tx *db.Tx, m *Message) (bool, error) {
-	p, err := place(ctx, tx, m, id.ID{})
-	return p.Fresh, err
-}
-
-// placed is what became of a message that was added to its thread.
+// placed is what became of a message that came in.
 type placed struct {
 	Fresh      bool  `bun:"fresh"`       // it was not there yet
 	AssigneeID id.ID `bun:"assignee_id"` // of the thread now
 }
 
-// place inserts a message and moves its locked thread to the top, in one
-// statement. The thread opens again, gets the message's contact when it had none
-// and the assignee when it had none and they may answer it. Whoever writes in a
-// thread has read it.
+// place inserts a message that came in and moves its locked thread to the top, in
+// one statement, unless Twilio's message is there already. The thread opens again,
+// gets the message's contact when it had none, and the assignee when it had none
+// and they may answer it.
 func place(ctx context.Context, tx *db.Tx, m *Message, assignee id.ID) (p placed, err error) {
-	reader := m.UserID
-	if m.Direction == Inbound || !m.BulkID.IsZero() || !m.AutomationID.IsZero() {
-		reader = id.ID{}
-	}
 	err = db.Select(ctx, tx, &p, `
 WITH fresh AS (
-  INSERT INTO message (organization_id, id, thread_id, direction, status, body, from_number, to_number, sender_reason, twilio_sid,
-    num_segments, user_id, contact_id, record_id, campaign_id, at, due_at, updated_at, sender_name, send_at, encoding, media_count,
-    estimated_micros, price_currency, bulk_id, automation_id, template_id, retry_of)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28)
+  INSERT INTO message (organization_id, id, thread_id, direction, status, body, from_number, to_number, twilio_sid, num_segments, contact_id,
+    media_count, at, updated_at)
+  VALUES ($1, $2, $3, 'INBOUND', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
   ON CONFLICT (organization_id, twilio_sid) WHERE twilio_sid IS NOT NULL DO NOTHING
   RETURNING id
 ), moved AS (
-  UPDATE sms_thread t SET is_open = true, closed_at = NULL, closed_by = NULL, version = t.version + 1, updated_at = $18,
+  UPDATE sms_thread t SET is_open = true, closed_at = NULL, closed_by = NULL, version = t.version + 1, updated_at = $13,
     -- A transaction that began earlier may come later.
-    last_message_id = CASE WHEN t.last_message_id IS NULL OR t.last_message_at <= $16 THEN $2 ELSE t.last_message_id END,
-    last_message_at = greatest(t.last_message_at, $16),
-    last_inbound_at = CASE WHEN $4 = 'INBOUND' THEN greatest(t.last_inbound_at, $16) ELSE t.last_inbound_at END,
-    last_outbound_at = CASE WHEN $4 = 'OUTBOUND' AND $5 <> 'SCHEDULED' THEN greatest(t.last_outbound_at, $16) ELSE t.last_outbound_at END,
-    contact_id = coalesce(t.contact_id, $13),
-    assigned_user_id = coalesce(t.assigned_user_id, (`+mayAnswer+` AND u.id = $29))
+    last_message_id = CASE WHEN t.last_message_id IS NULL OR t.last_message_at <= $12 THEN $2 ELSE t.last_message_id END,
+    last_message_at = greatest(t.last_message_at, $12), last_inbound_at = greatest(t.last_inbound_at, $12),
+    contact_id = coalesce(t.contact_id, $10), assigned_user_id = coalesce(t.assigned_user_id, (`+mayAnswer+` AND u.id = $14))
   FROM fresh
   WHERE t.organization_id = $1 AND t.id = $3
-  RETURNING t.last_inbound_at, t.assigned_user_id
-), seen AS (
-  INSERT INTO sms_thread_read (organization_id, thread_id, user_id, read_until)
-  SELECT $1, $3, $30, moved.last_inbound_at FROM moved WHERE $30::uuid IS NOT NULL AND moved.last_inbound_at IS NOT NULL
-  ON CONFLICT (organization_id, user_id, thread_id) DO UPDATE SET read_until = greatest(sms_thread_read.read_until, excluded.read_until)
+  RETURNING t.assigned_user_id
 )
 SELECT EXISTS (SELECT FROM fresh) AS fresh, (SELECT assigned_user_id FROM moved) AS assignee_id`,
-		m.OrganizationID, m.ID, m.ThreadID, m.Direction, m.Status, m.Body, m.FromNumber, m.ToNumber, m.SenderReason, m.TwilioSID,
-		m.NumSegments, m.UserID, m.ContactID, m.RecordID, m.CampaignID, m.At, m.DueAt, tx.Now, m.SenderName, m.ScheduledAt, m.Encoding, m.MediaCount,
-		m.EstimateMicros, m.PriceCurrency, m.BulkID, m.AutomationID, m.TemplateID, m.RetryOfID, assignee, reader)
+		m.OrganizationID, m.ID, m.ThreadID, m.Status, m.Body, m.FromNumber, m.ToNumber, m.TwilioSID, m.NumSegments, m.ContactID, m.MediaCount, m.At, tx.Now, assignee)
 	return p, err
 }
 
-// mayAnswer is the users u who may answer the thread t by a message with $22
+// follow moves the thread of a message of ours that is on its way to the top, and
+// opens it again. The person who wrote it has read what it answers.
+func follow(ctx context.Context, tx *db.Tx, m *Message) error {
+	reader := m.UserID
+	if !m.BulkID.IsZero() || !m.AutomationID.IsZero() {
+		reader = id.ID{}
+	}
+	_, err := db.Exec(ctx, tx, `
+WITH moved AS (
+  UPDATE sms_thread t SET is_open = true, closed_at = NULL, closed_by = NULL, version = t.version + 1, updated_at = $5,
+    -- A transaction that began earlier may come later.
+    last_message_id = CASE WHEN t.last_message_id IS NULL OR t.last_message_at <= $4 THEN $3 ELSE t.last_message_id END,
+    last_message_at = greatest(t.last_message_at, $4), last_outbound_at = greatest(t.last_outbound_at, $4)
+  WHERE t.organization_id = $1 AND t.id = $2
+  RETURNING t.last_inbound_at
+)
+INSERT INTO sms_thread_read (organization_id, thread_id, user_id, read_until)
+SELECT $1, $2, $6, moved.last_inbound_at FROM moved WHERE $6::uuid IS NOT NULL AND moved.last_inbound_at IS NOT NULL
+ON CONFLICT (organization_id, user_id, thread_id) DO UPDATE SET read_until = greatest(sms_thread_read.read_until, excluded.read_until)`,
+		m.OrganizationID, m.ThreadID, m.ID, m.At, tx.Now, reader)
+	return err
+}
+
+// mayAnswer is the users u who may answer the thread t by a message with $11
 // files: active, allowed to read and to write, and not switched off for the number
 // by its team (R026).
 const mayAnswer = `SELECT u.id FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
@@ -313,7 +315,7 @@ const mayAnswer = `SELECT u.id FROM "user" u JOIN role r ON r.organization_id = 
         AND NOT EXISTS (SELECT FROM phone_number n
           JOIN team_user tu ON tu.organization_id = n.organization_id AND tu.team_id = n.team_id AND tu.user_id = u.id
           JOIN phone_number_user x ON x.organization_id = n.organization_id AND x.phone_number_id = n.id AND x.user_id = u.id
-          WHERE n.organization_id = $1 AND n.id = t.phone_number_id AND NOT CASE WHEN $22 > 0 THEN x.mms ELSE x.sms END)`
+          WHERE n.organization_id = $1 AND n.id = t.phone_number_id AND NOT CASE WHEN $11 > 0 THEN x.mms ELSE x.sms END)`
 
 // lock reads a message for a change. Whoever also locks its thread does so afterwards.
 func lock(ctx context.Context, tx *db.Tx, message id.ID) (*Message, error) {
@@ -372,10 +374,10 @@ LIMIT 1`, m.OrganizationID, m.ThreadID)
 func save(ctx context.Context, tx *db.Tx, m *Message) error {
 	_, err := db.Exec(ctx, tx, `
 UPDATE message SET status = $3, twilio_sid = $4, error_code = $5, error_reason = $6, num_segments = $7, sent_at = $8, delivered_at = $9,
-  attempts = $10, tried_at = $11, due_at = $12, version = $13, updated_at = $14, price_micros = $15, price_currency = $16
+  attempts = $10, tried_at = $11, due_at = $12, version = $13, updated_at = $14, price_micros = $15, price_currency = $16, estimated_micros = $17
 WHERE organization_id = $1 AND id = $2`,
 		m.OrganizationID, m.ID, m.Status, m.TwilioSID, m.ErrorCode, m.ErrorReason, m.NumSegments, m.SentAt, m.DeliveredAt,
-		m.Attempts, m.TriedAt, m.DueAt, m.Version, tx.Now, m.PriceMicros, m.PriceCurrency)
+		m.Attempts, m.TriedAt, m.DueAt, m.Version, tx.Now, m.PriceMicros, m.PriceCurrency, m.EstimateMicros)
 	return err
 }
 
