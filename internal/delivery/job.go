@@ -24,6 +24,7 @@ const (
 	leaseFor   = 60 * time.Second // longer than a turn with its last posts: who has it longer is dead
 	claimFor   = 60 * time.Second // after which an unanswered post is sent again
 	askFor     = 30 * time.Second // how long a job that was asked for is waited for
+	late       = 10 * time.Second // then an endpoint is behind, and catching up comes before order
 
 	// The following are times of machines and not of the clock.
 
@@ -31,7 +32,7 @@ const (
 	turnFor = 20 * time.Second
 	// headStart is what a post has before the next one starts: an endpoint that
 	// answers sooner gets its events strictly in order.
-	headStart = 200 * time.Millisecond
+	headStart = time.Second
 	// lookAgain is how often new deliveries are looked for while posts are under way.
 	lookAgain = 200 * time.Millisecond
 )
@@ -146,8 +147,9 @@ type target struct {
 
 // Send posts what is due for one endpoint of the context's tenant, in the order of
 // the log, until nothing is left or its turn is over. Only one process at a time
-// does so. A post waits for the answer of the one before it, but not for long, and
-// four are under way at most: a slow answer holds up nothing for ever.
+// does so. A post waits for the answer of the one before it, but not for long nor
+// when the endpoint is behind, and four are under way at most: a slow answer holds
+// up nothing for ever.
 func (s *Service) Send(ctx context.Context, endpoint id.ID) (err error) {
 	defer errs.Wrap(&err, "delivery.Send(%s)", endpoint)
 	if mine, err := s.lease(ctx, endpoint); err != nil || !mine {
@@ -166,7 +168,7 @@ func (s *Service) Send(ctx context.Context, endpoint id.ID) (err error) {
 		case <-turn.Done():
 			continue
 		}
-		to, d, err := s.claim(ctx, endpoint)
+		to, d, behind, err := s.claim(ctx, endpoint)
 		if err != nil {
 			wg.Wait()
 			return errors.Join(err, s.leave(ctx, endpoint))
@@ -196,7 +198,9 @@ func (s *Service) Send(ctx context.Context, endpoint id.ID) (err error) {
 				s.d.Logger.Error("webhook not delivered", "endpoint_id", endpoint.String(), "delivery_id", d.ID.String(), "error", err)
 			}
 		})
-		wait(turn, answered, headStart)
+		if !behind {
+			wait(turn, answered, headStart)
+		}
 	}
 	wg.Wait()
 	return s.leave(ctx, endpoint)
@@ -266,9 +270,16 @@ func free(ctx context.Context, tx *db.Tx, endpoint id.ID) error {
 	return err
 }
 
+// claimed is a delivery with when it should have been sent.
+type claimed struct {
+	Delivery
+	WasDue time.Time `bun:"was_due"`
+}
+
 // claim takes the next delivery that is due; nil when there is none. Should nobody
-// write down what came of it, it is due again when the claim ends.
-func (s *Service) claim(ctx context.Context, endpoint id.ID) (to target, d *Delivery, err error) {
+// write down what came of it, it is due again when the claim ends. It tells whether
+// the delivery should have been sent long ago.
+func (s *Service) claim(ctx context.Context, endpoint id.ID) (to target, d *Delivery, behind bool, err error) {
 	org := db.TenantFrom(ctx)
 	var sealed []sealedSecret
 	err = s.d.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
@@ -297,11 +308,12 @@ func (s *Service) claim(ctx context.Context, endpoint id.ID) (to target, d *Deli
 			}
 			row.Status = Disabled
 		}
-		got, err := one[Delivery](ctx, tx, errNoDelivery, `UPDATE webhook_delivery d SET due_at = $4
-			WHERE d.organization_id = $1 AND d.id = (
-				SELECT x.id FROM webhook_delivery x WHERE x.organization_id = $1 AND x.endpoint_id = $2 AND x.status = 'PENDING' AND x.due_at <= $3
-				ORDER BY x.due_at, x.seq LIMIT 1 FOR UPDATE SKIP LOCKED)
-			RETURNING `+deliveryColumns, org, endpoint, tx.Now, tx.Now.Add(claimFor))
+		got, err := one[claimed](ctx, tx, errNoDelivery, `UPDATE webhook_delivery d SET due_at = $4
+			FROM (SELECT x.id, x.due_at AS was_due FROM webhook_delivery x
+				WHERE x.organization_id = $1 AND x.endpoint_id = $2 AND x.status = 'PENDING' AND x.due_at <= $3
+				ORDER BY x.due_at, x.seq LIMIT 1 FOR UPDATE SKIP LOCKED) x
+			WHERE d.organization_id = $1 AND d.id = x.id
+			RETURNING `+deliveryColumns+`, x.was_due`, org, endpoint, tx.Now, tx.Now.Add(claimFor))
 		if err == errNoDelivery {
 			return nil
 		}
@@ -311,21 +323,21 @@ func (s *Service) claim(ctx context.Context, endpoint id.ID) (to target, d *Deli
 		if sealed, err = secretsOf(ctx, tx, org, endpoint, tx.Now); err != nil {
 			return err
 		}
-		d = got
+		d, behind = &got.Delivery, tx.Now.Sub(got.WasDue) > late
 		to = target{Endpoint: &row.Endpoint, actor: access.Actor{OrganizationID: org, RoleID: row.RoleID, Permissions: access.SetOf(row.Permissions...), Visibility: row.Visibility}}
 		return nil
 	})
 	if err != nil || d == nil {
-		return target{}, nil, err
+		return target{}, nil, false, err
 	}
 	for _, x := range sealed {
 		plain, err := s.d.Keys.Open(x.Sealed, org.String(), secretColumn(x.ID))
 		if err != nil {
-			return target{}, nil, err
+			return target{}, nil, false, err
 		}
 		to.secrets = append(to.secrets, string(plain))
 	}
-	return to, d, nil
+	return to, d, behind, nil
 }
 
 // deliver makes one attempt and writes down what came of it. When the context ends
