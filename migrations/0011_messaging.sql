@@ -311,6 +311,7 @@ CREATE INDEX message_by_automation ON message (organization_id, automation_id) W
 CREATE INDEX message_by_template ON message (organization_id, template_id) WHERE template_id IS NOT NULL;
 CREATE INDEX message_by_time ON message (organization_id, at DESC, id DESC);
 CREATE INDEX message_unread ON message (organization_id, thread_id, at) WHERE direction = 'INBOUND';
+CREATE INDEX message_unpriced ON message (at) WHERE direction = 'OUTBOUND' AND twilio_sid IS NOT NULL AND price_micros IS NULL;
 CREATE INDEX message_retries ON message (organization_id, retry_of) WHERE retry_of IS NOT NULL;
 CREATE INDEX message_words ON message USING gin (organization_id, to_tsvector('simple', body));
 

@@ -328,7 +328,11 @@ VALUES ($1, $2, $3, 'OUTBOUND', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
 // wrote moves the thread of a message that is on its way to the top, and notes when
 // the contact was written to (R287).
 func (s *Service) wrote(ctx context.Context, tx *db.Tx, m *Message, number id.ID) error {
-	if err := follow(ctx, tx, m); err != nil {
+	written := *m
+	if m.ScheduledAt != nil { // they may not have looked since
+		written.UserID = id.ID{}
+	}
+	if err := follow(ctx, tx, &written); err != nil {
 		return err
 	}
 	if m.ContactID.IsZero() {

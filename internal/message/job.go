@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"switchboard/internal/access"
+	"switchboard/internal/call"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
@@ -134,6 +136,11 @@ const (
 // without an answer asks Twilio what became of it and never sends it again blindly.
 func (s *Service) claim(ctx context.Context, tx *db.Tx, m *Message, t *Thread) (step, error) {
 	was := *m
+	if m.Direction == Outbound && m.Status == Scheduled {
+		if released, err := s.release(ctx, tx, m, t); err != nil || !released {
+			return nothing, err
+		}
+	}
 	switch {
 	case m.Direction != Outbound || m.Status.Final():
 		return nothing, nil
@@ -148,8 +155,10 @@ func (s *Service) claim(ctx context.Context, tx *db.Tx, m *Message, t *Thread) (
 	// One at a time in each conversation, in their order; and the same text not
 	// again before it is known what became of the first: Twilio lists no more than
 	// texts to tell them apart.
-	if busy, err := inWay(ctx, tx, m); err != nil || busy {
-		return nothing, err // the one before wakes it
+	if busy, err := inWay(ctx, tx, m); err != nil {
+		return nothing, err
+	} else if busy {
+		return nothing, s.change(ctx, tx, &was, m) // the one before wakes it
 	}
 	// They may have asked for no messages since it was written (R155).
 	if out, err := isOptedOut(ctx, tx, t.PhoneNumberID, m.ToNumber); err != nil {
@@ -161,6 +170,49 @@ func (s *Service) claim(ctx context.Context, tx *db.Tx, m *Message, t *Thread) (
 	m.Attempts++
 	m.TriedAt, m.DueAt = at(tx.Now, 0), at(tx.Now, claimFor)
 	return send, s.change(ctx, tx, &was, m)
+}
+
+// release makes a scheduled message one that is sent now, when its time has come.
+// What was checked when it was written is checked again: the sender, the person
+// (R242), and by claim whether the recipient wants messages (R155).
+func (s *Service) release(ctx context.Context, tx *db.Tx, m *Message, t *Thread) (bool, error) {
+	was := *m
+	if m.ScheduledAt != nil && tx.Now.Before(*m.ScheduledAt) {
+		m.DueAt = at(*m.ScheduledAt, 0)
+		return false, s.change(ctx, tx, &was, m)
+	}
+	n, err := s.numbers.Sender(ctx, tx, t.PhoneNumberID)
+	if err != nil && !errs.IsCode(err, errs.NotFound) {
+		return false, err
+	}
+	if p := n.usable(); p != nil {
+		m.fail(p.Message)
+		return false, s.change(ctx, tx, &was, m)
+	}
+	if who, err := writer(ctx, tx, m); err != nil {
+		return false, err
+	} else if early, err := call.TooEarly(ctx, tx, who, tx.Now, []call.Contacting{{ContactID: m.ContactID, RecordID: m.RecordID}}); err != nil {
+		return false, err
+	} else if e := early[0]; e != nil {
+		m.fail(e.Message)
+		return false, s.change(ctx, tx, &was, m)
+	}
+	// It stands in the conversation where it is sent, not where it was written.
+	m.Status, m.At, m.DueAt = Pending, tx.Now, at(tx.Now, claimFor)
+	if _, err := db.Exec(ctx, tx, `UPDATE message SET at = $3 WHERE organization_id = $1 AND id = $2`, m.OrganizationID, m.ID, m.At); err != nil {
+		return false, err
+	}
+	return true, s.wrote(ctx, tx, m, t.PhoneNumberID)
+}
+
+// writer is whoever wrote a message, as far as their options narrow what they may.
+func writer(ctx context.Context, tx *db.Tx, m *Message) (who access.Actor, err error) {
+	who = access.Actor{OrganizationID: m.OrganizationID, UserID: m.UserID}
+	if m.UserID.IsZero() {
+		return who, nil
+	}
+	err = db.Select(ctx, tx, &who.RestrictBeforeStart, `SELECT u.restrict_before_start FROM "user" u WHERE u.organization_id = $1 AND u.id = $2`, m.OrganizationID, m.UserID)
+	return who, err
 }
 
 // speakTo is the account that a number belongs to.
@@ -186,28 +238,39 @@ func (s *Service) post(ctx context.Context, m *Message, number id.ID) (twilio.Se
 	if err != nil {
 		return twilio.Sent{}, err
 	}
-	return client.CreateMessage(ctx, twilio.MessageRequest{To: m.ToNumber, From: m.FromNumber, Body: m.Body, StatusCallback: callback})
+	files, err := s.mediaURLs(ctx, m, s.db.Clock().Now())
+	if err != nil {
+		return twilio.Sent{}, err
+	}
+	return client.CreateMessage(ctx, twilio.MessageRequest{To: m.ToNumber, From: m.shown(), Body: m.Body, MediaURLs: files, StatusCallback: callback})
 }
 
 // answered notes what the one request to send a message came to. A callback may
 // have been faster, and the sweep may have taken the message for abandoned.
 func (s *Service) answered(ctx context.Context, tx *db.Tx, m *Message, sent twilio.Sent, err error) error {
 	was := *m
+	s.outcome(m, sent, err, tx.Now)
+	return s.change(ctx, tx, &was, m)
+}
+
+// outcome folds what the one request to send a message came to into its row.
+func (s *Service) outcome(m *Message, sent twilio.Sent, err error, now time.Time) {
 	if err == nil && sent.SID != "" {
-		return s.learn(ctx, tx, m, news{sid: sent.SID, word: sent.Status, code: sent.ErrorCode, segments: sent.Segments})
+		s.hears(m, newsOf(&sent), now)
+		return
 	}
 	if m.TwilioSID != nil || m.Status.Final() {
-		return nil
+		return
 	}
 	var refused *twilio.Error
 	switch {
 	case err == nil || twilio.Ambiguous(err): // an answer without a SID says nothing either
-		m.Status, m.DueAt = Unknown, at(tx.Now, lookEvery)
+		m.Status, m.DueAt = Unknown, at(now, lookEvery)
 	case retryable(err):
 		// Twilio never took it: the claim is given back.
 		after, _ := twilio.Retry(err)
-		m.Status, m.TriedAt, m.DueAt = Pending, nil, at(tx.Now, pause(m.Attempts, after))
-		if tx.Now.Sub(m.At) >= sendFor {
+		m.Status, m.TriedAt, m.DueAt = Pending, nil, at(now, pause(m.Attempts, after))
+		if now.Sub(m.At) >= sendFor {
 			m.fail("Twilio did not take it for ten minutes; send it again")
 		}
 	case errors.As(err, &refused) && refused.Code != 0:
@@ -221,7 +284,6 @@ func (s *Service) answered(ctx context.Context, tx *db.Tx, m *Message, sent twil
 		s.log.Error("a message could not be sent", "message_id", m.ID.String(), "error", err)
 		m.fail("it could not be sent; an administrator finds the reason in the log")
 	}
-	return s.change(ctx, tx, &was, m)
 }
 
 func retryable(err error) bool {
@@ -244,7 +306,7 @@ func (s *Service) found(ctx context.Context, tx *db.Tx, m *Message, sent *twilio
 	case m.Status.Final(), m.Status == Pending:
 		return nil // a callback, or the answer, was faster
 	case err == nil && sent != nil:
-		return s.learn(ctx, tx, m, news{sid: sent.SID, word: sent.Status, code: sent.ErrorCode, segments: sent.Segments})
+		return s.learn(ctx, tx, m, newsOf(sent))
 	case err == nil && m.TwilioSID != nil:
 		m.DueAt = nil // deleted at Twilio
 	case err == nil && late:
@@ -276,7 +338,7 @@ func (s *Service) find(ctx context.Context, m *Message, number id.ID) (*twilio.S
 		return &got, err
 	}
 	// No filter by date: it is that of the sending, which queued ones do not have.
-	list, err := client.ListMessages(ctx, twilio.MessageFilter{To: m.ToNumber, From: m.FromNumber, Limit: 50})
+	list, err := client.ListMessages(ctx, twilio.MessageFilter{To: m.ToNumber, From: m.shown(), Limit: 50})
 	if err != nil {
 		return nil, err
 	}
@@ -286,8 +348,7 @@ func (s *Service) find(ctx context.Context, m *Message, number id.ID) (*twilio.S
 	}
 	var best *twilio.Sent
 	for i, got := range list {
-		// A trial account puts words before the text.
-		if got.Direction != "outbound-api" || known[got.SID] || !strings.HasSuffix(strings.TrimSpace(got.Body), strings.TrimSpace(m.Body)) {
+		if got.Direction != "outbound-api" || known[got.SID] || !m.reads(&got) {
 			continue
 		}
 		if apart(got, m) < clockSkew && (best == nil || apart(got, m) < apart(*best, m)) {
@@ -295,6 +356,27 @@ func (s *Service) find(ctx context.Context, m *Message, number id.ID) (*twilio.S
 		}
 	}
 	return best, nil
+}
+
+// shown is what the recipient sees as sender (R151).
+func (m *Message) shown() string {
+	if m.SenderName != nil {
+		return *m.SenderName
+	}
+	return m.FromNumber
+}
+
+// reads reports whether one of Twilio's messages says the same. A trial account
+// puts words before the text; where no MMS goes, links to the files come after it.
+func (m *Message) reads(got *twilio.Sent) bool {
+	ours, theirs := strings.TrimSpace(m.Body), strings.TrimSpace(got.Body)
+	switch {
+	case m.MediaCount == 0:
+		return strings.HasSuffix(theirs, ours)
+	case got.MediaCount > 0:
+		return got.MediaCount == m.MediaCount && strings.HasSuffix(theirs, ours)
+	}
+	return strings.Contains(theirs, ours) && strings.Contains(theirs, "/twilio/media/")
 }
 
 // clockSkew is how far Twilio's clock and ours may be apart, with the time that a

@@ -46,8 +46,8 @@ func TestASentMessageIsDelivered(t *testing.T) {
 	if c.LastContactedAt == nil || !c.LastContactedAt.Equal(start) || c.LastPhoneNumberID != s.office {
 		t.Errorf("the contact was contacted at %v from %s", c.LastContactedAt, c.LastPhoneNumberID)
 	}
-	s.pass(time.Hour, 10*time.Minute) // nothing is left to do
-	if got := s.get(m); got.Version != m.Version {
+	s.pass(time.Hour, 10*time.Minute) // nothing is left to do but to learn the price (R174)
+	if got := s.get(m); got.Version != m.Version+1 || got.Cost() == nil || got.EstimatedCost() == nil {
 		t.Errorf("changed afterwards: %+v", got)
 	}
 }

@@ -101,11 +101,13 @@ func newStage(t testing.TB, o options) *stage {
 	store, err := blob.OpenStore(s.ctx, "mem://", keys)
 	s.must(err)
 
+	files, err := url.Parse(s.hooks.URL)
+	s.must(err)
 	quiet := slog.New(slog.DiscardHandler)
 	s.jobs = job.New(s.db, s.clock, job.RunnerOptions{FirstRetry: time.Millisecond, Logger: quiet})
 	s.contacts = contact.New(contact.Deps{DB: s.db})
 	s.numbers = &numbers{client: client, hooks: s.hooks.URL}
-	s.svc = message.New(message.Deps{DB: s.db, Jobs: s.jobs, Numbers: s.numbers, Contacts: s.contacts, Blob: store, Logger: quiet,
+	s.svc = message.New(message.Deps{DB: s.db, Jobs: s.jobs, Numbers: s.numbers, Contacts: s.contacts, Blob: store, Keys: keys, Base: files, Logger: quiet,
 		Country: func(context.Context, bun.IDB) (string, error) { return "AU", nil }})
 	if !o.idle {
 		s.must(s.jobs.Start(s.ctx))
@@ -214,6 +216,10 @@ func (s *stage) in(org id.ID, fn func(ctx context.Context, tx *db.Tx) error) err
 
 // serve takes the emulator's posts as the webhook edge does.
 func (s *stage) serve(w http.ResponseWriter, r *http.Request) {
+	if media, ok := strings.CutPrefix(r.URL.Path, "/twilio/media/"); ok {
+		s.file(w, r, media)
+		return
+	}
 	body, _ := io.ReadAll(r.Body)
 	form, err := twilio.ParseForm(body)
 	if err == nil {
@@ -228,6 +234,23 @@ func (s *stage) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// file gives Twilio a file of a message.
+func (s *stage) file(w http.ResponseWriter, r *http.Request, media string) {
+	x, err := id.Parse(media)
+	if err != nil {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	f, info, err := s.svc.OpenPublic(s.ctx, x, r.URL.Query(), s.clock.Now())
+	if err != nil {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	defer func() { _ = f.Close() }()
+	w.Header().Set("Content-Type", info.ContentType)
+	_, _ = io.Copy(w, f)
 }
 
 func (s *stage) take(path string, form url.Values) error {

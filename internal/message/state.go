@@ -1,6 +1,7 @@
 package message
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 // rank orders the states of a message that we sent. What is known is the highest
 // that was heard, in whatever order it was heard: news of a lower rank is late.
 // DELIVERED outlives a refusal, because the handset has it.
-var rank = map[Status]int{Pending: 0, Unknown: 1, Queued: 2, Sent: 3, Undelivered: 4, Failed: 5, Delivered: 6}
+var rank = map[Status]int{Scheduled: -1, Pending: 0, Unknown: 1, Queued: 2, Sent: 3, Undelivered: 4, Failed: 5, Canceled: 5, Delivered: 6}
 
 // fromTwilio are Twilio's words for the states of a message that we sent.
 var fromTwilio = map[string]Status{
@@ -38,6 +39,16 @@ func (s Status) refused() bool { return s == Failed || s == Undelivered }
 type news struct {
 	sid, word      string
 	code, segments int
+	price          *Money // nil: not said yet
+}
+
+// newsOf is what one of Twilio's own messages says.
+func newsOf(x *twilio.Sent) news {
+	n := news{sid: x.SID, word: x.Status, code: x.ErrorCode, segments: x.Segments}
+	if m, ok := ParsePrice(x.Price, x.PriceUnit); ok {
+		n.price = &m
+	}
+	return n
 }
 
 // hear folds news into a message that we sent and reports whether it is about
@@ -66,6 +77,9 @@ func (m *Message) hear(n news, now time.Time) bool {
 	if m.NumSegments == nil && n.segments > 0 {
 		m.NumSegments = &n.segments
 	}
+	if n.price != nil {
+		m.paid(*n.price)
+	}
 	switch {
 	case !m.Status.refused():
 		m.ErrorCode, m.ErrorReason = nil, nil
@@ -77,6 +91,18 @@ func (m *Message) hear(n news, now time.Time) bool {
 	}
 	m.DueAt = m.nextLook(now)
 	return true
+}
+
+// paid notes what Twilio charged (R174). An estimate in another currency is dropped:
+// both share one.
+func (m *Message) paid(price Money) {
+	if m.PriceMicros != nil {
+		return
+	}
+	if m.PriceCurrency != nil && *m.PriceCurrency != price.Currency {
+		m.EstimateMicros = nil
+	}
+	m.PriceMicros, m.PriceCurrency = &price.Micros, &price.Currency
 }
 
 // words are what one of Twilio's codes means and what to do (R160, T13).
@@ -126,13 +152,67 @@ func (m *Message) fail(reason string) {
 // keep, and whether anybody can see it.
 func (m *Message) changes(was *Message) (any, visible bool) {
 	visible = m.Status != was.Status || !eq(m.TwilioSID, was.TwilioSID) || !eq(m.ErrorCode, was.ErrorCode) || !eq(m.ErrorReason, was.ErrorReason) ||
-		!eq(m.NumSegments, was.NumSegments) || !same(m.SentAt, was.SentAt) || !same(m.DeliveredAt, was.DeliveredAt)
+		!eq(m.NumSegments, was.NumSegments) || !same(m.SentAt, was.SentAt) || !same(m.DeliveredAt, was.DeliveredAt) ||
+		!eq(m.PriceMicros, was.PriceMicros)
 	return visible || m.Attempts != was.Attempts || !same(m.TriedAt, was.TriedAt) || !same(m.DueAt, was.DueAt), visible
 }
 
 func eq[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
 func same(a, b *time.Time) bool { return a == b || a != nil && b != nil && a.Equal(*b) }
+
+// Text says where a message stands, in plain words, with what to do (R160).
+func (m *Message) Text() string {
+	reason := "nobody said why"
+	if m.ErrorReason != nil {
+		reason = *m.ErrorReason
+	}
+	switch m.Status {
+	case Scheduled:
+		return "It waits for its time; until then it can be taken back."
+	case Pending:
+		if m.Attempts > 0 && m.TriedAt == nil {
+			return "Twilio takes no messages at the moment; it is tried again by itself."
+		}
+		return "It is about to be sent."
+	case Queued:
+		return "Twilio has it and hands it to the carrier."
+	case Sent:
+		return "The carrier has it; some carriers and countries never confirm more."
+	case Delivered:
+		return "It arrived on the phone."
+	case Undelivered:
+		return "The carrier did not deliver it: " + reason + "."
+	case Failed:
+		return "It was not sent: " + reason + "."
+	case Unknown:
+		return "Twilio may or may not have it; it is being looked up. Do not send it again yet."
+	case Canceled:
+		return "It was taken back before it was sent."
+	}
+	return "It came in."
+}
+
+// onceMore are the refusals that a repetition can mend besides those that Twilio
+// says to try again: the phone was away, the reason is unknown, the limit is the
+// day's, the number was being set up.
+var onceMore = []int{30003, 30008, 30023, 30035}
+
+// mayHaveArrived are refusals after which the message may be on the phone all the same.
+var mayHaveArrived = []int{30410}
+
+// Retryable reports whether sending it again is right: it surely did not arrive,
+// and would not be refused for the same reason.
+func (m *Message) Retryable() bool {
+	if m.Direction != Outbound || !m.Status.refused() {
+		return false
+	}
+	if m.ErrorCode == nil {
+		return m.ErrorReason == nil || !strings.HasPrefix(*m.ErrorReason, askedForNone)
+	}
+	_, _, again := twilio.Reason(*m.ErrorCode)
+	return (again || slices.Contains(onceMore, *m.ErrorCode)) && !slices.Contains(mayHaveArrived, *m.ErrorCode)
+}
 
 // Keyword is what a message of one word asks for (R154).
 type Keyword string

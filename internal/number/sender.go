@@ -39,6 +39,7 @@ func (s *Service) MessageSenders(ctx context.Context, q bun.IDB, user id.ID, als
 			n.can_sms, n.can_mms, n.use_for_messages, coalesce(u.sms, true) AS may_sms, coalesce(u.mms, true) AS may_mms,
 			n.sender_name, n.a2p_status, n.toll_free_status`+fromNumber+`
 		LEFT JOIN phone_number_user u ON u.organization_id = n.organization_id AND u.phone_number_id = n.id AND u.user_id = $2
+			AND EXISTS (SELECT FROM team_user t WHERE t.organization_id = n.organization_id AND t.team_id = n.team_id AND t.user_id = $2)
 		WHERE n.organization_id = $1 AND (n.id = ANY ($3::uuid[])
 			OR n.is_enabled AND n.disconnected_at IS NULL AND c.is_enabled AND c.disconnected_at IS NULL)
 		ORDER BY n.is_default DESC, n.id`, db.TenantFrom(ctx), user, also)

@@ -100,22 +100,33 @@ func (c *Client) ListMessages(ctx context.Context, f MessageFilter) (messages []
 	if f.Limit == 0 {
 		f.Limit = 100
 	}
+	err = c.ScanMessages(ctx, f, min(f.Limit, 1000), func(page []Sent) bool {
+		messages = append(messages, page[:min(len(page), f.Limit-len(messages))]...)
+		return len(messages) < f.Limit
+	})
+	return messages, err
+}
+
+// ScanMessages gives the messages that the filter lets through, newest first, in
+// pages of up to a thousand, until do has enough. The filter's limit does not count.
+func (c *Client) ScanMessages(ctx context.Context, f MessageFilter, size int, do func(page []Sent) (more bool)) error {
 	params := &v2010.ListMessageParams{
-		To: set(f.To), From: set(f.From), DateSentAfter: since(f.SentAfter), DateSentBefore: since(f.SentBefore), PageSize: set(min(f.Limit, 1000)),
+		To: set(f.To), From: set(f.From), DateSentAfter: since(f.SentAfter), DateSentBefore: since(f.SentBefore), PageSize: set(size),
 	}
-	err = pages(func(token, page string) (*string, error) {
+	return pages(func(token, page string) (*string, error) {
 		p, err := send(ctx, c, func(s *v2010.ApiService) (*v2010.ListMessageResponse, error) {
 			return s.PageMessage(params, token, page)
 		})
 		if err != nil {
 			return nil, err
 		}
+		list := make([]Sent, len(p.Messages))
 		for i := range p.Messages {
-			if messages = append(messages, sent(&p.Messages[i])); len(messages) == f.Limit {
-				return nil, errStop
-			}
+			list[i] = sent(&p.Messages[i])
+		}
+		if !do(list) {
+			return nil, errStop
 		}
 		return p.NextPageUri, nil
 	})
-	return messages, err
 }
