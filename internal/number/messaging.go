@@ -337,7 +337,7 @@ func (s *Service) findMessaging(ctx context.Context, now time.Time) error {
 		err := db.Select(ctx, tx, &due, `
 			SELECT organization_id, id FROM twilio_connection
 			WHERE disconnected_at IS NULL AND import_status <> 'RUNNING' AND (messaging_checked_at IS NULL OR messaging_checked_at <= $1)
-			ORDER BY organization_id, id FOR NO KEY UPDATE SKIP LOCKED`, now.Add(-messagingEvery))
+			ORDER BY organization_id, id FOR NO KEY UPDATE`, now.Add(-messagingEvery))
 		if err != nil {
 			return err
 		}
