@@ -2,9 +2,10 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"switchboard/graph/exec"
+	"switchboard/graph/loader"
 	"switchboard/graph/model"
+	"switchboard/internal/access"
 	"switchboard/internal/contact"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
@@ -14,91 +15,116 @@ import (
 )
 
 func (r *bulkMessageResolver) Template(ctx context.Context, obj *message.Bulk) (*message.SavedTemplate, error) {
-	panic(fmt.Errorf("not implemented: Template - template"))
+	return loader.Load(ctx, loader.From(ctx).Templates, obj.TemplateID)
 }
 
 func (r *bulkMessageResolver) PhoneNumber(ctx context.Context, obj *message.Bulk) (*number.PhoneNumber, error) {
-	panic(fmt.Errorf("not implemented: PhoneNumber - phoneNumber"))
+	return loader.Load(ctx, loader.From(ctx).Numbers, obj.PhoneNumberID)
 }
 
 func (r *bulkMessageResolver) Campaign(ctx context.Context, obj *message.Bulk) (*contact.Campaign, error) {
-	panic(fmt.Errorf("not implemented: Campaign - campaign"))
+	return loader.Load(ctx, loader.From(ctx).Campaigns, obj.CampaignID)
 }
 
 func (r *bulkMessageResolver) Counts(ctx context.Context, obj *message.Bulk) (*message.BulkCounts, error) {
-	panic(fmt.Errorf("not implemented: Counts - counts"))
+	return bulkCounts(ctx, obj)
 }
 
 func (r *bulkMessageResolver) EstimatedCosts(ctx context.Context, obj *message.Bulk) ([]*message.Money, error) {
-	panic(fmt.Errorf("not implemented: EstimatedCosts - estimatedCosts"))
+	c, err := loader.From(ctx).BulkCosts.Load(ctx, obj.ID)
+	if err != nil {
+		return nil, err
+	}
+	return c.Estimated, nil
 }
 
 func (r *bulkMessageResolver) Costs(ctx context.Context, obj *message.Bulk) ([]*message.Money, error) {
-	panic(fmt.Errorf("not implemented: Costs - costs"))
+	c, err := loader.From(ctx).BulkCosts.Load(ctx, obj.ID)
+	if err != nil {
+		return nil, err
+	}
+	return c.Charged, nil
 }
 
 func (r *bulkMessageResolver) Recipients(ctx context.Context, obj *message.Bulk, first *int, after *string, filter *model.BulkRecipientFilter) (*model.BulkRecipientConnection, error) {
-	panic(fmt.Errorf("not implemented: Recipients - recipients"))
+	return r.bulkRecipients(ctx, obj, filter, page(first, after))
 }
 
 func (r *bulkMessageResolver) CreatedBy(ctx context.Context, obj *message.Bulk) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: CreatedBy - createdBy"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.CreatedByID)
 }
 
 func (r *bulkMessageUpdatedResolver) Actor(ctx context.Context, obj *model.BulkMessageUpdated) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: Actor - actor"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
 }
 
 func (r *bulkMessageUpdatedResolver) BulkMessage(ctx context.Context, obj *model.BulkMessageUpdated) (*message.Bulk, error) {
-	panic(fmt.Errorf("not implemented: BulkMessage - bulkMessage"))
+	return loader.Load(ctx, loader.From(ctx).Bulks, obj.BulkMessageID)
 }
 
 func (r *bulkRecipientResolver) Given(ctx context.Context, obj *message.BulkRecipient) (string, error) {
-	panic(fmt.Errorf("not implemented: Given - given"))
+	return obj.Given, nil
 }
 
 func (r *bulkRecipientResolver) To(ctx context.Context, obj *message.BulkRecipient) (*phone.E164, error) {
-	panic(fmt.Errorf("not implemented: To - to"))
+	return obj.E164, nil
 }
 
 func (r *bulkRecipientResolver) Contact(ctx context.Context, obj *message.BulkRecipient) (*contact.Contact, error) {
-	panic(fmt.Errorf("not implemented: Contact - contact"))
+	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
 }
 
 func (r *bulkRecipientResolver) Record(ctx context.Context, obj *message.BulkRecipient) (*contact.Record, error) {
-	panic(fmt.Errorf("not implemented: Record - record"))
+	return loader.Load(ctx, loader.From(ctx).Records, obj.RecordID)
 }
 
 func (r *bulkRecipientResolver) Message(ctx context.Context, obj *message.BulkRecipient) (*message.Message, error) {
-	panic(fmt.Errorf("not implemented: Message - message"))
+	return loader.Load(ctx, loader.From(ctx).Messages, obj.MessageID)
 }
 
 func (r *mutationResolver) BulkMessageCreate(ctx context.Context, input model.BulkMessageCreateInput, idempotencyKey *string) (*model.BulkMessageCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: BulkMessageCreate - bulkMessageCreate"))
+	b, err := r.d.Messages.CreateBulk(ctx, access.From(ctx), newBulk(input, of(idempotencyKey)))
+	problems, err := userErrors(err)
+	return &model.BulkMessageCreatePayload{BulkMessage: b, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) BulkMessagePause(ctx context.Context, id id.ID) (*model.BulkMessagePausePayload, error) {
-	panic(fmt.Errorf("not implemented: BulkMessagePause - bulkMessagePause"))
+	b, err := r.d.Messages.PauseBulk(ctx, access.From(ctx), id)
+	problems, err := userErrors(err)
+	return &model.BulkMessagePausePayload{BulkMessage: b, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) BulkMessageResume(ctx context.Context, id id.ID) (*model.BulkMessageResumePayload, error) {
-	panic(fmt.Errorf("not implemented: BulkMessageResume - bulkMessageResume"))
+	b, err := r.d.Messages.ResumeBulk(ctx, access.From(ctx), id)
+	problems, err := userErrors(err)
+	return &model.BulkMessageResumePayload{BulkMessage: b, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) BulkMessageCancel(ctx context.Context, id id.ID) (*model.BulkMessageCancelPayload, error) {
-	panic(fmt.Errorf("not implemented: BulkMessageCancel - bulkMessageCancel"))
+	b, err := r.d.Messages.CancelBulk(ctx, access.From(ctx), id)
+	problems, err := userErrors(err)
+	return &model.BulkMessageCancelPayload{BulkMessage: b, UserErrors: problems}, err
 }
 
 func (r *queryResolver) BulkMessages(ctx context.Context, first *int, after *string) (*model.BulkMessageConnection, error) {
-	panic(fmt.Errorf("not implemented: BulkMessages - bulkMessages"))
+	p := page(first, after)
+	w, err := r.d.Messages.Bulks(ctx, access.From(ctx), p)
+	if err != nil {
+		return nil, err
+	}
+	c := &model.BulkMessageConnection{}
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, b *message.Bulk) *model.BulkMessageEdge {
+		return &model.BulkMessageEdge{Cursor: cursor, Node: b}
+	})
+	return c, err
 }
 
 func (r *queryResolver) BulkMessage(ctx context.Context, id id.ID) (*message.Bulk, error) {
-	panic(fmt.Errorf("not implemented: BulkMessage - bulkMessage"))
+	return absent(r.d.Messages.Bulk(ctx, access.From(ctx), id))
 }
 
 func (r *subscriptionResolver) BulkMessageChanged(ctx context.Context, id id.ID) (<-chan *message.Bulk, error) {
-	panic(fmt.Errorf("not implemented: BulkMessageChanged - bulkMessageChanged"))
+	return r.bulkChanged(ctx, id)
 }
 
 func (r *Resolver) BulkMessage() exec.BulkMessageResolver { return &bulkMessageResolver{r} }

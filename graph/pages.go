@@ -142,6 +142,10 @@ func (r *Resolver) node(ctx context.Context, x id.ID) (model.Node, error) {
 		return anything(r.d.Deliveries.Get(ctx, who, x))
 	case id.Message:
 		return anything(r.d.Messages.Get(ctx, who, x))
+	case id.Template:
+		return anything(r.d.Templates.Get(ctx, who, x))
+	case id.Bulk:
+		return anything(r.d.Messages.Bulk(ctx, who, x))
 	}
 	return nil, nil // a kind that is no node
 }
