@@ -198,6 +198,10 @@ func (s *Service) mediaURLs(ctx context.Context, m *Message, now time.Time) ([]s
 	if err != nil {
 		return nil, err
 	}
+	return s.links(files, now)
+}
+
+func (s *Service) links(files []*Media, now time.Time) ([]string, error) {
 	var out []string
 	until := strconv.FormatInt(now.Add(publicLife).Unix(), 36)
 	for _, f := range files {
@@ -210,6 +214,43 @@ func (s *Service) mediaURLs(ctx context.Context, m *Message, now time.Time) ([]s
 		}))
 	}
 	return out, nil
+}
+
+// linkMany gives the messages of a batch the addresses of their files, by one statement.
+func (s *Service) linkMany(ctx context.Context, list []*bulkMessage) error {
+	ids, byID := make([]id.ID, len(list)), make(map[id.ID]*bulkMessage, len(list))
+	for i, m := range list {
+		ids[i], byID[m.ID] = m.ID, m
+	}
+	var rows []*Media
+	if err := db.Select(ctx, s.db.App(), &rows, `
+SELECT mm.* FROM message_media mm
+WHERE mm.organization_id = $1 AND mm.message_id = ANY ($2::uuid[]) AND mm.state = 'STORED' ORDER BY mm.message_id, mm.position`,
+		list[0].OrganizationID, ids); err != nil {
+		return err
+	}
+	for _, f := range rows {
+		m := byID[f.MessageID]
+		urls, err := s.links([]*Media{f}, m.At)
+		if err != nil {
+			return err
+		}
+		m.urls = append(m.urls, urls...)
+	}
+	return nil
+}
+
+// filesByIDs are those of the uploads that are still there, in the order of their ids given.
+func filesByIDs(ctx context.Context, h bun.IDB, org id.ID, ids []id.ID) ([]*Media, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var rows []*Media
+	err := db.Select(ctx, h, &rows, `
+SELECT mm.* FROM unnest($2::uuid[]) WITH ORDINALITY AS x (id, n)
+JOIN message_media mm ON mm.organization_id = $1 AND mm.id = x.id AND mm.state = 'STORED'
+ORDER BY x.n`, org, ids)
+	return rows, err
 }
 
 func publicClaim(org, media id.ID, until string) []byte {
