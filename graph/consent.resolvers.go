@@ -2,9 +2,10 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"switchboard/graph/exec"
+	"switchboard/graph/loader"
 	"switchboard/graph/model"
+	"switchboard/internal/access"
 	"switchboard/internal/contact"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
@@ -14,83 +15,118 @@ import (
 )
 
 func (r *consentResolver) Number(ctx context.Context, obj *message.Consent) (*phone.E164, error) {
-	panic(fmt.Errorf("not implemented: Number - number"))
+	who := access.From(ctx)
+	if obj.ContactID.IsZero() {
+		if contact.Own(who) != "" {
+			return nil, nil
+		}
+		return &obj.E164, nil
+	}
+	phones, err := loader.From(ctx).ContactPhones.Load(ctx, obj.ContactID)
+	if err != nil || phones == nil { // nil says nothing of them; none is an empty list
+		return nil, err
+	}
+	return &obj.E164, nil
 }
 
 func (r *consentResolver) Contact(ctx context.Context, obj *message.Consent) (*contact.Contact, error) {
-	panic(fmt.Errorf("not implemented: Contact - contact"))
+	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
 }
 
 func (r *consentResolver) PhoneNumber(ctx context.Context, obj *message.Consent) (*number.PhoneNumber, error) {
-	panic(fmt.Errorf("not implemented: PhoneNumber - phoneNumber"))
+	return loader.Load(ctx, loader.From(ctx).Numbers, obj.PhoneNumberID)
 }
 
 func (r *consentResolver) Message(ctx context.Context, obj *message.Consent) (*message.Message, error) {
-	panic(fmt.Errorf("not implemented: Message - message"))
+	return loader.Load(ctx, loader.From(ctx).Messages, obj.MessageID)
 }
 
 func (r *consentResolver) User(ctx context.Context, obj *message.Consent) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: User - user"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.UserID)
 }
 
 func (r *consentChangedResolver) Actor(ctx context.Context, obj *model.ConsentChanged) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: Actor - actor"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
 }
 
 func (r *consentChangedResolver) Consent(ctx context.Context, obj *model.ConsentChanged) (*message.Consent, error) {
-	panic(fmt.Errorf("not implemented: Consent - consent"))
+	return loader.Load(ctx, loader.From(ctx).Consents, obj.ConsentID)
 }
 
 func (r *contactResolver) Consents(ctx context.Context, obj *contact.Contact, first *int, after *string) (*model.ConsentConnection, error) {
-	panic(fmt.Errorf("not implemented: Consents - consents"))
+	return r.consents(ctx, message.ConsentFilter{ContactID: obj.ID}, page(first, after))
 }
 
 func (r *mutationResolver) ConsentRecord(ctx context.Context, input model.ConsentRecordInput) (*model.ConsentRecordPayload, error) {
-	panic(fmt.Errorf("not implemented: ConsentRecord - consentRecord"))
+	list, err := r.d.Messages.RecordConsent(ctx, access.From(ctx), message.ConsentRecord{
+		Number: given(input.Number), ContactID: given(input.ContactID), Channel: input.Channel, Kind: input.Kind, Note: given(input.Note),
+	})
+	problems, err := userErrors(err)
+	return &model.ConsentRecordPayload{Consents: list, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) NumberMessagingUpdate(ctx context.Context, id id.ID, input model.NumberMessagingUpdateInput) (*model.NumberMessagingUpdatePayload, error) {
-	panic(fmt.Errorf("not implemented: NumberMessagingUpdate - numberMessagingUpdate"))
+	n, err := r.d.Numbers.UpdateMessaging(ctx, access.From(ctx), id, number.MessagingUpdate{
+		SmsAssigneeID: field(input.SmsAssigneeID), MmsAssigneeID: field(input.MmsAssigneeID), SenderName: field(input.SenderName),
+		MessagesPerSecond: field(input.MessagesPerSecond),
+	})
+	warnings := []string{}
+	if err == nil {
+		warnings, err = r.warningsOf(ctx, id)
+	}
+	problems, err := userErrors(err)
+	return &model.NumberMessagingUpdatePayload{PhoneNumber: n, Warnings: warnings, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) NumberMessagingRefresh(ctx context.Context, id id.ID) (*model.NumberMessagingRefreshPayload, error) {
-	panic(fmt.Errorf("not implemented: NumberMessagingRefresh - numberMessagingRefresh"))
+	n, err := r.d.Numbers.RefreshMessaging(ctx, access.From(ctx), id)
+	problems, err := userErrors(err)
+	return &model.NumberMessagingRefreshPayload{PhoneNumber: n, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) MessagingServiceConnect(ctx context.Context, phoneNumberID id.ID) (*model.MessagingServiceConnectPayload, error) {
-	panic(fmt.Errorf("not implemented: MessagingServiceConnect - messagingServiceConnect"))
+	n, err := r.d.Numbers.ConnectMessagingService(ctx, access.From(ctx), phoneNumberID)
+	problems, err := userErrors(err)
+	return &model.MessagingServiceConnectPayload{PhoneNumber: n, UserErrors: problems}, err
 }
 
 func (r *numberMessagingResolver) SenderKind(ctx context.Context, obj *number.Messaging) (message.SenderKind, error) {
-	panic(fmt.Errorf("not implemented: SenderKind - senderKind"))
+	return message.SenderKindOf(string(obj.E164)), nil
 }
 
 func (r *numberMessagingResolver) SmsAssignee(ctx context.Context, obj *number.Messaging) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: SmsAssignee - smsAssignee"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.SmsAssigneeID)
 }
 
 func (r *numberMessagingResolver) MmsAssignee(ctx context.Context, obj *number.Messaging) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: MmsAssignee - mmsAssignee"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.MmsAssigneeID)
 }
 
 func (r *numberMessagingResolver) MessagesPerSecond(ctx context.Context, obj *number.Messaging) (int, error) {
-	panic(fmt.Errorf("not implemented: MessagesPerSecond - messagesPerSecond"))
+	if obj.Rate != nil {
+		return *obj.Rate, nil
+	}
+	return message.DefaultRate(message.SenderKindOf(string(obj.E164))), nil
 }
 
 func (r *numberMessagingResolver) Countries(ctx context.Context, obj *number.Messaging) ([]string, error) {
-	panic(fmt.Errorf("not implemented: Countries - countries"))
+	return loader.From(ctx).Countries.Load(ctx, obj.ConnectionID)
 }
 
 func (r *numberMessagingResolver) Warnings(ctx context.Context, obj *number.Messaging) ([]string, error) {
-	panic(fmt.Errorf("not implemented: Warnings - warnings"))
+	return all(loader.From(ctx).SenderWarnings.Load(ctx, obj.NumberID))
 }
 
 func (r *phoneNumberResolver) Messaging(ctx context.Context, obj *number.PhoneNumber) (*number.Messaging, error) {
-	panic(fmt.Errorf("not implemented: Messaging - messaging"))
+	return obj.Messaging(access.From(ctx)), nil
 }
 
 func (r *queryResolver) Consents(ctx context.Context, first *int, after *string, filter *model.ConsentFilter) (*model.ConsentConnection, error) {
-	panic(fmt.Errorf("not implemented: Consents - consents"))
+	f := message.ConsentFilter{}
+	if filter != nil {
+		f = message.ConsentFilter{ContactID: given(filter.ContactID), Number: given(filter.Number), Channel: given(filter.Channel)}
+	}
+	return r.consents(ctx, f, page(first, after))
 }
 
 func (r *Resolver) Consent() exec.ConsentResolver { return &consentResolver{r} }
