@@ -114,7 +114,8 @@ func (r *mutationResolver) RecordUpsert(ctx context.Context, input []*model.Reco
 func (r *mutationResolver) RecordEvent(ctx context.Context, input model.RecordEventInput) (*model.RecordEventPayload, error) {
 	e, x, err := r.d.Contacts.AddEvent(ctx, access.From(ctx), contact.EventAdd{
 		RecordID: given(input.RecordID), RecordKind: given(input.RecordKind), RecordExternalID: given(input.RecordExternalID), Kind: input.Event,
-		At: input.At.Value(), ExternalID: input.ExternalID.Value(), EtaAt: input.EtaAt.Value(), Note: input.Note.Value(), Data: every(input.Data.Value(), datum),
+		At: input.At.Value(), ExternalID: input.ExternalID.Value(), EtaAt: input.EtaAt.Value(),
+		TrackingURL: input.TrackingURL.Value(), Note: input.Note.Value(), Data: every(input.Data.Value(), datum),
 	})
 	problems, err := userErrors(err)
 	return &model.RecordEventPayload{Event: e, Record: x, UserErrors: problems}, err

@@ -56,6 +56,8 @@ CREATE TABLE record_event (
   at              timestamptz NOT NULL,
   external_id     text,
   eta_at          timestamptz,
+  -- R198: where the customer follows the fieldworker.
+  tracking_url    text,
   note            text,
   data            jsonb NOT NULL DEFAULT '{}',
   user_id         uuid,

@@ -2238,6 +2238,8 @@ type RecordEventInput struct {
 	ExternalID graphql.Omittable[*string] `json:"externalId,omitempty"`
 	// When the fieldworker will be there; RUNNING_LATE needs it.
 	EtaAt graphql.Omittable[*time.Time] `json:"etaAt,omitempty"`
+	// Where the customer follows the fieldworker, https (R198).
+	TrackingURL graphql.Omittable[*string] `json:"trackingUrl,omitempty"`
 	// What else there is to say.
 	Note graphql.Omittable[*string] `json:"note,omitempty"`
 	// The business's own fields: 32 at most.

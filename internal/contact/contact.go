@@ -211,6 +211,7 @@ type RecordEvent struct {
 	At             time.Time         `bun:"at"`
 	ExternalID     *string           `bun:"external_id"`
 	EtaAt          *time.Time        `bun:"eta_at"`
+	TrackingURL    *string           `bun:"tracking_url"`
 	Note           *string           `bun:"note"`
 	Data           map[string]string `bun:"data,type:jsonb"`
 	UserID         id.ID             `bun:"user_id,type:uuid,nullzero"`

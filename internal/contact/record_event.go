@@ -49,6 +49,7 @@ type EventAdd struct {
 	At               *time.Time // now unless told
 	ExternalID       *string    // in the other system; the same one again is the same event
 	EtaAt            *time.Time
+	TrackingURL      *string // https; R198
 	Note             *string
 	Data             []Datum
 }
@@ -158,6 +159,9 @@ func (in EventAdd) event(who access.Actor) (_ *RecordEvent, err error) {
 		}
 		e.EtaAt = &eta
 	}
+	if e.TrackingURL, err = checkURL("trackingUrl")(in.TrackingURL); err != nil {
+		return nil, err
+	}
 	if in.Kind == RunningLate && e.EtaAt == nil {
 		return nil, errs.New(errs.Required, "say when they will be there").At("etaAt")
 	}
@@ -206,13 +210,15 @@ func (r *Record) move(ctx context.Context, tx *db.Tx, e *RecordEvent) (bool, err
 	var newest struct {
 		Status *time.Time `bun:"status_at"`
 		Eta    *time.Time `bun:"eta_at"`
+		Track  *time.Time `bun:"track_at"`
 	}
 	kinds := make([]string, 0, len(statusAfter))
 	for k := range statusAfter {
 		kinds = append(kinds, string(k))
 	}
 	err := db.Select(ctx, tx, &newest, `
-		SELECT max(e.at) FILTER (WHERE e.kind = ANY ($3::text[])) AS status_at, max(e.at) FILTER (WHERE e.eta_at IS NOT NULL) AS eta_at
+		SELECT max(e.at) FILTER (WHERE e.kind = ANY ($3::text[])) AS status_at, max(e.at) FILTER (WHERE e.eta_at IS NOT NULL) AS eta_at,
+		  max(e.at) FILTER (WHERE e.tracking_url IS NOT NULL) AS track_at
 		FROM record_event e WHERE e.organization_id = $1 AND e.record_id = $2`, r.OrganizationID, r.ID, kinds)
 	if err != nil {
 		return false, err
@@ -224,13 +230,16 @@ func (r *Record) move(ctx context.Context, tx *db.Tx, e *RecordEvent) (bool, err
 	if e.EtaAt != nil && (newest.Eta == nil || !e.At.Before(*newest.Eta)) {
 		r.EtaAt = e.EtaAt
 	}
+	if e.TrackingURL != nil && (newest.Track == nil || !e.At.Before(*newest.Track)) {
+		r.TrackingURL = e.TrackingURL
+	}
 	if e.Kind == BookingConfirmed && (r.ConfirmedAt == nil || r.ConfirmedAt.Before(e.At)) {
 		r.ConfirmedAt = &e.At
 	}
 	return r.content() != before, nil
 }
 
-const eventColumns = `e.organization_id, e.id, e.record_id, e.kind, e.at, e.external_id, e.eta_at, e.note, e.data, e.user_id, e.api_key_id, e.created_at`
+const eventColumns = `e.organization_id, e.id, e.record_id, e.kind, e.at, e.external_id, e.eta_at, e.tracking_url, e.note, e.data, e.user_id, e.api_key_id, e.created_at`
 
 // eventByExternal is the event with the external id, nil when there is none yet.
 func (s *Service) eventByExternal(ctx context.Context, tx *db.Tx, r *Record, external *string) (*RecordEvent, error) {

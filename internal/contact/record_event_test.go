@@ -33,8 +33,8 @@ func TestEventsMoveTheirRecordWhateverTheOrder(t *testing.T) { // R164-R173
 	who := b.machine()
 	at := func(m int) *time.Time { return ptr(start.Add(time.Duration(m-300) * time.Minute)) }
 	told := []contact.EventAdd{
-		{Kind: contact.BookingConfirmed, At: at(0)}, {Kind: contact.JobAccepted, At: at(10)}, {Kind: contact.OnTheWay, At: at(20), EtaAt: at(60)},
-		{Kind: contact.RunningLate, At: at(30), EtaAt: at(90)}, {Kind: contact.ContactAttemptFailed, At: at(40)}, {Kind: contact.Arrived, At: at(95)},
+		{Kind: contact.BookingConfirmed, At: at(0)}, {Kind: contact.JobAccepted, At: at(10)}, {Kind: contact.OnTheWay, At: at(20), EtaAt: at(60), TrackingURL: ptr("https://track.example.com/1")},
+		{Kind: contact.RunningLate, At: at(30), EtaAt: at(90), TrackingURL: ptr("https://track.example.com/2")}, {Kind: contact.ContactAttemptFailed, At: at(40)}, {Kind: contact.Arrived, At: at(95)},
 		{Kind: contact.Completed, At: at(150)}, {Kind: contact.ContactAttemptFailed, At: at(160)},
 	}
 	// As they happened, one after the other.
@@ -58,7 +58,7 @@ func TestEventsMoveTheirRecordWhateverTheOrder(t *testing.T) { // R164-R173
 			in.RecordKind, in.RecordExternalID = contact.RecordBooking, name
 			_, r = b.happens(who, in)
 		}
-		if r.Status != "COMPLETED" || !r.EtaAt.Equal(*at(90)) || !r.ConfirmedAt.Equal(*at(0)) {
+		if r.Status != "COMPLETED" || !r.EtaAt.Equal(*at(90)) || *r.TrackingURL != "https://track.example.com/2" || !r.ConfirmedAt.Equal(*at(0)) {
 			t.Errorf("seed %d, order %v: %s, %v, %v", seed, order, r.Status, r.EtaAt, r.ConfirmedAt)
 		}
 		w, err := b.svc.Events(t.Context(), b.admin, r, db.Page{First: 3})
