@@ -317,7 +317,7 @@ func TestForeignIDsAreLikeIDsThatNeverExisted(t *testing.T) {
 func (o *owned) ownIDsWork(list []trial) {
 	o.t.Helper()
 	last := func(x trial) int {
-		for i, word := range []string{"callDecline", "Remove", "Delete", "Revoke", "Disable", "phoneNumberDisconnect", "twilioConnectionDisconnect", "sessionEnd"} {
+		for i, word := range []string{"callDecline", "EndpointDisable", "Remove", "Delete", "Revoke", "Disable", "phoneNumberDisconnect", "twilioConnectionDisconnect", "sessionEnd"} {
 			if strings.HasSuffix(x.field, word) {
 				return i + 1
 			}
