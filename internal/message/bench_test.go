@@ -15,7 +15,7 @@ import (
 )
 
 // inbox fills 2,000 threads with five messages each.
-func inbox(b *testing.B) (*stage, id.ID) {
+func inbox(b testing.TB) (*stage, id.ID) {
 	b.Helper()
 	s := newStage(b, options{idle: true})
 	s.exec(`INSERT INTO sms_thread (organization_id, id, phone_number_id, their_number, branch_id, last_message_at, updated_at)
@@ -23,7 +23,7 @@ func inbox(b *testing.B) (*stage, id.ID) {
 	s.exec(`INSERT INTO message (organization_id, id, thread_id, direction, status, body, from_number, to_number, at, updated_at)
 		SELECT t.organization_id, gen_random_uuid(), t.id, 'INBOUND', 'RECEIVED', 'are you open today?', t.their_number, $2, t.last_message_at - i * interval '1 min', $3
 		FROM sms_thread t, generate_series(0, 4) i WHERE t.organization_id = $1`, s.org, office, start)
-	s.exec(`UPDATE sms_thread t SET last_message_id = m.id FROM message m
+	s.exec(`UPDATE sms_thread t SET last_message_id = m.id, last_inbound_at = m.at FROM message m
 		WHERE m.organization_id = t.organization_id AND m.thread_id = t.id AND m.at = t.last_message_at`)
 	var long struct {
 		ID id.ID `bun:"id"`
@@ -66,6 +66,35 @@ func BenchmarkInboxPageOf30(b *testing.B) {
 				}
 				if list, err := s.svc.ByIDs(ctx, last); err != nil || len(list) != len(last) {
 					b.Fatal(len(list), err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkInboxCounts(b *testing.B) {
+	s, _ := inbox(b)
+	for name, who := range map[string]access.Actor{"organization": s.admin, "branch": s.bea, "own": s.owen} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if i, err := s.svc.Inbox(b.Context(), who); err != nil || who.Visibility != access.SeesOwn && i.Open != message.MaxInboxCount {
+					b.Fatal(i, err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkSearch(b *testing.B) {
+	s, _ := inbox(b)
+	for name, words := range map[string]string{"everywhere": "open tod", "nowhere": "roof"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.svc.List(b.Context(), s.admin, message.LogFilter{Search: words}, db.Page{First: 30}); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := s.svc.Threads(b.Context(), s.admin, message.Filter{Search: words}, db.Page{First: 30}); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})
