@@ -7,10 +7,10 @@ type Limits struct {
 	Signed    DocumentLimits // with a token
 	Anonymous DocumentLimits // without: enough to sign in
 
-	Body          int64         // bytes of a POST body; 1 MiB
+	Body          int64         // bytes of a POST body; 2 MiB
 	AnonymousBody int64         // the same without a token; 32 KiB
 	Nesting       int           // levels of JSON in a body; 64
-	Values        int           // strings, numbers and so on in the variables; 20,000
+	Values        int           // strings, numbers and so on in the variables; 50,000: ten thousand recipients with what belongs to them
 	Errors        int           // errors in one answer; 50
 	Execution     time.Duration // for a query or mutation; 10 s
 	Concurrent    int           // operations executed at once; 256
@@ -66,7 +66,7 @@ func DefaultLimits() Limits {
 			IntrospectionDepth: 1, Aliases: 3, Directives: 4, Overlaps: 10, RootFields: 3, MutationFields: 1,
 			CostlyFields: 1, Cost: 500,
 		},
-		Body: 1 << 20, AnonymousBody: 32 << 10, Nesting: 64, Values: 20_000, Errors: 50, Execution: 10 * time.Second, Concurrent: 256,
+		Body: 2 << 20, AnonymousBody: 32 << 10, Nesting: 64, Values: 50_000, Errors: 50, Execution: 10 * time.Second, Concurrent: 256,
 		CachedDocuments: 200, CachedBytes: 4 << 20,
 		Streams: 10_000, StreamsPerIdentity: 20, OpeningPerAddress: 100, SocketInit: 3 * time.Second, Ping: 10 * time.Second,
 		Write: 10 * time.Second, Frame: 64 << 10, SocketOperations: 50, QueuedMessages: 256, QueuedBytes: 4 << 20,
