@@ -207,7 +207,7 @@ func New(d Deps, jobs *job.Runner) *Service {
 	s := &Service{d: d}
 	s.client = &http.Client{Transport: blob.GuardedTransport(d.Loopback), Timeout: postFor,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	d.Events.Register(event.Consumer{Name: "delivery", Handle: s.fanOut})
+	d.Events.Register(event.Consumer{Name: "delivery", Handle: s.fanOut, Pick: s.pick})
 	job.Handle(jobs, func(ctx context.Context, a sendArgs) error { return s.Send(ctx, a.Endpoint) })
 	jobs.Sweep("delivery.due", sweepEvery, s.sweep)
 	jobs.Sweep("delivery.trim", time.Hour, s.trim)

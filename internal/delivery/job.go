@@ -1,6 +1,8 @@
 package delivery
 
 import (
+	"slices"
+
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -57,7 +59,7 @@ func (sendArgs) InsertOpts() job.Options { return job.Options{Queue: job.Deliver
 
 // fanOut makes a delivery of an event for each endpoint that is told of it.
 func (s *Service) fanOut(ctx context.Context, tx *db.Tx, e event.Event) error {
-	all, err := matching(ctx, tx, e.OrganizationID, e.Kind, needs[e.Kind])
+	all, err := matching(ctx, tx, e.OrganizationID, e.Kind, needs[e.Kind], e.At)
 	if err != nil {
 		return err
 	}
@@ -78,6 +80,18 @@ func (s *Service) fanOut(ctx context.Context, tx *db.Tx, e event.Event) error {
 		}
 	}
 	return nil
+}
+
+// pick leaves out the events of organizations that have no endpoint: most.
+func (s *Service) pick(ctx context.Context, events []event.Event) ([]event.Event, error) {
+	var orgs []id.ID
+	for _, e := range events {
+		if !slices.Contains(orgs, e.OrganizationID) {
+			orgs = append(orgs, e.OrganizationID)
+		}
+	}
+	heard, err := listening(ctx, s.d.DB.Worker(), orgs)
+	return slices.DeleteFunc(slices.Clone(events), func(e event.Event) bool { return !heard[e.OrganizationID] }), err
 }
 
 // ask has a job send what is due for an endpoint.

@@ -129,13 +129,26 @@ type matched struct {
 	Idle   bool           `bun:"idle"`
 }
 
-func matching(ctx context.Context, tx *db.Tx, org id.ID, kind event.Kind, need access.Permission) (out []matched, err error) {
+// listening are those of the organizations that have an endpoint.
+func listening(ctx context.Context, q bun.IDB, orgs []id.ID) (map[id.ID]bool, error) {
+	var rows []struct {
+		OrganizationID id.ID `bun:"organization_id"`
+	}
+	err := db.Select(ctx, q, &rows, `SELECT DISTINCT e.organization_id FROM webhook_endpoint e WHERE e.organization_id = ANY ($1::uuid[])`, orgs)
+	out := make(map[id.ID]bool, len(rows))
+	for _, r := range rows {
+		out[r.OrganizationID] = true
+	}
+	return out, err
+}
+
+func matching(ctx context.Context, tx *db.Tx, org id.ID, kind event.Kind, need access.Permission, at time.Time) (out []matched, err error) {
 	err = db.Select(ctx, tx, &out, `SELECT e.id, e.status,
 			coalesce(e.leased_until, '-infinity') <= $4 AND coalesce(e.asked_until, '-infinity') <= $4 AS idle
 		FROM webhook_endpoint e JOIN role r ON r.organization_id = e.organization_id AND r.id = e.role_id
 		WHERE e.organization_id = $1 AND (e.kinds = '{}' OR $2::text = ANY (e.kinds)) AND ($3::text = '' OR $3 = ANY (r.permissions))
-			AND (e.status = 'ENABLED' OR e.disabled_at > $5)
-		ORDER BY e.id FOR NO KEY UPDATE OF e`, org, string(kind), string(need), tx.Now, tx.Now.Add(-holdFor))
+			AND (e.status = 'ENABLED' OR e.disabled_at > $5) AND e.created_at <= $6
+		ORDER BY e.id FOR NO KEY UPDATE OF e`, org, string(kind), string(need), tx.Now, tx.Now.Add(-holdFor), at)
 	return out, err
 }
 

@@ -25,6 +25,10 @@ type Consumer struct {
 	Name   string // names the place for ever; 1 to 64 bytes
 	Kinds  []Kind // none is all
 	Handle func(ctx context.Context, tx *db.Tx, e Event) error
+	// Pick gives those of some events that Handle must see, in their order; nil is
+	// all. It saves a transaction for each of the others, which may be asked about
+	// again after a restart.
+	Pick func(ctx context.Context, events []Event) ([]Event, error)
 }
 
 // Register adds a consumer. Call it before Start. One that the database does not
@@ -130,6 +134,13 @@ func (c *consumer) step(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
+	found := len(events)
+	if c.Pick != nil && found > 0 {
+		var err error
+		if events, err = c.Pick(ctx, events); err != nil {
+			return false, err
+		}
+	}
 	for _, e := range events {
 		if err := c.take(ctx, e); errors.Is(err, errElsewhere) {
 			return true, c.yield(ctx)
@@ -140,7 +151,10 @@ func (c *consumer) step(ctx context.Context) (bool, error) {
 	if seen := c.seen.Load(); upTo > seen {
 		c.seen.Store(upTo)
 	}
-	if len(events) == 0 {
+	switch {
+	case found > len(events): // left out: the place goes on without them, once for all of them
+		return true, c.save(ctx)
+	case found == 0:
 		return !ok, c.skip(ctx)
 	}
 	return true, nil
@@ -189,13 +203,22 @@ func (c *consumer) read(ctx context.Context, upTo int64) ([]Event, int64, error)
 // skip saves the place now and then while there is nothing to do, so that a
 // restart need not look through what is not for this consumer.
 func (c *consumer) skip(ctx context.Context) error {
-	seen := c.seen.Load()
-	if seen-c.row < 1000 {
+	if c.seen.Load()-c.row < 1000 {
 		return nil
 	}
-	_, err := c.log.d.WorkerPool().Exec(ctx, `UPDATE system.event_consumer SET last_seq = $3 WHERE name = $1 AND last_seq = $2`, c.Name, c.row, seen)
-	c.loaded = false
-	return db.Translate(err)
+	return c.save(ctx)
+}
+
+// save keeps the place, unless another node has gone on.
+func (c *consumer) save(ctx context.Context) error {
+	seen := c.seen.Load()
+	tag, err := c.log.d.WorkerPool().Exec(ctx, `UPDATE system.event_consumer SET last_seq = $3, attempts = 0, error = NULL WHERE name = $1 AND last_seq = $2`, c.Name, c.row, seen)
+	if err != nil || tag.RowsAffected() == 0 {
+		c.loaded = false
+		return db.Translate(err)
+	}
+	c.row, c.attempts = seen, 0
+	return nil
 }
 
 // take runs the handler until the event is done or parked.

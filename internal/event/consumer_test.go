@@ -284,3 +284,40 @@ func TestANewConsumerBeginsNow(t *testing.T) {
 		t.Errorf("effects %v", got)
 	}
 }
+
+// What is picked comes once and in order, also when whole batches are left out;
+// what is left out costs no transaction.
+func TestAConsumerMayPickWhatItHandles(t *testing.T) {
+	t.Parallel()
+	d := testkit.DB(t)
+	l := newLog(t, d, event.Options{Ring: 16})
+	one, two := id.New(id.Organization), id.New(id.Organization)
+	var asked, handled atomic.Int64
+	l.Register(event.Consumer{
+		Name: "c",
+		Pick: func(_ context.Context, events []event.Event) ([]event.Event, error) {
+			if asked.Add(1) == 2 {
+				return nil, errors.New("not now")
+			}
+			return slices.DeleteFunc(slices.Clone(events), func(e event.Event) bool { return e.OrganizationID != one }), nil
+		},
+		Handle: func(ctx context.Context, tx *db.Tx, e event.Event) error {
+			handled.Add(1)
+			return note(ctx, tx, e)
+		},
+	})
+	start(t, l)
+	for i := range 200 {
+		add(t, d, two, "n", i)
+		if i%20 == 19 {
+			add(t, d, one, "n", i)
+		}
+	}
+	until(t, "10 effects", func() bool { return len(noted(t, d)) == 10 })
+	if got := noted(t, d); !slices.IsSorted(got) || len(slices.Compact(got)) != 10 {
+		t.Errorf("out of order or twice: %v", got)
+	}
+	if n := handled.Load(); n != 10 {
+		t.Errorf("%d events were handled, want 10", n)
+	}
+}
