@@ -229,7 +229,7 @@ func (s senders) Senders(ctx context.Context, q bun.IDB, user id.ID, also []id.I
 		out[i] = message.Number{
 			ID: n.NumberID, ConnectionID: n.ConnectionID, BranchID: n.BranchID, E164: n.E164, IsEnabled: n.Takes, ForMessages: n.UseForMessages, CanSMS: n.CanSms,
 			Country: n.Country, IsDefault: n.IsDefault, CanMMS: n.CanMms, NoSMS: !n.MaySms, NoMMS: !n.MayMms,
-			SenderName: text(n.SenderName), A2PStatus: text(n.A2pStatus), TollFreeStatus: text(n.TollFreeStatus),
+			SenderName: text(n.SenderName), IsChecked: n.IsChecked, A2PStatus: text(n.A2pStatus), TollFreeStatus: text(n.TollFreeStatus),
 		}
 	}
 	return out, err

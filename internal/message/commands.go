@@ -39,7 +39,8 @@ type Number struct {
 	CanMMS                    bool
 	NoSMS, NoMMS              bool   // R026: this user may not
 	SenderName                string // R151; "": none
-	A2PStatus, TollFreeStatus string // R152, R153: in Twilio's words
+	IsChecked                 bool   // whether Twilio said of its registrations
+	A2PStatus, TollFreeStatus string // R152, R153: what, in its words
 }
 
 // Numbers is what package number answers.

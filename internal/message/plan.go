@@ -195,7 +195,6 @@ func (p *plan) whom(ctx context.Context) (err error) {
 // reach finds the number of a recipient that was named by a contact.
 func (p *plan) reach(x *PreviewRecipient) {
 	known := p.people[x.ContactID]
-	seen := known != nil && known.IsOwn
 	switch {
 	case x.blocked():
 	case x.ContactID.IsZero():
@@ -203,7 +202,7 @@ func (p *plan) reach(x *PreviewRecipient) {
 			x.ContactID = x.belongs
 		}
 	case p.thread != nil: // whoever reads the thread sees whom it is with
-	case known == nil || !seen && p.records[x.RecordID] == nil:
+	case known == nil || !known.IsOwn:
 		x.ContactID, x.belongs = id.ID{}, id.ID{}
 		x.say(blocking(NotFound, "there is no such contact, or you may not see it"))
 		return
@@ -335,7 +334,11 @@ func (p *plan) write(x *PreviewRecipient) {
 	if p.text != nil {
 		facts := MergeFacts{Record: p.records[x.RecordID], UserName: p.users[p.inCharge(x)], Business: p.org}
 		zone := p.org.Location()
-		if c := p.people[x.about]; c != nil && (c.IsOwn || facts.Record != nil || p.thread != nil) {
+		switch c := p.people[x.about]; {
+		case c == nil:
+		case !c.IsOwn && p.thread != nil: // who only reads the thread knows the name (R243)
+			facts.Contact = &contact.Contact{ID: c.ID, Name: c.Name}
+		case c.IsOwn:
 			facts.Contact = c
 			if list := p.phones[c.ID]; len(list) > 0 && !p.masked[c.ID] {
 				facts.Phone = list[0].E164
@@ -395,44 +398,49 @@ func (p *plan) judge() {
 		if x.E164 == "" {
 			continue
 		}
+		p.judgeOne(x, p.early[i])
 		if seen[x.E164] {
 			x.say(blocking(Duplicate, "this number is in the list already; it gets one message"))
 		}
-		seen[x.E164] = true
-		if r := p.records[x.RecordID]; r != nil && r.Kind == contact.RecordInvoice && !p.who.Can(access.SMSSendInvoice) {
-			x.say(blocking(Restricted, "your role lacks the permission %s; an administrator can grant it", access.SMSSendInvoice))
+		seen[x.E164] = seen[x.E164] || !x.blocked()
+	}
+}
+
+// judgeOne applies the rules that look at nobody else.
+func (p *plan) judgeOne(x *PreviewRecipient, early *errs.Error) {
+	if r := p.records[x.RecordID]; r != nil && r.Kind == contact.RecordInvoice && !p.who.Can(access.SMSSendInvoice) {
+		x.say(blocking(Restricted, "your role lacks the permission %s; an administrator can grant it", access.SMSSendInvoice))
+	}
+	if early != nil {
+		x.say(blocking(Restricted, "%s", early.Message))
+	}
+	if p.optOuts[pair{x.PhoneNumberID, string(x.E164)}] {
+		x.say(blocking(OptedOutProblem, "%s", optedOut(string(x.from.E164))))
+	}
+	switch phone.KindOf(x.E164) {
+	case phone.Fixed:
+		x.say(blocking(NotMobile, "this is a landline, which gets no text messages; call it, or write to a mobile"))
+	case phone.Premium:
+		x.say(blocking(NotMobile, "this is a premium number; write to a mobile"))
+	}
+	if x.PhoneNumberID.IsZero() {
+		return
+	}
+	if fresh, closed := p.closed[closedCountry{x.from.ConnectionID, x.Country}]; closed {
+		x.say(&PreviewProblem{CountryNotAllowed, fresh, "the Twilio account may not write to " + x.Country + "; an administrator can allow the country in the Twilio Console under Messaging, Geo permissions"})
+	}
+	p.pictures(x)
+	if x.SenderName == nil {
+		if note := x.from.registered(x.Country); note != nil {
+			x.say(note)
 		}
-		if e := p.early[i]; e != nil {
-			x.say(blocking(Restricted, "%s", e.Message))
+	}
+	if x.EstimatedCost == nil {
+		where := x.Country
+		if where == "" {
+			where = "this number"
 		}
-		if p.optOuts[pair{x.PhoneNumberID, string(x.E164)}] {
-			x.say(blocking(OptedOutProblem, "%s", optedOut(string(x.from.E164))))
-		}
-		switch phone.KindOf(x.E164) {
-		case phone.Fixed:
-			x.say(blocking(NotMobile, "this is a landline, which gets no text messages; call it, or write to a mobile"))
-		case phone.Premium:
-			x.say(blocking(NotMobile, "this is a premium number; write to a mobile"))
-		}
-		if x.PhoneNumberID.IsZero() {
-			continue
-		}
-		if fresh, closed := p.closed[closedCountry{x.from.ConnectionID, x.Country}]; closed {
-			x.say(&PreviewProblem{CountryNotAllowed, fresh, "the Twilio account may not write to " + x.Country + "; an administrator can allow the country in the Twilio Console under Messaging, Geo permissions"})
-		}
-		p.pictures(x)
-		if x.SenderName == nil {
-			if note := x.from.registered(x.Country); note != nil {
-				x.say(note)
-			}
-		}
-		if x.EstimatedCost == nil {
-			where := x.Country
-			if where == "" {
-				where = "this number"
-			}
-			x.say(warning(Unpriced, "no price is known for messages to %s; it is learned from the first one", where))
-		}
+		x.say(warning(Unpriced, "no price is known for messages to %s; it is learned from the first one", where))
 	}
 }
 

@@ -81,6 +81,8 @@ func TestWhatAPreviewSaysIsWhatThenHappens(t *testing.T) {
 	s.exec(`INSERT INTO connection_country (organization_id, connection_id, country, may_message, checked_at) VALUES ($1, $2, 'FR', false, $3)`, s.org, s.connection, start)
 	s.exec(`INSERT INTO message_rate (organization_id, country, kind, micros, currency, seen_at) VALUES ($1, 'AU', 'SMS', 40000, 'AUD', $2)`, s.org, start)
 
+	s.exec(`UPDATE phone_number SET messaging_checked_at = $1`, start)
+
 	bob := s.contact("Bob Brown", fresh())
 	nobody := s.contact("Nobody")
 	invoice := s.record(contact.RecordInvoice, bob.ID, contact.RecordUpdate{Amount: patch.To(contact.Money{AmountMinor: 12000, Currency: "AUD"})})
@@ -261,6 +263,38 @@ func TestAPreviewOfMany(t *testing.T) {
 	d.Recipients = append(d.Recipients, message.Recipient{To: mobile})
 	_, err := s.svc.Preview(s.ctx, s.admin, d)
 	s.wants(err, errs.LimitReached, "input.audience")
+}
+
+func TestOnlyWhoeverIsWrittenToMakesADuplicate(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, options{idle: true})
+	bob := s.contact("Bob", mobile)
+	p, err := s.svc.Preview(s.ctx, s.admin, message.Draft{Body: "for {{record.title}}", Recipients: []message.Recipient{
+		{ContactID: bob.ID}, {RecordID: s.record(contact.RecordQuote, bob.ID, contact.RecordUpdate{}).ID}, {RecordID: s.record(contact.RecordBooking, bob.ID, contact.RecordUpdate{}).ID}}})
+	s.must(err)
+	var got []message.ProblemCode
+	for _, r := range p.All {
+		for _, x := range r.Problems {
+			got = append(got, x.Code)
+		}
+	}
+	if diff := cmp.Diff([]message.ProblemCode{message.MissingField, message.Duplicate}, got); diff != "" || p.SendableCount != 1 {
+		t.Error(diff)
+	}
+}
+
+func TestWhoeverOnlyReadsAThreadMergesNoMoreThanAName(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, options{idle: true})
+	bob := s.contact("Bob Brown", mobile)
+	s.exec(`UPDATE contact SET email = 'bob@demo.test' WHERE id = $1`, bob.ID)
+	in := s.receive(mobile, office, "hello")
+	s.exec(`UPDATE sms_thread SET assigned_user_id = $2 WHERE id = $1`, in.ThreadID, s.owen.UserID)
+	p, err := s.svc.Preview(s.ctx, s.owen, message.Draft{ThreadID: in.ThreadID, Body: "{{contact.name}} {{contact.email|-}} {{contact.phone|-}}"})
+	s.must(err)
+	if got := p.All[0].Body; got != "Bob Brown - -" {
+		t.Errorf("R243: it says %q", got)
+	}
 }
 
 func TestAFilterFindsItsRecipients(t *testing.T) {

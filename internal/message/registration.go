@@ -63,10 +63,15 @@ func registrationWarning(n *number.PhoneNumber) string {
 	if n.MessagingCheckedAt == nil || !n.CanSms {
 		return ""
 	}
-	from := string(n.E164)
+	return unregistered(string(n.E164), "US", word(n.A2pStatus), word(n.TollFreeStatus))
+}
+
+// unregistered is the same for messages to a country, by what Twilio says of the
+// sender's registrations.
+func unregistered(from, country, a2p, tollFree string) string {
 	switch {
-	case A2PNeeded(from, "US"):
-		switch s := word(n.A2pStatus); {
+	case A2PNeeded(from, country):
+		switch s := a2p; {
 		case s == twilio.CampaignVerified:
 			return ""
 		case s == "":
@@ -76,8 +81,8 @@ func registrationWarning(n *number.PhoneNumber) string {
 		default:
 			return "its registration for business texts (A2P 10DLC) is not done yet (" + s + "): until it is, carriers in the United States block its texts; send from a toll-free number that is verified, or wait"
 		}
-	case TollFreeVerificationNeeded(from, "US"):
-		switch s := word(n.TollFreeStatus); {
+	case TollFreeVerificationNeeded(from, country):
+		switch s := tollFree; {
 		case s == twilio.TollFreeApproved:
 			return ""
 		case s == "":

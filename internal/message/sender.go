@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -125,23 +124,13 @@ func (s *Service) chooseSender(ctx context.Context, q bun.IDB, who access.Actor,
 
 // registered warns of a sender that carriers want registered first (R152, R153).
 func (n *Number) registered(country string) *PreviewProblem {
-	good := func(word string) bool {
-		return slices.Contains([]string{"VERIFIED", "REGISTERED", "APPROVED", "TWILIO_APPROVED"}, strings.ToUpper(word))
+	if !n.IsChecked {
+		return nil
 	}
-	switch {
-	case A2PNeeded(string(n.E164), country) && !good(n.A2PStatus):
-		return warning(NotRegistered, "number %s is not registered for business texting in the United States (10DLC)%s: carriers block or filter its messages; register it in the Twilio Console or send from another number", n.E164, said(n.A2PStatus))
-	case TollFreeVerificationNeeded(string(n.E164), country) && !strings.EqualFold(n.TollFreeStatus, "TWILIO_APPROVED") && !good(n.TollFreeStatus):
-		return warning(NotRegistered, "toll-free number %s is not verified%s: carriers block its messages; have it verified in the Twilio Console or send from another number", n.E164, said(n.TollFreeStatus))
+	if words := unregistered(string(n.E164), country, n.A2PStatus, n.TollFreeStatus); words != "" {
+		return warning(NotRegistered, "%s: %s", n.E164, words)
 	}
 	return nil
-}
-
-func said(status string) string {
-	if status == "" {
-		return ""
-	}
-	return fmt.Sprintf(", Twilio says %s", status)
 }
 
 // name is the name shown instead of the number where the country allows it (R151),

@@ -432,12 +432,13 @@ func (s *numbers) Senders(ctx context.Context, q bun.IDB, user id.ID, also []id.
 		NoSMS          bool    `bun:"no_sms"`
 		NoMMS          bool    `bun:"no_mms"`
 		SenderName     *string `bun:"sender_name"`
+		IsChecked      bool    `bun:"is_checked"`
 		A2PStatus      *string `bun:"a2p_status"`
 		TollFreeStatus *string `bun:"toll_free_status"`
 	}
 	err = db.Select(ctx, q, &all, `SELECT n.id, n.connection_id, n.branch_id, n.e164, n.country, n.is_default, n.is_enabled AND c.is_enabled AS is_enabled,
 		n.use_for_messages AS for_messages, n.can_sms, n.can_mms, NOT coalesce(u.sms, true) AS no_sms, NOT coalesce(u.mms, true) AS no_mms,
-		n.sender_name, n.a2p_status, n.toll_free_status
+		n.sender_name, n.messaging_checked_at IS NOT NULL AS is_checked, n.a2p_status, n.toll_free_status
 		FROM phone_number n
 		JOIN twilio_connection c ON c.organization_id = n.organization_id AND c.id = n.connection_id
 		LEFT JOIN phone_number_user u ON u.organization_id = n.organization_id AND u.phone_number_id = n.id AND u.user_id = $2
@@ -445,6 +446,7 @@ func (s *numbers) Senders(ctx context.Context, q bun.IDB, user id.ID, also []id.
 	for _, r := range all {
 		n := r.number()
 		n.Country, n.IsDefault, n.CanMMS, n.NoSMS, n.NoMMS = r.Country, r.IsDefault, r.CanMMS, r.NoSMS, r.NoMMS
+		n.IsChecked = r.IsChecked
 		n.SenderName, n.A2PStatus, n.TollFreeStatus = orEmpty(r.SenderName), orEmpty(r.A2PStatus), orEmpty(r.TollFreeStatus)
 		out = append(out, n)
 	}
