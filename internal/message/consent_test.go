@@ -312,4 +312,3 @@ func TestEachKindOfSenderHasItsPace(t *testing.T) {
 		}
 	}
 }
-
