@@ -60,9 +60,15 @@ func BenchmarkInboxPageOf30(b *testing.B) {
 				if err != nil || who.Visibility != access.SeesOwn && len(w.Nodes) != 30 {
 					b.Fatal(len(w.Nodes), err)
 				}
-				last := make([]id.ID, len(w.Nodes))
+				threads, last := make([]id.ID, len(w.Nodes)), make([]id.ID, len(w.Nodes))
 				for i, t := range w.Nodes {
-					last[i] = t.LastMessageID
+					threads[i], last[i] = t.ID, t.LastMessageID
+				}
+				if _, err := s.svc.Unread(ctx, threads); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := s.svc.ReplyProblems(ctx, threads); err != nil {
+					b.Fatal(err)
 				}
 				if list, err := s.svc.ByIDs(ctx, last); err != nil || len(list) != len(last) {
 					b.Fatal(len(list), err)
