@@ -2,9 +2,10 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"switchboard/graph/exec"
+	"switchboard/graph/loader"
 	"switchboard/graph/model"
+	"switchboard/internal/access"
 	"switchboard/internal/automation"
 	"switchboard/internal/contact"
 	"switchboard/internal/id"
@@ -14,91 +15,115 @@ import (
 )
 
 func (r *automationResolver) Template(ctx context.Context, obj *automation.Automation) (*message.SavedTemplate, error) {
-	panic(fmt.Errorf("not implemented: Template - template"))
+	return loader.Load(ctx, loader.From(ctx).Templates, obj.TemplateID)
 }
 
 func (r *automationResolver) PhoneNumber(ctx context.Context, obj *automation.Automation) (*number.PhoneNumber, error) {
-	panic(fmt.Errorf("not implemented: PhoneNumber - phoneNumber"))
+	return loader.Load(ctx, loader.From(ctx).Numbers, obj.PhoneNumberID)
 }
 
 func (r *automationResolver) Warnings(ctx context.Context, obj *automation.Automation) ([]string, error) {
-	panic(fmt.Errorf("not implemented: Warnings - warnings"))
+	return r.d.Automations.Warnings(ctx, access.From(ctx), obj)
 }
 
 func (r *automationResolver) Runs(ctx context.Context, obj *automation.Automation, first *int, after *string, filter *model.AutomationRunFilter) (*model.AutomationRunConnection, error) {
-	panic(fmt.Errorf("not implemented: Runs - runs"))
+	return r.automationRuns(ctx, automationRunFilter(obj.ID, filter), page(first, after))
 }
 
 func (r *automationResolver) Totals(ctx context.Context, obj *automation.Automation, days *int) (*automation.Totals, error) {
-	panic(fmt.Errorf("not implemented: Totals - totals"))
+	return r.d.Automations.Totals(ctx, access.From(ctx), obj.ID, days)
 }
 
 func (r *automationResolver) CreatedBy(ctx context.Context, obj *automation.Automation) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: CreatedBy - createdBy"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.CreatedByID)
 }
 
 func (r *automationDryRunRowResolver) Record(ctx context.Context, obj *automation.DryRunRow) (*contact.Record, error) {
-	panic(fmt.Errorf("not implemented: Record - record"))
+	return loader.Load(ctx, loader.From(ctx).Records, obj.RecordID)
 }
 
 func (r *automationDryRunRowResolver) Contact(ctx context.Context, obj *automation.DryRunRow) (*contact.Contact, error) {
-	panic(fmt.Errorf("not implemented: Contact - contact"))
+	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
 }
 
 func (r *automationRanResolver) Actor(ctx context.Context, obj *model.AutomationRan) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: Actor - actor"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
 }
 
 func (r *automationRanResolver) AutomationRun(ctx context.Context, obj *model.AutomationRan) (*automation.Run, error) {
-	panic(fmt.Errorf("not implemented: AutomationRun - automationRun"))
+	return loader.Load(ctx, loader.From(ctx).AutomationRuns, obj.RunID)
 }
 
 func (r *automationRunResolver) Automation(ctx context.Context, obj *automation.Run) (*automation.Automation, error) {
-	panic(fmt.Errorf("not implemented: Automation - automation"))
+	return loader.Load(ctx, loader.From(ctx).Automations, obj.AutomationID)
 }
 
 func (r *automationRunResolver) Record(ctx context.Context, obj *automation.Run) (*contact.Record, error) {
-	panic(fmt.Errorf("not implemented: Record - record"))
+	return loader.Load(ctx, loader.From(ctx).Records, obj.RecordID)
 }
 
 func (r *automationRunResolver) Contact(ctx context.Context, obj *automation.Run) (*contact.Contact, error) {
-	panic(fmt.Errorf("not implemented: Contact - contact"))
+	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
 }
 
 func (r *automationRunResolver) Message(ctx context.Context, obj *automation.Run) (*message.Message, error) {
-	panic(fmt.Errorf("not implemented: Message - message"))
+	return loader.Load(ctx, loader.From(ctx).Messages, obj.MessageID)
 }
 
 func (r *mutationResolver) AutomationCreate(ctx context.Context, input model.AutomationCreateInput) (*model.AutomationCreatePayload, error) {
-	panic(fmt.Errorf("not implemented: AutomationCreate - automationCreate"))
+	a, err := r.d.Automations.Create(ctx, access.From(ctx), automationRule(&input))
+	problems, err := userErrors(err)
+	return &model.AutomationCreatePayload{Automation: a, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) AutomationUpdate(ctx context.Context, id id.ID, input model.AutomationUpdateInput) (*model.AutomationUpdatePayload, error) {
-	panic(fmt.Errorf("not implemented: AutomationUpdate - automationUpdate"))
+	a, err := r.d.Automations.Update(ctx, access.From(ctx), id, automation.Change{
+		Name: unlessNull(input.Name), OffsetMinutes: field(input.OffsetMinutes), Conditions: each(input.Conditions, automationCondition),
+		Recipients: each(input.Recipients, same), ExtraNumbers: each(input.ExtraNumbers, same), TemplateID: unlessNull(input.TemplateID),
+		PhoneNumberID: field(input.PhoneNumberID), QuietHours: quietHours(input.QuietHours), IsEnabled: unlessNull(input.IsEnabled),
+	})
+	problems, err := userErrors(err)
+	return &model.AutomationUpdatePayload{Automation: a, UserErrors: problems}, err
 }
 
 func (r *mutationResolver) AutomationDelete(ctx context.Context, id id.ID) (*model.AutomationDeletePayload, error) {
-	panic(fmt.Errorf("not implemented: AutomationDelete - automationDelete"))
+	a, err := r.d.Automations.Delete(ctx, access.From(ctx), id)
+	problems, err := userErrors(err)
+	return &model.AutomationDeletePayload{Automation: a, UserErrors: problems}, err
 }
 
 func (r *queryResolver) Automations(ctx context.Context, first *int, after *string, filter *model.AutomationFilter) (*model.AutomationConnection, error) {
-	panic(fmt.Errorf("not implemented: Automations - automations"))
+	p := page(first, after)
+	w, err := r.d.Automations.List(ctx, access.From(ctx), automationFilter(filter), p)
+	if err != nil {
+		return nil, err
+	}
+	c := &model.AutomationConnection{}
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, a *automation.Automation) *model.AutomationEdge {
+		return &model.AutomationEdge{Cursor: cursor, Node: a}
+	})
+	return c, err
 }
 
 func (r *queryResolver) Automation(ctx context.Context, id id.ID) (*automation.Automation, error) {
-	panic(fmt.Errorf("not implemented: Automation - automation"))
+	return absent(r.d.Automations.Get(ctx, access.From(ctx), id))
 }
 
 func (r *queryResolver) AutomationDryRun(ctx context.Context, input model.AutomationDryRunInput) (*automation.DryRun, error) {
-	panic(fmt.Errorf("not implemented: AutomationDryRun - automationDryRun"))
+	in := automation.DryRunInput{AutomationID: given(input.ID), Days: input.Days.Value()}
+	if rule := input.Rule.Value(); rule != nil {
+		x := automationRule(rule)
+		in.Rule = &x
+	}
+	return r.d.Automations.DryRun(ctx, access.From(ctx), in)
 }
 
 func (r *queryResolver) AutomationExplain(ctx context.Context, id id.ID, recordID id.ID) (*automation.Explanation, error) {
-	panic(fmt.Errorf("not implemented: AutomationExplain - automationExplain"))
+	return r.d.Automations.Explain(ctx, access.From(ctx), id, recordID)
 }
 
 func (r *recordResolver) AutomationRuns(ctx context.Context, obj *contact.Record, first *int, after *string) (*model.AutomationRunConnection, error) {
-	panic(fmt.Errorf("not implemented: AutomationRuns - automationRuns"))
+	return r.automationRuns(ctx, automation.RunFilter{RecordID: obj.ID}, page(first, after))
 }
 
 func (r *Resolver) Automation() exec.AutomationResolver { return &automationResolver{r} }

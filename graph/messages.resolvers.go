@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"switchboard/graph/exec"
 	"switchboard/graph/loader"
 	"switchboard/graph/model"
@@ -42,7 +41,7 @@ func (r *messageResolver) BulkMessage(ctx context.Context, obj *message.Message)
 }
 
 func (r *messageResolver) Automation(ctx context.Context, obj *message.Message) (*automation.Automation, error) {
-	panic(fmt.Errorf("not implemented: Automation - automation"))
+	return loader.Load(ctx, loader.From(ctx).Automations, obj.AutomationID)
 }
 
 func (r *messageResolver) Template(ctx context.Context, obj *message.Message) (*message.SavedTemplate, error) {

@@ -144,6 +144,10 @@ func (r *Resolver) node(ctx context.Context, x id.ID) (model.Node, error) {
 		return anything(r.d.Messages.Get(ctx, who, x))
 	case id.Template:
 		return anything(r.d.Templates.Get(ctx, who, x))
+	case id.Automation:
+		return anything(r.d.Automations.Get(ctx, who, x))
+	case id.AutomationRun:
+		return anything(r.d.Automations.Run(ctx, who, x))
 	case id.Bulk:
 		return anything(r.d.Messages.Bulk(ctx, who, x))
 	}

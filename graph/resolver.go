@@ -12,6 +12,7 @@ import (
 	"switchboard/graph/exec"
 	"switchboard/graph/loader"
 	"switchboard/internal/access"
+	"switchboard/internal/automation"
 	"switchboard/internal/call"
 	"switchboard/internal/clock"
 	"switchboard/internal/contact"
@@ -34,21 +35,22 @@ type Resolver struct{ d Domains }
 
 // Domains are what the resolvers call.
 type Domains struct {
-	Tenants    *tenant.Service
-	Roles      *access.Service
-	Sessions   *session.Service
-	Users      *user.Service
-	Contacts   *contact.Service
-	Numbers    *number.Service
-	Calls      *call.Service
-	Recordings *recording.Service
-	Voicemails *voicemail.Service
-	Messages   *message.Service
-	Templates  *message.Templates
-	Deliveries *delivery.Service
-	Reports    *report.Service
-	Events     *event.Log
-	Clock      clock.Clock
+	Tenants     *tenant.Service
+	Roles       *access.Service
+	Sessions    *session.Service
+	Users       *user.Service
+	Contacts    *contact.Service
+	Numbers     *number.Service
+	Calls       *call.Service
+	Recordings  *recording.Service
+	Voicemails  *voicemail.Service
+	Messages    *message.Service
+	Templates   *message.Templates
+	Automations *automation.Service
+	Deliveries  *delivery.Service
+	Reports     *report.Service
+	Events      *event.Log
+	Clock       clock.Clock
 	// Link is an address at which the actor can hear or see a file for five minutes.
 	Link func(who access.Actor, x id.ID) (string, error)
 	// SmallLink is one for the small picture of a file.
@@ -139,6 +141,7 @@ func (r *Resolver) sources() *loader.Sources {
 		Audio: found("", r.d.Numbers.AudioByIDs), Calls: visible(r.d.Calls.Visible), Masks: visible(r.d.Calls.VisibleMasks), Legs: found("", r.d.Calls.LegsByIDs),
 		Recordings: found("", r.d.Recordings.ByIDs), Voicemails: visible(r.d.Voicemails.Visible),
 		Threads: r.d.Messages.ThreadsByIDs, Messages: r.d.Messages.ByIDs, Templates: visible(r.d.Templates.ByIDs),
+		Automations: visible(r.d.Automations.ByIDs), AutomationRuns: visible(r.d.Automations.RunsByIDs),
 		Bulks: visible(r.d.Messages.BulksByIDs), BulkCounts: r.d.Messages.CountsByBulks, BulkCosts: r.d.Messages.CostsByBulks,
 
 		Teams: found("", r.d.Numbers.TeamsByIDs), Hours: found("", r.d.Numbers.HoursByIDs),

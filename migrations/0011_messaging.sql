@@ -222,6 +222,7 @@ CREATE TABLE automation (
 CREATE INDEX automation_by_template ON automation (organization_id, template_id);
 CREATE INDEX automation_by_number ON automation (organization_id, phone_number_id);
 CREATE INDEX automation_by_creator ON automation (organization_id, created_by);
+CREATE INDEX automation_by_trigger ON automation (organization_id, trigger) WHERE is_enabled AND NOT is_archived;
 CREATE INDEX automation_looks ON automation (looked_until) WHERE is_enabled AND NOT is_archived;
 CALL tenant_table('automation');
 
@@ -256,7 +257,8 @@ CREATE TABLE automation_run (
   CONSTRAINT automation_run_state_known CHECK (state IN ('WAITING', 'SENT', 'NOT_SENT', 'CANCELED'))
 );
 CREATE INDEX automation_run_due ON automation_run (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX automation_run_by_record ON automation_run (organization_id, record_id);
+CREATE INDEX automation_run_by_rule ON automation_run (organization_id, automation_id, created_at DESC, id DESC);
+CREATE INDEX automation_run_by_record ON automation_run (organization_id, record_id, created_at DESC, id DESC);
 CREATE INDEX automation_run_by_contact ON automation_run (organization_id, contact_id);
 CREATE INDEX automation_run_by_message ON automation_run (organization_id, message_id);
 CALL tenant_table('automation_run');

@@ -13,6 +13,7 @@ import (
 	"github.com/vikstrous/dataloadgen"
 
 	"switchboard/internal/access"
+	"switchboard/internal/automation"
 	"switchboard/internal/call"
 	"switchboard/internal/contact"
 	"switchboard/internal/delivery"
@@ -40,31 +41,33 @@ type Many[T any] = Batch[[]*T]
 // Sources are the batch reads behind the loaders; each gives the rows it finds,
 // within the tenant of the context and what the actor may see.
 type Sources struct {
-	Users        func(ctx context.Context, ids []id.ID) ([]*user.User, error)
-	Devices      func(ctx context.Context, ids []id.ID) ([]*user.Device, error)
-	Roles        func(ctx context.Context, ids []id.ID) ([]*access.Role, error)
-	Contacts     func(ctx context.Context, ids []id.ID) ([]*contact.Contact, error)
-	Campaigns    func(ctx context.Context, ids []id.ID) ([]*contact.Campaign, error)
-	Records      func(ctx context.Context, ids []id.ID) ([]*contact.Record, error)
-	RecordEvents func(ctx context.Context, ids []id.ID) ([]*contact.RecordEvent, error)
-	Branches     func(ctx context.Context, ids []id.ID) ([]*number.Branch, error)
-	Numbers      func(ctx context.Context, ids []id.ID) ([]*number.PhoneNumber, error)
-	Connections  func(ctx context.Context, ids []id.ID) ([]*number.Connection, error)
-	Teams        func(ctx context.Context, ids []id.ID) ([]*number.Team, error)
-	Hours        func(ctx context.Context, ids []id.ID) ([]*number.OpeningHours, error)
-	Menus        func(ctx context.Context, ids []id.ID) ([]*number.Menu, error)
-	SIPDomains   func(ctx context.Context, ids []id.ID) ([]*number.SIPDomain, error)
-	Audio        func(ctx context.Context, ids []id.ID) ([]*number.Audio, error)
-	Calls        func(ctx context.Context, ids []id.ID) ([]*call.Call, error)
-	Masks        func(ctx context.Context, ids []id.ID) ([]*call.MaskedPair, error)
-	Recordings   func(ctx context.Context, ids []id.ID) ([]*recording.Recording, error)
-	Voicemails   func(ctx context.Context, ids []id.ID) ([]*voicemail.Voicemail, error)
-	Threads      func(ctx context.Context, ids []id.ID) ([]*message.Thread, error)
-	Messages     func(ctx context.Context, ids []id.ID) ([]*message.Message, error)
-	Templates    func(ctx context.Context, ids []id.ID) ([]*message.SavedTemplate, error)
-	Bulks        func(ctx context.Context, ids []id.ID) ([]*message.Bulk, error)
-	BulkCounts   func(ctx context.Context, ids []id.ID) (map[id.ID]*message.BulkCounts, error)
-	BulkCosts    func(ctx context.Context, ids []id.ID) (map[id.ID]*message.BulkCosts, error)
+	Users          func(ctx context.Context, ids []id.ID) ([]*user.User, error)
+	Devices        func(ctx context.Context, ids []id.ID) ([]*user.Device, error)
+	Roles          func(ctx context.Context, ids []id.ID) ([]*access.Role, error)
+	Contacts       func(ctx context.Context, ids []id.ID) ([]*contact.Contact, error)
+	Campaigns      func(ctx context.Context, ids []id.ID) ([]*contact.Campaign, error)
+	Records        func(ctx context.Context, ids []id.ID) ([]*contact.Record, error)
+	RecordEvents   func(ctx context.Context, ids []id.ID) ([]*contact.RecordEvent, error)
+	Branches       func(ctx context.Context, ids []id.ID) ([]*number.Branch, error)
+	Numbers        func(ctx context.Context, ids []id.ID) ([]*number.PhoneNumber, error)
+	Connections    func(ctx context.Context, ids []id.ID) ([]*number.Connection, error)
+	Teams          func(ctx context.Context, ids []id.ID) ([]*number.Team, error)
+	Hours          func(ctx context.Context, ids []id.ID) ([]*number.OpeningHours, error)
+	Menus          func(ctx context.Context, ids []id.ID) ([]*number.Menu, error)
+	SIPDomains     func(ctx context.Context, ids []id.ID) ([]*number.SIPDomain, error)
+	Audio          func(ctx context.Context, ids []id.ID) ([]*number.Audio, error)
+	Calls          func(ctx context.Context, ids []id.ID) ([]*call.Call, error)
+	Masks          func(ctx context.Context, ids []id.ID) ([]*call.MaskedPair, error)
+	Recordings     func(ctx context.Context, ids []id.ID) ([]*recording.Recording, error)
+	Voicemails     func(ctx context.Context, ids []id.ID) ([]*voicemail.Voicemail, error)
+	Threads        func(ctx context.Context, ids []id.ID) ([]*message.Thread, error)
+	Messages       func(ctx context.Context, ids []id.ID) ([]*message.Message, error)
+	Templates      func(ctx context.Context, ids []id.ID) ([]*message.SavedTemplate, error)
+	Automations    func(ctx context.Context, ids []id.ID) ([]*automation.Automation, error)
+	AutomationRuns func(ctx context.Context, ids []id.ID) ([]*automation.Run, error)
+	Bulks          func(ctx context.Context, ids []id.ID) ([]*message.Bulk, error)
+	BulkCounts     func(ctx context.Context, ids []id.ID) (map[id.ID]*message.BulkCounts, error)
+	BulkCosts      func(ctx context.Context, ids []id.ID) (map[id.ID]*message.BulkCosts, error)
 
 	WebhookEndpoints func(ctx context.Context, ids []id.ID) ([]*delivery.Endpoint, error)
 	WebhookAttempts  func(ctx context.Context, ids []id.ID) (map[id.ID][]*delivery.Attempt, error)
@@ -97,31 +100,33 @@ type Sources struct {
 
 // Loaders are the loaders of one answer.
 type Loaders struct {
-	Users        *One[user.User]
-	Devices      *One[user.Device]
-	Roles        *One[access.Role]
-	Contacts     *One[contact.Contact]
-	Campaigns    *One[contact.Campaign]
-	Records      *One[contact.Record]
-	RecordEvents *One[contact.RecordEvent]
-	Branches     *One[number.Branch]
-	Numbers      *One[number.PhoneNumber]
-	Connections  *One[number.Connection]
-	Teams        *One[number.Team]
-	Hours        *One[number.OpeningHours]
-	Menus        *One[number.Menu]
-	SIPDomains   *One[number.SIPDomain]
-	Audio        *One[number.Audio]
-	Calls        *One[call.Call]
-	Masks        *One[call.MaskedPair]
-	Recordings   *One[recording.Recording]
-	Voicemails   *One[voicemail.Voicemail]
-	Threads      *One[message.Thread]
-	Messages     *One[message.Message]
-	Templates    *One[message.SavedTemplate]
-	Bulks        *One[message.Bulk]
-	BulkCounts   *Batch[*message.BulkCounts]
-	BulkCosts    *Batch[*message.BulkCosts]
+	Users          *One[user.User]
+	Devices        *One[user.Device]
+	Roles          *One[access.Role]
+	Contacts       *One[contact.Contact]
+	Campaigns      *One[contact.Campaign]
+	Records        *One[contact.Record]
+	RecordEvents   *One[contact.RecordEvent]
+	Branches       *One[number.Branch]
+	Numbers        *One[number.PhoneNumber]
+	Connections    *One[number.Connection]
+	Teams          *One[number.Team]
+	Hours          *One[number.OpeningHours]
+	Menus          *One[number.Menu]
+	SIPDomains     *One[number.SIPDomain]
+	Audio          *One[number.Audio]
+	Calls          *One[call.Call]
+	Masks          *One[call.MaskedPair]
+	Recordings     *One[recording.Recording]
+	Voicemails     *One[voicemail.Voicemail]
+	Threads        *One[message.Thread]
+	Messages       *One[message.Message]
+	Templates      *One[message.SavedTemplate]
+	Automations    *One[automation.Automation]
+	AutomationRuns *One[automation.Run]
+	Bulks          *One[message.Bulk]
+	BulkCounts     *Batch[*message.BulkCounts]
+	BulkCosts      *Batch[*message.BulkCosts]
 
 	WebhookEndpoints *One[delivery.Endpoint]
 	WebhookAttempts  *Many[delivery.Attempt]
@@ -155,31 +160,33 @@ type Loaders struct {
 // New makes the loaders of one answer.
 func New(s *Sources) *Loaders {
 	return &Loaders{
-		Users:        one(s.Users, func(x *user.User) id.ID { return x.ID }),
-		Devices:      one(s.Devices, func(x *user.Device) id.ID { return x.ID }),
-		Roles:        one(s.Roles, func(x *access.Role) id.ID { return x.ID }),
-		Contacts:     one(s.Contacts, func(x *contact.Contact) id.ID { return x.ID }),
-		Campaigns:    one(s.Campaigns, func(x *contact.Campaign) id.ID { return x.ID }),
-		Records:      one(s.Records, func(x *contact.Record) id.ID { return x.ID }),
-		RecordEvents: one(s.RecordEvents, func(x *contact.RecordEvent) id.ID { return x.ID }),
-		Branches:     one(s.Branches, func(x *number.Branch) id.ID { return x.ID }),
-		Numbers:      one(s.Numbers, func(x *number.PhoneNumber) id.ID { return x.ID }),
-		Connections:  one(s.Connections, func(x *number.Connection) id.ID { return x.ID }),
-		Teams:        one(s.Teams, func(x *number.Team) id.ID { return x.ID }),
-		Hours:        one(s.Hours, func(x *number.OpeningHours) id.ID { return x.ID }),
-		Menus:        one(s.Menus, func(x *number.Menu) id.ID { return x.ID }),
-		SIPDomains:   one(s.SIPDomains, func(x *number.SIPDomain) id.ID { return x.ID }),
-		Audio:        one(s.Audio, func(x *number.Audio) id.ID { return x.ID }),
-		Calls:        one(s.Calls, func(x *call.Call) id.ID { return x.ID }),
-		Masks:        one(s.Masks, func(x *call.MaskedPair) id.ID { return x.ID }),
-		Recordings:   one(s.Recordings, func(x *recording.Recording) id.ID { return x.ID }),
-		Voicemails:   one(s.Voicemails, func(x *voicemail.Voicemail) id.ID { return x.ID }),
-		Threads:      one(s.Threads, func(x *message.Thread) id.ID { return x.ID }),
-		Messages:     one(s.Messages, func(x *message.Message) id.ID { return x.ID }),
-		Templates:    one(s.Templates, func(x *message.SavedTemplate) id.ID { return x.ID }),
-		Bulks:        one(s.Bulks, func(x *message.Bulk) id.ID { return x.ID }),
-		BulkCounts:   many(s.BulkCounts),
-		BulkCosts:    many(s.BulkCosts),
+		Users:          one(s.Users, func(x *user.User) id.ID { return x.ID }),
+		Devices:        one(s.Devices, func(x *user.Device) id.ID { return x.ID }),
+		Roles:          one(s.Roles, func(x *access.Role) id.ID { return x.ID }),
+		Contacts:       one(s.Contacts, func(x *contact.Contact) id.ID { return x.ID }),
+		Campaigns:      one(s.Campaigns, func(x *contact.Campaign) id.ID { return x.ID }),
+		Records:        one(s.Records, func(x *contact.Record) id.ID { return x.ID }),
+		RecordEvents:   one(s.RecordEvents, func(x *contact.RecordEvent) id.ID { return x.ID }),
+		Branches:       one(s.Branches, func(x *number.Branch) id.ID { return x.ID }),
+		Numbers:        one(s.Numbers, func(x *number.PhoneNumber) id.ID { return x.ID }),
+		Connections:    one(s.Connections, func(x *number.Connection) id.ID { return x.ID }),
+		Teams:          one(s.Teams, func(x *number.Team) id.ID { return x.ID }),
+		Hours:          one(s.Hours, func(x *number.OpeningHours) id.ID { return x.ID }),
+		Menus:          one(s.Menus, func(x *number.Menu) id.ID { return x.ID }),
+		SIPDomains:     one(s.SIPDomains, func(x *number.SIPDomain) id.ID { return x.ID }),
+		Audio:          one(s.Audio, func(x *number.Audio) id.ID { return x.ID }),
+		Calls:          one(s.Calls, func(x *call.Call) id.ID { return x.ID }),
+		Masks:          one(s.Masks, func(x *call.MaskedPair) id.ID { return x.ID }),
+		Recordings:     one(s.Recordings, func(x *recording.Recording) id.ID { return x.ID }),
+		Voicemails:     one(s.Voicemails, func(x *voicemail.Voicemail) id.ID { return x.ID }),
+		Threads:        one(s.Threads, func(x *message.Thread) id.ID { return x.ID }),
+		Messages:       one(s.Messages, func(x *message.Message) id.ID { return x.ID }),
+		Templates:      one(s.Templates, func(x *message.SavedTemplate) id.ID { return x.ID }),
+		Automations:    one(s.Automations, func(x *automation.Automation) id.ID { return x.ID }),
+		AutomationRuns: one(s.AutomationRuns, func(x *automation.Run) id.ID { return x.ID }),
+		Bulks:          one(s.Bulks, func(x *message.Bulk) id.ID { return x.ID }),
+		BulkCounts:     many(s.BulkCounts),
+		BulkCosts:      many(s.BulkCosts),
 
 		WebhookEndpoints: one(s.WebhookEndpoints, func(x *delivery.Endpoint) id.ID { return x.ID }),
 		WebhookAttempts:  many(s.WebhookAttempts),

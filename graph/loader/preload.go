@@ -3,6 +3,7 @@ package loader
 import (
 	"context"
 
+	"switchboard/internal/automation"
 	"switchboard/internal/call"
 	"switchboard/internal/contact"
 	"switchboard/internal/id"
@@ -37,6 +38,15 @@ func Ahead(ctx context.Context, rows any, asked Asked) error {
 		r.threads(rows, asked)
 	case []*message.Message:
 		r.messages(rows, asked)
+	case []*automation.Automation:
+		read(r, r.Templates, asked("template"), rows, func(a *automation.Automation) id.ID { return a.TemplateID })
+		read(r, r.Numbers, asked("phoneNumber"), rows, func(a *automation.Automation) id.ID { return a.PhoneNumberID })
+		read(r, r.Users, asked("createdBy"), rows, func(a *automation.Automation) id.ID { return a.CreatedByID })
+	case []*automation.Run:
+		read(r, r.Automations, asked("automation"), rows, func(x *automation.Run) id.ID { return x.AutomationID })
+		read(r, r.Records, asked("record"), rows, func(x *automation.Run) id.ID { return x.RecordID })
+		read(r, r.Contacts, asked("contact"), rows, func(x *automation.Run) id.ID { return x.ContactID })
+		read(r, r.Messages, asked("message"), rows, func(x *automation.Run) id.ID { return x.MessageID })
 	case []*message.SavedTemplate:
 		read(r, r.Users, asked("createdBy"), rows, func(t *message.SavedTemplate) id.ID { return t.CreatedByID })
 	case []*message.Bulk:

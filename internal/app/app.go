@@ -22,6 +22,7 @@ import (
 	"switchboard/graph"
 	"switchboard/graph/edge"
 	"switchboard/internal/access"
+	"switchboard/internal/automation"
 	"switchboard/internal/blob"
 	"switchboard/internal/call"
 	"switchboard/internal/clock"
@@ -79,19 +80,20 @@ type App struct {
 	Jobs     *job.Runner
 	Inbox    *inbox.Box
 
-	Tenants    *tenant.Service
-	Roles      *access.Service
-	Sessions   *session.Service
-	Users      *user.Service
-	Contacts   *contact.Service
-	Numbers    *number.Service
-	Calls      *call.Service
-	Recordings *recording.Service
-	Voicemails *voicemail.Service
-	Messages   *message.Service
-	Templates  *message.Templates
-	Deliveries *delivery.Service
-	Reports    *report.Service
+	Tenants     *tenant.Service
+	Roles       *access.Service
+	Sessions    *session.Service
+	Users       *user.Service
+	Contacts    *contact.Service
+	Numbers     *number.Service
+	Calls       *call.Service
+	Recordings  *recording.Service
+	Voicemails  *voicemail.Service
+	Messages    *message.Service
+	Templates   *message.Templates
+	Automations *automation.Service
+	Deliveries  *delivery.Service
+	Reports     *report.Service
 
 	Edge     *edge.Edge
 	renderer *graph.Renderer
@@ -199,7 +201,8 @@ func (a *App) domains(base *url.URL, o Options) (err error) {
 	a.Contacts = contact.New(contact.Deps{DB: a.DB})
 	a.voice()
 	a.Messages = message.New(message.Deps{DB: a.DB, Jobs: a.Jobs, Numbers: senders{a}, Contacts: a.Contacts, Blob: a.Blobs, Keys: a.Keys, Base: base, Logger: a.Log, Country: a.country})
-	a.Templates = message.NewTemplates(message.TemplatesDeps{DB: a.DB, Contacts: a.Contacts})
+	a.Templates = message.NewTemplates(message.TemplatesDeps{DB: a.DB, Contacts: a.Contacts, InUse: automation.InUse})
+	a.Automations = automation.New(automation.Deps{DB: a.DB, Jobs: a.Jobs, Events: a.Events, Messages: a.Messages, Logger: a.Log})
 	a.Deliveries = delivery.New(delivery.Deps{DB: a.DB, Keys: a.Keys, Events: a.Events, Show: a.show, Loopback: o.FetchLoopback, Logger: a.Log}, a.Jobs)
 	a.closers = append(a.closers, a.Deliveries.Close)
 	a.Reports = report.New(a.DB)
@@ -230,7 +233,7 @@ func (a *App) edges(base *url.URL, o Options) {
 	})
 	r := graph.New(graph.Domains{
 		Tenants: a.Tenants, Roles: a.Roles, Sessions: a.Sessions, Users: a.Users, Contacts: a.Contacts, Numbers: a.Numbers,
-		Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Messages: a.Messages, Templates: a.Templates, Deliveries: a.Deliveries, Reports: a.Reports,
+		Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Messages: a.Messages, Templates: a.Templates, Automations: a.Automations, Deliveries: a.Deliveries, Reports: a.Reports,
 		Events: a.Events, Clock: a.Clock, Link: a.Media.Link, SmallLink: a.Media.SmallLink,
 	})
 	a.renderer = r.Renderer()

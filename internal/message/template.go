@@ -292,7 +292,7 @@ type TemplateFilter struct {
 	WithArchived bool
 }
 
-const maxSearch = 100
+const maxTemplateSearch = 100
 
 // List is a page of templates, newest first. It needs SMS_SEND or TEMPLATE_MANAGE.
 func (s *Templates) List(ctx context.Context, who access.Actor, f TemplateFilter, p db.Page) (w db.Window[*SavedTemplate], err error) {
@@ -304,8 +304,8 @@ func (s *Templates) List(ctx context.Context, who access.Actor, f TemplateFilter
 	if err != nil {
 		return w, err
 	}
-	if f.Search = strings.TrimSpace(f.Search); utf8.RuneCountInString(f.Search) > maxSearch || !utf8.ValidString(f.Search) || strings.ContainsRune(f.Search, 0) {
-		return w, errs.New(errs.Invalid, "search for %d characters at most", maxSearch).At("filter", "search")
+	if f.Search = strings.TrimSpace(f.Search); utf8.RuneCountInString(f.Search) > maxTemplateSearch || !utf8.ValidString(f.Search) || strings.ContainsRune(f.Search, 0) {
+		return w, errs.New(errs.Invalid, "search for %d characters at most", maxTemplateSearch).At("filter", "search")
 	}
 	rows, err := listTemplates(access.With(ctx, who), s.d.DB.App(), f, after, limit+1)
 	if err != nil {

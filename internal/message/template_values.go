@@ -54,7 +54,7 @@ func (f MergeFacts) Values() Values {
 			"record.endsAt": r.EndsAt, "record.etaAt": r.EtaAt, "record.nextServiceAt": r.NextServiceAt, "record.expiresAt": r.ExpiresAt, "record.dueAt": r.DueAt,
 			"record.url": r.URL, "record.trackingUrl": r.TrackingURL, "record.service": r.Service, "record.location": r.Location})
 		if m := r.Amount(); m != nil {
-			v["record.amount"] = minor(m.AmountMinor, m.Currency)
+			v["record.amount"] = MinorUnits(m.AmountMinor, m.Currency)
 		}
 		for key, value := range r.Data {
 			v["record.data."+key] = value
@@ -69,8 +69,8 @@ func (f MergeFacts) Values() Values {
 	return v
 }
 
-// minor is an amount in the smallest unit of its currency as Money.
-func minor(amount int64, currency string) Money {
+// MinorUnits is an amount in the smallest unit of its currency as Money.
+func MinorUnits(amount int64, currency string) Money {
 	places, ok := decimals[currency]
 	if !ok {
 		places = 2
