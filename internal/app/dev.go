@@ -94,7 +94,7 @@ func StartLaptop(ctx context.Context, c config.Config, log *slog.Logger) (_ *Lap
 	if err := l.onlyTheDemo(ctx, c, past != nil); err != nil {
 		return nil, err
 	}
-	l.Emulator = emulator.New(emulator.Options{Clock: clk, Logger: log, BaseURL: c.TwilioBaseURL, Parallel: true})
+	l.Emulator = emulator.New(emulator.Options{Clock: clk, Logger: log, BaseURL: c.TwilioBaseURL, Parallel: true, Keep: 2000, KeepMessages: 5000})
 	if l.keep, err = emulator.KeepIn(l.Emulator, filepath.Join(c.DataDir, "emulator.json")); err != nil {
 		return nil, err
 	}

@@ -17,11 +17,27 @@ func cpu() (self, postgres time.Duration) {
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err == nil {
 		self = time.Duration(u.Utime.Nano() + u.Stime.Nano())
 	}
-	type process struct {
-		parent int
-		used   time.Duration
-		name   string
+	all := processes()
+	for pid, p := range all {
+		for at := p.parent; p.name == "postgres" && at > 1; at = all[at].parent {
+			if at == os.Getpid() {
+				postgres += all[pid].used
+				break
+			}
+		}
 	}
+	return self, postgres
+}
+
+// process is one of the machine.
+type process struct {
+	parent int
+	used   time.Duration
+	name   string
+}
+
+// processes are those of the machine by their number; none without /proc.
+func processes() map[int]process {
 	all := map[int]process{}
 	paths, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range paths {
@@ -42,13 +58,5 @@ func cpu() (self, postgres time.Duration) {
 		_, name, _ := strings.Cut(head, "(")
 		all[pid] = process{parent, time.Duration(user+system) * 10 * time.Millisecond, name}
 	}
-	for pid, p := range all {
-		for at := p.parent; p.name == "postgres" && at > 1; at = all[at].parent {
-			if at == os.Getpid() {
-				postgres += all[pid].used
-				break
-			}
-		}
-	}
-	return self, postgres
+	return all
 }
