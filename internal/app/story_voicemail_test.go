@@ -46,7 +46,19 @@ func (s *story) fetch(ref, bearer string, header http.Header) (status int, body 
 // upload keeps audio and gives its id.
 func (s *story) upload(name string, audio []byte) string {
 	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.URL+"/media?name="+name, bytes.NewReader(audio))
+	return s.posted("?name="+name, "audio/wav", audio)
+}
+
+// file uploads a GIF for a message.
+func (s *story) file(name string, gif []byte) string {
+	s.t.Helper()
+	return s.posted("?for=message&name="+name, "image/gif", gif)
+}
+
+// posted uploads a file and expects its type to be found.
+func (s *story) posted(query, want string, body []byte) string {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.URL+"/media"+query, bytes.NewReader(body))
 	s.Must(err)
 	r.Header.Set("Authorization", "Bearer "+s.Admin.Token())
 	r.Header.Set("Content-Type", "application/octet-stream")
@@ -55,7 +67,7 @@ func (s *story) upload(name string, audio []byte) string {
 	defer res.Body.Close()
 	var out struct{ ID, ContentType string }
 	s.Must(json.NewDecoder(res.Body).Decode(&out))
-	if res.StatusCode != http.StatusCreated || out.ContentType != "audio/wav" {
+	if res.StatusCode != http.StatusCreated || out.ContentType != want {
 		s.t.Fatalf("the upload gave %d %+v", res.StatusCode, out)
 	}
 	return out.ID

@@ -76,6 +76,12 @@ func (in DryRunInput) rule(ctx context.Context, tx *db.Tx, who access.Actor) (a 
 		if a, _, err = in.Rule.read(ctx, tx, who); err != nil {
 			return nil, err
 		}
+		if !a.PhoneNumberID.IsZero() { // what is saved is held to it by the database
+			_, err := one[struct{ ID id.ID }](ctx, tx, errNoNumber, `SELECT n.id FROM phone_number n WHERE n.organization_id = $1 AND n.id = $2`, a.OrganizationID, a.PhoneNumberID)
+			if err != nil {
+				return nil, err
+			}
+		}
 	} else if a, err = byID(ctx, tx, in.AutomationID); err != nil {
 		return nil, err
 	}
