@@ -49,11 +49,11 @@ func TestFilesAreCopiedAndTypedByContent(t *testing.T) {
 	}{
 		{"a picture", "image/png", png, message.MediaStored, "image/png"},
 		{"the content counts, not the name", "image/jpeg", png, message.MediaStored, "image/png"},
-		{"a card is a file to save", "text/vcard", []byte("BEGIN:VCARD\nEND:VCARD"), message.MediaStored, "application/octet-stream"},
-		{"unknown bytes are a file to save", "image/heic", []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"), message.MediaStored, "application/octet-stream"},
+		{"a card", "text/vcard", []byte("BEGIN:VCARD\nEND:VCARD"), message.MediaStored, "text/vcard"},
+		{"a picture that browsers do not show", "image/heic", []byte("\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"), message.MediaStored, "image/heic"},
 		{"a page that is called a picture", "image/png", []byte("<html><script>alert(1)</script>"), message.MediaRefused, "image/png"},
 		{"a drawing that runs scripts", "image/svg+xml", []byte(`<?xml version="1.0"?><svg onload="x()"/>`), message.MediaRefused, "image/svg+xml"},
-		{"a page is never shown as one", "text/html", []byte("<html><script>alert(1)</script>"), message.MediaStored, "application/octet-stream"},
+		{"a page that says so is refused too", "text/html", []byte("<html><script>alert(1)</script>"), message.MediaRefused, "text/html"},
 		{"nothing in it", "image/png", nil, message.MediaRefused, "image/png"},
 	}
 	var list []emulator.Media
