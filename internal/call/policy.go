@@ -91,13 +91,16 @@ func (r *rules) mayStart(ctx context.Context, tx *db.Tx, user id.ID) error {
 const onTheWay = "ON_THE_WAY"
 
 // Contacting is somebody whom a fieldworker wants to reach: a contact, or whom a
-// record is about.
-type Contacting struct{ ContactID, RecordID id.ID }
+// record is about. A number that is not the contact's stands for whoever has it.
+type Contacting struct {
+	ContactID, RecordID id.ID
+	Number              string
+}
 
 // mayContact refuses a fieldworker who is not to reach a customer before the
 // booking begins (R242). Code: errs.Forbidden.
-func mayContact(ctx context.Context, tx *db.Tx, who access.Actor, contact, record id.ID) error {
-	refused, err := TooEarly(ctx, tx, who, tx.Now, []Contacting{{contact, record}})
+func mayContact(ctx context.Context, tx *db.Tx, who access.Actor, about Contacting) error {
+	refused, err := TooEarly(ctx, tx, who, tx.Now, []Contacting{about})
 	if err != nil {
 		return err
 	}
@@ -118,9 +121,10 @@ func TooEarly(ctx context.Context, q bun.IDB, who access.Actor, now time.Time, a
 	}
 	var places []int
 	var contacts, records []id.ID
+	var numbers []string
 	for i, a := range about {
-		if !a.ContactID.IsZero() || !a.RecordID.IsZero() {
-			places, contacts, records = append(places, i), append(contacts, a.ContactID), append(records, a.RecordID)
+		if a != (Contacting{}) {
+			places, contacts, records, numbers = append(places, i), append(contacts, a.ContactID), append(records, a.RecordID), append(numbers, a.Number)
 		}
 	}
 	if len(places) == 0 {
@@ -131,7 +135,16 @@ func TooEarly(ctx context.Context, q bun.IDB, who access.Actor, now time.Time, a
 		Starts time.Time `bun:"starts"`
 	}
 	err := db.Select(db.WithTenant(ctx, who.OrganizationID), q, &rows, `
-		WITH asked AS (SELECT u.place, u.contact_id, u.record_id FROM unnest($2::int[], $3::uuid[], $4::uuid[]) AS u(place, contact_id, record_id)),
+		WITH named AS (SELECT u.place, u.contact_id, u.record_id, u.number FROM unnest($2::int[], $3::uuid[], $4::uuid[], $9::text[]) AS u(place, contact_id, record_id, number)),
+		asked AS (
+			SELECT n.place, n.contact_id, n.record_id FROM named n
+			UNION ALL
+			SELECT n.place, p.contact_id, NULL FROM named n
+			LEFT JOIN record r ON r.organization_id = $1 AND r.id = n.record_id
+			JOIN contact_phone p ON p.organization_id = $1 AND p.e164 = n.number
+			WHERE NOT EXISTS (SELECT FROM contact_phone o
+				WHERE o.organization_id = $1 AND o.e164 = n.number AND o.contact_id = coalesce(n.contact_id, r.contact_id))
+		),
 		about AS (
 			SELECT a.place, a.record_id, coalesce(a.contact_id, r.contact_id) AS contact_id, r.starts_at,
 				r.kind = 'COMPLAINT' OR upper(replace(r.status, ' ', '_')) = $7 AS exempt
@@ -154,7 +167,7 @@ func TooEarly(ctx context.Context, q bun.IDB, who access.Actor, now time.Time, a
 		WHERE b.starts IS NOT NULL
 			AND NOT EXISTS (SELECT FROM call c WHERE c.organization_id = $1 AND c.direction = 'INBOUND' AND c.started_at > $8 AND c.contact_id = b.contact_id)
 			AND NOT EXISTS (SELECT FROM message m WHERE m.organization_id = $1 AND m.direction = 'INBOUND' AND m.at > $8 AND m.contact_id = b.contact_id)`,
-		who.OrganizationID, places, contacts, records, who.UserID, now, onTheWay, now.Add(-24*time.Hour))
+		who.OrganizationID, places, contacts, records, who.UserID, now, onTheWay, now.Add(-24*time.Hour), numbers)
 	out := make(map[int]*errs.Error, len(rows))
 	for _, r := range rows {
 		out[r.Place] = errs.New(errs.Forbidden, "customers are not to be contacted before their booking begins, which is at %s; you can once you are on the way, or after the customer contacted you",

@@ -173,7 +173,7 @@ func (c *control) mayReach(customer id.ID, to phone.E164) error {
 		}
 	}
 	for _, x := range about {
-		if err := mayContact(c.ctx, c.tx, c.who, x, id.ID{}); err != nil {
+		if err := mayContact(c.ctx, c.tx, c.who, Contacting{ContactID: x, Number: string(to)}); err != nil {
 			return err
 		}
 		pair, err := maskFor(c.ctx, c.tx, c.who.OrganizationID, id.ID{}, x, c.who.UserID)

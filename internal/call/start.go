@@ -350,7 +350,7 @@ func (d *draft) early(ctx context.Context) error {
 	if d.test {
 		return nil
 	}
-	return mayContact(ctx, d.tx, d.who, d.start.Contact, d.start.Record)
+	return mayContact(ctx, d.tx, d.who, Contacting{d.start.Contact, d.start.Record, string(d.to)})
 }
 
 // machine has the network say whether a machine answers, and what is left there (R108, T10).

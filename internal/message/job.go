@@ -191,7 +191,7 @@ func (s *Service) release(ctx context.Context, tx *db.Tx, m *Message, t *Thread)
 	}
 	if who, err := writer(ctx, tx, m); err != nil {
 		return false, err
-	} else if early, err := call.TooEarly(ctx, tx, who, tx.Now, []call.Contacting{{ContactID: m.ContactID, RecordID: m.RecordID}}); err != nil {
+	} else if early, err := call.TooEarly(ctx, tx, who, tx.Now, []call.Contacting{{ContactID: m.ContactID, RecordID: m.RecordID, Number: m.ToNumber}}); err != nil {
 		return false, err
 	} else if e := early[0]; e != nil {
 		m.fail(e.Message)
@@ -366,17 +366,20 @@ func (m *Message) shown() string {
 	return m.FromNumber
 }
 
+// trialWords is what Twilio puts before each text of a trial account.
+const trialWords = "Sent from your Twilio trial account - "
+
 // reads reports whether one of Twilio's messages says the same. A trial account
 // puts words before the text; where no MMS goes, links to the files come after it.
 func (m *Message) reads(got *twilio.Sent) bool {
-	ours, theirs := strings.TrimSpace(m.Body), strings.TrimSpace(got.Body)
+	ours, theirs := strings.TrimSpace(m.Body), strings.TrimSpace(strings.TrimPrefix(got.Body, trialWords))
 	switch {
 	case m.MediaCount == 0:
-		return strings.HasSuffix(theirs, ours)
+		return theirs == ours
 	case got.MediaCount > 0:
-		return got.MediaCount == m.MediaCount && strings.HasSuffix(theirs, ours)
+		return got.MediaCount == m.MediaCount && theirs == ours
 	}
-	return strings.Contains(theirs, ours) && strings.Contains(theirs, "/twilio/media/")
+	return strings.HasPrefix(theirs, ours) && strings.Contains(theirs[len(ours):], "/twilio/media/")
 }
 
 // clockSkew is how far Twilio's clock and ours may be apart, with the time that a

@@ -294,7 +294,7 @@ func (p *plan) rules(ctx context.Context) (err error) {
 		if !x.PhoneNumberID.IsZero() && x.E164 != "" {
 			pairs = append(pairs, pair{x.PhoneNumberID, string(x.E164)})
 		}
-		about[i] = call.Contacting{ContactID: x.about, RecordID: x.RecordID}
+		about[i] = call.Contacting{ContactID: x.about, RecordID: x.RecordID, Number: string(x.E164)}
 		inCharge = append(inCharge, p.inCharge(x))
 	}
 	if p.optOuts, err = optedOutMany(ctx, p.tx, p.who.OrganizationID, pairs); err != nil {

@@ -1,0 +1,61 @@
+package message_test
+
+import (
+	"testing"
+	"time"
+
+	"switchboard/internal/contact"
+	"switchboard/internal/emulator"
+	"switchboard/internal/errs"
+	"switchboard/internal/message"
+	"switchboard/internal/patch"
+)
+
+func TestANumberIsNotReachedEarlyUnderAnothersName(t *testing.T) { // R242
+	t.Parallel()
+	s := newStage(t, options{idle: true})
+	ann, bob := s.contact("Ann", other), s.contact("Bob", mobile)
+	driver := s.owen
+	driver.IsFieldworker, driver.RestrictBeforeStart = true, true
+	s.exec(`UPDATE "user" SET restrict_before_start = true WHERE id = $1`, driver.UserID)
+	tomorrow := contact.RecordUpdate{AssignedUserID: patch.To(driver.UserID), StartsAt: patch.To(start.Add(24 * time.Hour))}
+	booking := s.record(contact.RecordBooking, bob.ID, tomorrow)
+	complaint := s.record(contact.RecordComplaint, ann.ID, contact.RecordUpdate{AssignedUserID: patch.To(driver.UserID)})
+	for name, c := range map[string]struct {
+		why  string
+		send message.Send
+		code errs.Code // "": it is sent
+	}{
+		"alone":             {"Bob's booking begins tomorrow", message.Send{To: mobile}, errs.Forbidden},
+		"by the contact":    {"likewise", message.Send{ContactID: bob.ID}, errs.Forbidden},
+		"another's contact": {"Ann may be written to, the number is Bob's", message.Send{To: mobile, ContactID: ann.ID}, errs.Forbidden},
+		"another's record":  {"a complaint of Ann's says nothing of Bob", message.Send{To: mobile, RecordID: complaint.ID}, errs.Forbidden},
+		"their own record":  {"likewise", message.Send{To: mobile, RecordID: booking.ID}, errs.Forbidden},
+		"later":             {"what is written for later is looked at again then", message.Send{To: mobile, ContactID: ann.ID, SendAt: ptr(start.Add(time.Hour))}, errs.Forbidden},
+		"Ann":               {"nothing of hers is to come", message.Send{To: other, ContactID: ann.ID}, ""},
+		"Ann's other phone": {"nobody's number", message.Send{To: "+61491570333", RecordID: complaint.ID}, ""},
+	} {
+		c.send.Body = "on my way, " + name
+		_, err := s.svc.Send(s.ctx, driver, c.send)
+		if code := errs.CodeOf(err); code != c.code && (c.code != "" || err != nil) {
+			t.Errorf("%s: %v, want %q: %s", name, err, c.code, c.why)
+		}
+	}
+}
+
+func TestATextThatEndsLikeAnotherIsNotTakenForIt(t *testing.T) { // T09
+	t.Parallel()
+	s := newStage(t, options{})
+	s.twilio.Hold(true) // no callbacks: they are looked up
+	s.twilio.FailNext(emulator.Fault{Method: "POST", Path: "/Messages", Fate: emulator.Fate500, Times: 1})
+	yes := s.send(s.admin, message.Send{To: mobile, Body: "yes"})
+	s.drain()
+	s.pass(time.Second, time.Second)
+	s.twilio.FailNext(emulator.Fault{Method: "POST", Path: "/Messages", Fate: emulator.LostReset, Times: 1})
+	oh := s.send(s.admin, message.Send{To: mobile, Body: "oh yes"})
+	s.drain()
+	s.settle()
+	if a, b := s.get(yes), s.get(oh); a.Status != message.Failed || b.TwilioSID == nil || b.Status.Final() && b.Status != message.Delivered {
+		t.Errorf("Twilio took %q only, and %q is %s, %q is %s", "oh yes", a.Body, a.Status, b.Body, b.Status)
+	}
+}
