@@ -13,6 +13,9 @@ import (
 	"strings"
 
 	"golang.org/x/image/draw"
+	"golang.org/x/image/riff"
+	"golang.org/x/image/vp8"
+	"golang.org/x/image/vp8l"
 	_ "golang.org/x/image/webp" // what pictures are read from
 
 	"switchboard/internal/blob"
@@ -76,7 +79,7 @@ func thumbnail(f io.ReadSeeker) (small []byte, width, height int, err error) {
 	if turn >= 5 {
 		width, height = height, width
 	}
-	if size.Width > maxPixels/size.Height {
+	if size.Width > maxPixels/size.Height || kind == "webp" && !frameFits(f) {
 		return nil, width, height, image.ErrFormat
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -96,6 +99,34 @@ func thumbnail(f io.ReadSeeker) (small []byte, width, height int, err error) {
 	var b bytes.Buffer
 	err = jpeg.Encode(&b, upright(out, turn), &jpeg.Options{Quality: 80})
 	return b.Bytes(), width, height, err
+}
+
+// frameFits reports whether the picture inside a WebP is small enough to be read:
+// the size on its canvas, which is what is asked first, may say less.
+func frameFits(f io.ReadSeeker) bool {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return false
+	}
+	_, chunks, err := riff.NewReader(f)
+	for err == nil {
+		var kind riff.FourCC
+		var length uint32
+		var data io.Reader
+		if kind, length, data, err = chunks.Next(); err != nil {
+			break
+		}
+		switch string(kind[:]) {
+		case "VP8L":
+			size, err := vp8l.DecodeConfig(data)
+			return err == nil && size.Width <= maxPixels/max(size.Height, 1)
+		case "VP8 ":
+			d := vp8.NewDecoder()
+			d.Init(data, int(length))
+			head, err := d.DecodeFrameHeader()
+			return err == nil && head.Width <= maxPixels/max(head.Height, 1)
+		}
+	}
+	return false
 }
 
 // upright turns and mirrors a picture as its EXIF orientation says (EXIF 2.32,

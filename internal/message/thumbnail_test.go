@@ -152,3 +152,37 @@ func TestAPictureThatOpensIntoGigabytesIsNotOpened(t *testing.T) {
 		}
 	}
 }
+
+// A WebP has two sizes: that of its canvas and that of the picture on it.
+func TestASmallCanvasHidesNoLargePicture(t *testing.T) {
+	t.Parallel()
+	chunk := func(kind string, data []byte) []byte {
+		b := binary.LittleEndian.AppendUint32([]byte(kind), uint32(len(data)))
+		if b = append(b, data...); len(data)%2 == 1 {
+			b = append(b, 0)
+		}
+		return b
+	}
+	// Five Huffman codes of one symbol each: every pixel is the same and takes no bits.
+	plain := func(side uint32) []byte {
+		bits, n := uint64(0), 0
+		put := func(v uint64, width int) { bits |= v << n; n += width }
+		put(0, 3) // no transform, no colour cache, no more codes
+		for range 5 {
+			put(1, 4) // simple, one symbol, of one bit, 0
+		}
+		head := binary.LittleEndian.AppendUint32([]byte{0x2f}, (side-1)|(side-1)<<14)
+		return binary.LittleEndian.AppendUint64(head, bits)
+	}
+	picture := func(canvas, side uint32) []byte {
+		size := []byte{byte(canvas - 1), byte((canvas - 1) >> 8), 0}
+		body := append([]byte("WEBP"), chunk("VP8X", append(append([]byte{0, 0, 0, 0}, size...), size...))...)
+		return chunk("RIFF", append(body, chunk("VP8L", plain(side))...))
+	}
+	if small, _, _, err := thumbnail(bytes.NewReader(picture(16, 16))); err != nil || len(small) == 0 {
+		t.Fatalf("an honest one: %v", err)
+	}
+	if small, _, _, err := thumbnail(bytes.NewReader(picture(16, 6000))); err == nil {
+		t.Errorf("36 million pixels were read from %d bytes, for %d", len(picture(16, 6000)), len(small))
+	}
+}
