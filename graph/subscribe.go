@@ -207,7 +207,11 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 		if t, err := absent(r.d.Messages.Thread(ctx, who, e.Subject)); t == nil || err != nil {
 			return nil, false, err
 		}
-	case message.BulkUpdatedEvent, automation.RanEvent:
+	case message.BulkUpdatedEvent:
+		if b, err := absent(r.d.Messages.Bulk(ctx, who, e.Subject)); b == nil || err != nil {
+			return nil, false, err
+		}
+	case automation.RanEvent:
 		if !who.Can(needed[e.Kind]) {
 			return nil, false, nil
 		}

@@ -362,7 +362,7 @@ func TestForeignIDsAreLikeIDsThatNeverExisted(t *testing.T) {
 	if answer := secret.answered(secret.Admin, nodes, demo.Vars{"ids": all}); strings.Count(answer, "__typename") < 13 {
 		t.Errorf("the ids mean little to their own organization, so that nothing is proved: %s", answer)
 	}
-	for _, k := range []id.Kind{id.Recording, id.Upload} {
+	for _, k := range []id.Kind{id.Recording, id.Upload, id.Media} {
 		if status, _, _ := b.fetch("/media/"+secret.ids[k], b.Admin.Token(), nil); status != 404 {
 			t.Errorf("another's %s is served with status %d", k, status)
 		}
