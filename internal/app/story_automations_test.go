@@ -313,3 +313,35 @@ func TestTemplatesAndAutomationsAreCheckedWhenTheyAreSaved(t *testing.T) { // R1
 	}
 	s.clean()
 }
+
+func TestWhoeverWasNotReachedIsTold(t *testing.T) { // R165
+	o := newOutbound(t)
+	carla := o.contact("LEAD", "Carla", callee, nil)
+	tmpl := o.template(demo.Vars{"name": "Missed you", "body": "Hi {{contact.firstName}}, we tried to call you."})
+	o.automation(demo.Vars{"name": "Missed you", "trigger": "CONTACT_ATTEMPT_FAILED", "templateId": tmpl, "quietHours": nil})
+	o.start(demo.Vars{"contactId": carla}, nil)
+	o.rings(o.desk)
+	o.answer(o.desk)
+	o.wantRinging(callee)
+	o.decline(callee)
+	o.Pass(5 * time.Second)
+	o.told()
+	o.told()
+	if got := o.texts(callee); len(got) != 1 || got[0] != "Hi Carla, we tried to call you." {
+		t.Errorf("the phone got %q", got)
+	}
+	// One that is picked up tells nobody.
+	o.Pass(time.Minute)
+	id := o.start(demo.Vars{"contactId": carla}, nil)
+	o.rings(o.desk)
+	o.answer(o.desk)
+	o.wantRinging(callee)
+	o.answer(callee)
+	o.Pass(10 * time.Second)
+	o.hangUp(o.callByID(id).TwilioSid)
+	o.told()
+	if got := o.texts(callee); len(got) != 1 {
+		t.Errorf("after a talk the phone has %q", got)
+	}
+	o.clean()
+}
