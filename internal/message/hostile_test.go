@@ -59,3 +59,35 @@ func TestATextThatEndsLikeAnotherIsNotTakenForIt(t *testing.T) { // T09
 		t.Errorf("Twilio took %q only, and %q is %s, %q is %s", "oh yes", a.Body, a.Status, b.Body, b.Status)
 	}
 }
+
+func TestWhatIsLostMeanwhileKeepsAMessageForLater(t *testing.T) { // R026, R158, R236
+	t.Parallel()
+	for name, c := range map[string]struct {
+		why     string
+		change  string // $1 is who wrote it, $2 the number
+		invoice bool
+		last    message.Status
+	}{
+		"nothing":         {"it is sent", `SELECT $1::uuid, $2::uuid`, true, message.Delivered},
+		"the switch":      {"R026", `INSERT INTO phone_number_user (organization_id, phone_number_id, user_id, sms, mms, updated_at) SELECT organization_id, $2, $1, false, true, now() FROM "user" WHERE id = $1`, false, message.Failed},
+		"the role":        {"R236", `UPDATE role SET permissions = '{SMS_VIEW}' FROM "user" u WHERE u.role_id = role.id AND u.id = $1 AND $2::uuid IS NOT NULL`, false, message.Failed},
+		"invoices":        {"R158", `UPDATE role SET permissions = '{SMS_VIEW,SMS_SEND}' FROM "user" u WHERE u.role_id = role.id AND u.id = $1 AND $2::uuid IS NOT NULL`, true, message.Failed},
+		"invoices, other": {"it is about none", `UPDATE role SET permissions = '{SMS_VIEW,SMS_SEND}' FROM "user" u WHERE u.role_id = role.id AND u.id = $1 AND $2::uuid IS NOT NULL`, false, message.Delivered},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, options{})
+			in := message.Send{To: mobile, Body: "later", SendAt: ptr(start.Add(time.Hour))}
+			if c.invoice {
+				in.RecordID = s.record(contact.RecordInvoice, s.contact("Bob", mobile).ID, contact.RecordUpdate{}).ID
+			}
+			m := s.send(s.bea, in)
+			s.exec(c.change, s.bea.UserID, s.office)
+			s.pass(62*time.Minute, time.Minute)
+			got := s.get(m)
+			if got.Status != c.last || (got.ErrorReason != nil) != (c.last == message.Failed) {
+				t.Errorf("%s: it is %s because %s", c.why, got.Status, deref(got.ErrorReason))
+			}
+		})
+	}
+}

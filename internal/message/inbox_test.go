@@ -217,10 +217,11 @@ func TestOnlySomebodyWhoMayAnswerIsGivenAThread(t *testing.T) { // R026
 		user     id.ID
 		code     errs.Code
 	}{
-		"no such user":       {"", "", id.New(id.User), errs.NotFound},
-		"not accepted yet":   {"", `UPDATE "user" SET status = 'INVITED' WHERE id = $1`, s.owen.UserID, errs.Conflict},
-		"disabled":           {"", `UPDATE "user" SET status = 'DISABLED' WHERE id = $1`, s.owen.UserID, errs.Conflict},
-		"no such permission": {"the role of owen has none", `UPDATE "user" SET status = 'ACTIVE' WHERE id = $1`, s.owen.UserID, errs.Conflict},
+		"no such user":     {"", "", id.New(id.User), errs.NotFound},
+		"not accepted yet": {"", `UPDATE "user" SET status = 'INVITED' WHERE id = $1`, s.owen.UserID, errs.Conflict},
+		"disabled":         {"", `UPDATE "user" SET status = 'DISABLED' WHERE id = $1`, s.owen.UserID, errs.Conflict},
+		"no such permission": {"the role of owen only reads", `WITH u AS (UPDATE "user" SET status = 'ACTIVE' WHERE id = $1 RETURNING role_id)
+			UPDATE role SET permissions = '{SMS_VIEW}' FROM u WHERE role.id = u.role_id`, s.owen.UserID, errs.Conflict},
 	} {
 		if c.set != "" {
 			s.exec(c.set, c.user)

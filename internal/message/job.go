@@ -3,7 +3,9 @@ package message
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/job"
+	"switchboard/internal/phone"
 	"switchboard/internal/twilio"
 )
 
@@ -174,27 +177,17 @@ func (s *Service) claim(ctx context.Context, tx *db.Tx, m *Message, t *Thread) (
 
 // release makes a scheduled message one that is sent now, when its time has come.
 // What was checked when it was written is checked again: the sender, the person
-// (R242), and by claim whether the recipient wants messages (R155).
+// (R026, R158, R236, R242), and by claim whether the recipient wants messages (R155).
 func (s *Service) release(ctx context.Context, tx *db.Tx, m *Message, t *Thread) (bool, error) {
 	was := *m
 	if m.ScheduledAt != nil && tx.Now.Before(*m.ScheduledAt) {
 		m.DueAt = at(*m.ScheduledAt, 0)
 		return false, s.change(ctx, tx, &was, m)
 	}
-	n, err := s.numbers.Sender(ctx, tx, t.PhoneNumberID)
-	if err != nil && !errs.IsCode(err, errs.NotFound) {
+	if why, err := s.barred(ctx, tx, m, t); err != nil {
 		return false, err
-	}
-	if p := n.usable(); p != nil {
-		m.fail(p.Message)
-		return false, s.change(ctx, tx, &was, m)
-	}
-	if who, err := writer(ctx, tx, m); err != nil {
-		return false, err
-	} else if early, err := call.TooEarly(ctx, tx, who, tx.Now, []call.Contacting{{ContactID: m.ContactID, RecordID: m.RecordID, Number: m.ToNumber}}); err != nil {
-		return false, err
-	} else if e := early[0]; e != nil {
-		m.fail(e.Message)
+	} else if why != "" {
+		m.fail(why)
 		return false, s.change(ctx, tx, &was, m)
 	}
 	// It stands in the conversation where it is sent, not where it was written.
@@ -205,14 +198,55 @@ func (s *Service) release(ctx context.Context, tx *db.Tx, m *Message, t *Thread)
 	return true, s.wrote(ctx, tx, m, t.PhoneNumberID)
 }
 
-// writer is whoever wrote a message, as far as their options narrow what they may.
-func writer(ctx context.Context, tx *db.Tx, m *Message) (who access.Actor, err error) {
-	who = access.Actor{OrganizationID: m.OrganizationID, UserID: m.UserID}
-	if m.UserID.IsZero() {
-		return who, nil
+// barred says why a scheduled message is not sent now, "" when it is.
+func (s *Service) barred(ctx context.Context, tx *db.Tx, m *Message, t *Thread) (string, error) {
+	all, err := s.numbers.Senders(ctx, tx, m.UserID, []id.ID{t.PhoneNumberID})
+	if err != nil {
+		return "", err
 	}
-	err = db.Select(ctx, tx, &who.RestrictBeforeStart, `SELECT u.restrict_before_start FROM "user" u WHERE u.organization_id = $1 AND u.id = $2`, m.OrganizationID, m.UserID)
-	return who, err
+	n := Number{E164: phone.E164(m.FromNumber)}
+	if i := slices.IndexFunc(all, func(x Number) bool { return x.ID == t.PhoneNumberID }); i >= 0 {
+		n = all[i]
+	}
+	if p := n.usable(); p != nil {
+		return p.Message, nil
+	}
+	if m.UserID.IsZero() {
+		return "", nil
+	}
+	if n.NoSMS || m.MediaCount > 0 && n.NoMMS {
+		return fmt.Sprintf("whoever wrote it may not send from number %s any more; write it anew from another", n.E164), nil
+	}
+	who, invoice, err := writer(ctx, tx, m)
+	switch {
+	case err != nil:
+		return "", err
+	case !who.Can(access.SMSSend):
+		return fmt.Sprintf("the role of whoever wrote it lacks the permission %s by now", access.SMSSend), nil
+	case invoice && !who.Can(access.SMSSendInvoice):
+		return fmt.Sprintf("the role of whoever wrote it lacks the permission %s by now", access.SMSSendInvoice), nil
+	}
+	early, err := call.TooEarly(ctx, tx, who, tx.Now, []call.Contacting{{ContactID: m.ContactID, RecordID: m.RecordID, Number: m.ToNumber}})
+	if e := early[0]; e != nil {
+		return e.Message, nil
+	}
+	return "", err
+}
+
+// writer is whoever wrote a message as they are now, and whether it is about an invoice.
+func writer(ctx context.Context, tx *db.Tx, m *Message) (who access.Actor, invoice bool, err error) {
+	var row struct {
+		Restricted  bool                `bun:"restrict_before_start"`
+		Permissions []access.Permission `bun:"permissions,array"`
+		Invoice     bool                `bun:"invoice"`
+	}
+	err = db.Select(ctx, tx, &row, `
+SELECT u.restrict_before_start, r.permissions,
+  EXISTS (SELECT FROM record k WHERE k.organization_id = $1 AND k.id = $3 AND k.kind = 'INVOICE') AS invoice
+FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
+WHERE u.organization_id = $1 AND u.id = $2`, m.OrganizationID, m.UserID, m.RecordID)
+	return access.Actor{OrganizationID: m.OrganizationID, UserID: m.UserID, Permissions: access.SetOf(row.Permissions...),
+		RestrictBeforeStart: row.Restricted}, row.Invoice, err
 }
 
 // speakTo is the account that a number belongs to.

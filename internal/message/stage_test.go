@@ -191,7 +191,8 @@ func (s *stage) number(org, connection id.ID, e164, country string, branch id.ID
 func (s *stage) actor(org id.ID, name string, v access.Visibility, branches ...id.ID) access.Actor {
 	s.Helper()
 	role, user := id.New(id.Role), id.New(id.User)
-	s.exec(`INSERT INTO role (organization_id, id, name, updated_at) VALUES ($1, $2, $3, $4)`, org, role, role.String(), start)
+	s.exec(`INSERT INTO role (organization_id, id, name, permissions, updated_at) VALUES ($1, $2, $3, '{SMS_SEND,SMS_VIEW,SMS_SEND_INVOICE,CONTACT_VIEW,CONTACT_EDIT}', $4)`,
+		org, role, role.String(), start)
 	s.exec(`INSERT INTO "user" (organization_id, id, login_id, email, name, role_id, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		org, user, id.New(id.Login), name+"@demo.test", name, role, start)
 	return access.Actor{OrganizationID: org, UserID: user, Visibility: v, BranchIDs: branches,
