@@ -106,6 +106,7 @@ const (
 	lenaPhone  = "+15125550162"
 	leoPhone   = "+61491570313"
 	unknown    = "+61255501299"
+	stranger   = "+61491571266"
 )
 
 var outsiders = []outsider{
@@ -124,6 +125,7 @@ var jobs = []struct {
 	kind, title, contact, assigned string
 	hours                          int // from now to its start; 0 is no start
 }{
+	{"BOOKING", visited, "Bob Tran", fieldworkerEmail, -21},
 	{"BOOKING", "Air conditioner service", "Alice Wong", generalEmail, 24},
 	{"BOOKING", "Boiler inspection", "Bob Tran", fieldworkerEmail, 30},
 	{"BOOKING", "Kitchen extractor repair", "Carla Diaz", fieldworkerEmail, 54},

@@ -38,12 +38,14 @@ func count(t *testing.T, c *demo.Client) map[string]int {
 	var out struct {
 		Users, PhoneNumbers, Contacts, Calls struct{ TotalCount int }
 		Branches, Devices, Campaigns, Records, TwilioConnections,
-		SmsThreads, Voicemails struct{ Nodes []struct{ ID string } }
+		SmsThreads, Voicemails, Messages, MessageTemplates, Automations, BulkMessages, Consents struct{ Nodes []struct{ ID string } }
 	}
 	err := c.Do(t.Context(), `{
 		users(first: 1) { totalCount } phoneNumbers(first: 1) { totalCount } contacts(first: 1) { totalCount } calls(first: 1) { totalCount }
 		branches(first: 50) { nodes { id } } devices(first: 50) { nodes { id } } campaigns(first: 50) { nodes { id } } records(first: 50) { nodes { id } }
 		twilioConnections(first: 10) { nodes { id } } smsThreads(first: 50) { nodes { id } } voicemails(first: 50) { nodes { id } }
+		messages(first: 50) { nodes { id } } messageTemplates(first: 50) { nodes { id } } automations(first: 50) { nodes { id } }
+		bulkMessages(first: 50) { nodes { id } } consents(first: 50) { nodes { id } }
 	}`, nil, &out)
 	if err != nil {
 		t.Fatal(err)
@@ -52,12 +54,14 @@ func count(t *testing.T, c *demo.Client) map[string]int {
 		"users": out.Users.TotalCount, "phoneNumbers": out.PhoneNumbers.TotalCount, "contacts": out.Contacts.TotalCount, "calls": out.Calls.TotalCount,
 		"branches": len(out.Branches.Nodes), "devices": len(out.Devices.Nodes), "campaigns": len(out.Campaigns.Nodes), "records": len(out.Records.Nodes),
 		"connections": len(out.TwilioConnections.Nodes), "smsThreads": len(out.SmsThreads.Nodes), "voicemails": len(out.Voicemails.Nodes),
+		"messages": len(out.Messages.Nodes), "templates": len(out.MessageTemplates.Nodes), "automations": len(out.Automations.Nodes),
+		"bulks": len(out.BulkMessages.Nodes), "consents": len(out.Consents.Nodes),
 	}
 }
 
 var whole = map[string]int{
-	"users": 5, "branches": 2, "devices": 5, "connections": 1, "phoneNumbers": 3, "contacts": 7, "campaigns": 1, "records": 4,
-	"calls": 4, "smsThreads": 1, "voicemails": 1,
+	"users": 5, "branches": 2, "devices": 5, "connections": 1, "phoneNumbers": 3, "contacts": 8, "campaigns": 1, "records": 5,
+	"calls": 4, "smsThreads": 5, "voicemails": 1, "messages": 11, "templates": 3, "automations": 2, "bulks": 1, "consents": 2,
 }
 
 func TestSeedFurnishesTheDemoOnce(t *testing.T) {
@@ -189,8 +193,115 @@ func TestHistoryHasOneOfEachKindOfCall(t *testing.T) {
 			talk = append(talk, x.Contact.Name+" "+m.Direction+" "+m.Status)
 		}
 	}
-	if diff := cmp.Diff([]string{"Alice Wong INBOUND RECEIVED", "Alice Wong OUTBOUND DELIVERED", "Alice Wong INBOUND RECEIVED"}, talk); diff != "" {
+	want = []string{
+		"Alice Wong INBOUND RECEIVED", "Alice Wong OUTBOUND DELIVERED", "Alice Wong INBOUND RECEIVED", "Alice Wong OUTBOUND DELIVERED",
+		"Carla Diaz INBOUND RECEIVED", "Carla Diaz OUTBOUND DELIVERED",
+		"Bob Tran OUTBOUND DELIVERED", "Bob Tran OUTBOUND DELIVERED", "Bob Tran INBOUND RECEIVED",
+		"0491 571 266 INBOUND RECEIVED",
+		"Lena Fox INBOUND RECEIVED",
+	}
+	if diff := cmp.Diff(want, talk); diff != "" {
 		t.Errorf("messages, newest first (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheDemoShowsEachSortOfMessage(t *testing.T) {
+	t.Parallel()
+	_, _, info := seeded(t)
+	c := demo.NewClient(info.GraphQLURL, info.AccessToken)
+	t.Cleanup(c.Close)
+	var out struct {
+		SmsThreads struct {
+			Nodes []struct {
+				IsOpen, IsOptedOut bool
+				Contact            struct{ Name, Kind string }
+				AssignedUser       *struct{ Name string }
+			}
+		}
+		Messages struct {
+			Nodes []struct {
+				Media []struct {
+					State        string
+					ThumbnailURL *string
+				}
+			}
+		}
+		Consents struct {
+			Nodes []struct{ Kind, Source string }
+		}
+		Automations struct {
+			Nodes []struct {
+				IsEnabled bool
+				Warnings  []string
+				Runs      struct {
+					Nodes []struct {
+						State   string
+						Message *struct{ Body string }
+					}
+				}
+			}
+		}
+		BulkMessages struct {
+			Nodes []struct {
+				Status string
+				Counts struct{ Delivered, Skipped int }
+			}
+		}
+	}
+	err := c.Do(t.Context(), `{
+		smsThreads(first: 10) { nodes { isOpen isOptedOut contact { name kind } assignedUser { name } } }
+		messages(first: 10, filter: {hasMedia: true}) { nodes { media { state thumbnailUrl } } }
+		consents(first: 10) { nodes { kind source } }
+		automations(first: 10) { nodes { isEnabled warnings runs(first: 10) { nodes { state message { body } } } } }
+		bulkMessages(first: 10) { nodes { status counts { delivered skipped } } }
+	}`, nil, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	threads := []string{}
+	for _, x := range out.SmsThreads.Nodes {
+		line := x.Contact.Kind + " " + x.Contact.Name
+		if x.AssignedUser != nil {
+			line += ", of " + x.AssignedUser.Name
+		}
+		if !x.IsOpen {
+			line += ", closed"
+		}
+		if x.IsOptedOut {
+			line += ", wants no messages"
+		}
+		threads = append(threads, line)
+	}
+	want := []string{"CUSTOMER Alice Wong, of Olive Chen", "CONTACT Carla Diaz, closed", "CUSTOMER Bob Tran, of Finn Walker", "LEAD 0491 571 266",
+		"LEAD Lena Fox, wants no messages"}
+	if diff := cmp.Diff(want, threads); diff != "" {
+		t.Errorf("threads (-want +got):\n%s", diff)
+	}
+	if m := out.Messages.Nodes; len(m) != 1 || len(m[0].Media) != 1 || m[0].Media[0].State != "STORED" || m[0].Media[0].ThumbnailURL == nil {
+		t.Errorf("the pictures are %+v", m)
+	}
+	if x := out.Consents.Nodes; len(x) != 2 || x[0].Kind+x[0].Source != "OPT_OUTKEYWORD" || x[1].Kind+x[1].Source != "OPT_INSTAFF" {
+		t.Errorf("what was said of consent is %+v", x)
+	}
+	on, off := 0, 0
+	for _, a := range out.Automations.Nodes {
+		if len(a.Warnings) > 0 {
+			t.Errorf("an automation warns of %q", a.Warnings)
+		}
+		if !a.IsEnabled {
+			off++
+			continue
+		}
+		on++
+		if r := a.Runs.Nodes; len(r) != 1 || r[0].State != "SENT" || r[0].Message == nil || !strings.HasPrefix(r[0].Message.Body, "Hi Bob, Finn is on the way") {
+			t.Errorf("its runs are %+v", r)
+		}
+	}
+	if on != 1 || off != 1 {
+		t.Errorf("%d automations are on, %d off", on, off)
+	}
+	if b := out.BulkMessages.Nodes; len(b) != 1 || b[0].Status != "DONE" || b[0].Counts.Delivered != 3 || b[0].Counts.Skipped != 0 {
+		t.Errorf("the bulk message is %+v", b)
 	}
 }
 

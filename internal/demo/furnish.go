@@ -276,21 +276,28 @@ func (s *seeder) outsiders(ctx context.Context) error {
 }
 
 func (s *seeder) jobs(ctx context.Context) error {
+	ids := make([]string, len(jobs))
 	var g errgroup.Group
-	for _, x := range jobs {
-		if s.records[x.title] != "" {
+	for i, x := range jobs {
+		if ids[i] = s.records[x.title]; ids[i] != "" {
 			continue
 		}
-		g.Go(func() error {
+		g.Go(func() (err error) {
 			v := Vars{"kind": x.kind, "title": x.title, "contactId": s.contacts[x.contact], "assignedUserId": s.users[x.assigned]}
-			if x.hours > 0 {
+			if x.hours != 0 {
 				v["startsAt"] = s.today().Add(time.Duration(x.hours) * time.Hour).Truncate(time.Hour).Format(time.RFC3339)
 			}
-			_, err := s.admin.create(ctx, "recordCreate", "record", "RecordCreateInput", v)
+			ids[i], err = s.admin.create(ctx, "recordCreate", "record", "RecordCreateInput", v)
 			return err
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, x := range jobs {
+		s.records[x.title] = ids[i]
+	}
+	return nil
 }
 
 // today is the time that people will see: a clock that stands in the past is released later.

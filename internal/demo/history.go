@@ -9,8 +9,8 @@ import (
 )
 
 // History makes the demo's calls and messages in the time of the machine: a short
-// call that is answered, a missed one, a voicemail, an outbound call and a
-// conversation. It takes the time that such calls take.
+// call that is answered, a missed one, a voicemail, an outbound call, and messages of
+// every sort. It takes the time that such calls take.
 func History(ctx context.Context, o Options) error {
 	c, err := SignIn(ctx, o.GraphQLURL, Email, Password)
 	if err != nil {
@@ -21,7 +21,7 @@ func History(ctx context.Context, o Options) error {
 	if err := s.look(ctx); err != nil {
 		return err
 	}
-	for _, email := range []string{dispatcherEmail, officeEmail} {
+	for _, email := range []string{dispatcherEmail, officeEmail, fieldworkerEmail} {
 		if s.clients[email], err = SignIn(ctx, o.GraphQLURL, email, Password); err != nil {
 			return err
 		}
@@ -33,13 +33,23 @@ func History(ctx context.Context, o Options) error {
 // history lives through the demo's yesterday. With a clock that is held the hours
 // between are skipped; without one the calls follow each other and are short.
 func (s *seeder) history(ctx context.Context) error {
-	var list []error
-	scenes := []func(context.Context) error{s.answered, s.missed, s.voicemail, s.outbound, s.conversation}
-	if s.calls > 0 {
-		scenes = scenes[4:]
+	done, err := s.lived(ctx)
+	if err != nil {
+		return err
 	}
-	if s.threads > 0 {
-		scenes = scenes[:len(scenes)-1]
+	var list []error
+	var scenes []func(context.Context) error
+	for _, x := range []struct {
+		done  bool
+		scene func(context.Context) error
+	}{
+		{s.calls > 0, s.answered}, {s.calls > 0, s.missed}, {s.calls > 0, s.voicemail}, {s.calls > 0, s.outbound},
+		{done.optOut, s.optOut}, {done.picture, s.picture}, {done.visit, s.visit}, {done.stranger, s.stranger}, {done.bulk, s.bulk},
+		{done.closed, s.closed}, {done.conversation, s.conversation}, // the last: nothing happens in its thread after it
+	} {
+		if !x.done {
+			scenes = append(scenes, x.scene)
+		}
 	}
 	for i, scene := range scenes {
 		list = append(list, s.gap(ctx, s.share(len(scenes)-i)), scene(ctx))
@@ -143,26 +153,4 @@ func (s *seeder) outbound(ctx context.Context) error {
 		return err
 	}
 	return join(s.talk(ctx, 95*time.Second), s.world.hangUp(ctx, legs.callee))
-}
-
-// conversation: Alice writes, the front desk answers, Alice thanks.
-func (s *seeder) conversation(ctx context.Context) error {
-	if err := s.world.text(ctx, alicePhone, SydneyNumber, "Hi, can Grace come an hour earlier tomorrow?"); err != nil {
-		return err
-	}
-	if err := s.gap(ctx, 4*time.Minute); err != nil {
-		return err
-	}
-	c, err := s.fresh(ctx, officeEmail)
-	if err != nil {
-		return err
-	}
-	const answer = "Hello Alice, yes: she will be there at nine."
-	if _, err := c.Send(ctx, Vars{"contactId": s.contacts["Alice Wong"], "body": answer}); err != nil {
-		return err
-	}
-	if _, err := s.world.reached(ctx, alicePhone, answer); err != nil {
-		return err
-	}
-	return join(s.gap(ctx, 2*time.Minute), s.world.text(ctx, alicePhone, SydneyNumber, "Perfect, thank you!"), s.gap(ctx, 30*time.Minute))
 }

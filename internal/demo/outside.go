@@ -216,8 +216,8 @@ func (w outside) voicemail(ctx context.Context, sid string, spoken time.Duration
 }
 
 // text sends a text from outside and waits until the server took it.
-func (w outside) text(ctx context.Context, from, to, body string) error {
-	if _, err := w.e.SendText(from, to, body); err != nil {
+func (w outside) text(ctx context.Context, from, to, body string, files ...emulator.Media) error {
+	if _, err := w.e.SendText(from, to, body, files...); err != nil {
 		return err
 	}
 	return w.settle(ctx)
@@ -225,10 +225,15 @@ func (w outside) text(ctx context.Context, from, to, body string) error {
 
 // reached waits until a message of the server, known by its words, has arrived at an
 // outside phone.
-func (w outside) reached(ctx context.Context, to, body string) (m emulator.Message, err error) {
+func (w outside) reached(ctx context.Context, to, body string) (emulator.Message, error) {
+	return w.texted(ctx, to, func(m emulator.Message) bool { return m.Body == body })
+}
+
+// texted is reached for a message that is known by something else.
+func (w outside) texted(ctx context.Context, to string, is func(emulator.Message) bool) (m emulator.Message, err error) {
 	arrived := func() bool {
-		for _, x := range w.e.Messages() {
-			if x.To == to && x.Body == body && x.Direction != "inbound" {
+		for _, x := range w.e.MessagesTo(to) {
+			if x.Direction != "inbound" && is(x) {
 				m = x
 				return true
 			}

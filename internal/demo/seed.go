@@ -28,19 +28,23 @@ type seeder struct {
 	contacts   map[string]string // by name
 	campaigns  map[string]string // by name
 	records    map[string]string // by title
+	statuses   map[string]string // of records, by title
 	connection string
 	calls      int
-	threads    int
 	hasDefault bool
+
+	templates   map[string]string // by name
+	automations map[string]bool   // by name
+	bulks       map[string]bool   // by name
 
 	clients map[string]*Client // signed in, by e-mail
 }
 
 // Seed furnishes the demo organization: two branches, five people with their devices,
 // the emulated Twilio account with three numbers, contacts, leads, a campaign,
-// bookings and, when the clock can be moved, a day of history. It needs the
-// administrator's invitation on an empty database only; a run that was cut short is
-// completed by the next.
+// bookings, templates, automations and, when the clock can be moved, two days of
+// history. It needs the administrator's invitation on an empty database only; a run
+// that was cut short is completed by the next.
 func Seed(ctx context.Context, o Options) (Info, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -121,8 +125,9 @@ func newSeeder(o Options, admin *Client) *seeder {
 func (s *seeder) look(ctx context.Context) error {
 	s.roles, s.branches, s.users, s.invited = map[string]string{}, map[string]string{}, map[string]string{}, map[string]bool{}
 	s.devices, s.numbers, s.disabled = map[string]string{}, map[string]string{}, map[string]bool{}
-	s.contacts, s.campaigns, s.records = map[string]string{}, map[string]string{}, map[string]string{}
-	type named struct{ ID, Name, Title string }
+	s.contacts, s.campaigns, s.records, s.statuses = map[string]string{}, map[string]string{}, map[string]string{}, map[string]string{}
+	s.templates, s.automations, s.bulks = map[string]string{}, map[string]bool{}, map[string]bool{}
+	type named struct{ ID, Name, Title, Status string }
 	var out struct {
 		Roles    []struct{ ID, BuiltIn string }
 		Branches struct{ Nodes []named }
@@ -149,11 +154,13 @@ func (s *seeder) look(ctx context.Context) error {
 				Branch               *named
 			}
 		}
-		Contacts   struct{ Nodes []named }
-		Campaigns  struct{ Nodes []named }
-		Records    struct{ Nodes []named }
-		Calls      struct{ TotalCount int }
-		SmsThreads struct{ Nodes []named }
+		Contacts         struct{ Nodes []named }
+		Campaigns        struct{ Nodes []named }
+		Records          struct{ Nodes []named }
+		Calls            struct{ TotalCount int }
+		MessageTemplates struct{ Nodes []named }
+		Automations      struct{ Nodes []named }
+		BulkMessages     struct{ Nodes []named }
 	}
 	err := s.admin.Do(ctx, `{
 		roles { id builtIn }
@@ -164,9 +171,11 @@ func (s *seeder) look(ctx context.Context) error {
 		phoneNumbers(first: 100) { nodes { id e164 isEnabled isDefault branch { id } } }
 		contacts(first: 100) { nodes { id name } }
 		campaigns(first: 100) { nodes { id name } }
-		records(first: 100) { nodes { id title } }
+		records(first: 100) { nodes { id title status } }
 		calls(first: 1) { totalCount }
-		smsThreads(first: 1) { nodes { id } }
+		messageTemplates(first: 100) { nodes { id name } }
+		automations(first: 100) { nodes { id name } }
+		bulkMessages(first: 100) { nodes { id name } }
 	}`, nil, &out)
 	if err != nil {
 		return err
@@ -203,9 +212,18 @@ func (s *seeder) look(ctx context.Context) error {
 		s.campaigns[x.Name] = x.ID
 	}
 	for _, x := range out.Records.Nodes {
-		s.records[x.Title] = x.ID
+		s.records[x.Title], s.statuses[x.Title] = x.ID, x.Status
 	}
-	s.calls, s.threads = out.Calls.TotalCount, len(out.SmsThreads.Nodes)
+	for _, x := range out.MessageTemplates.Nodes {
+		s.templates[x.Name] = x.ID
+	}
+	for _, x := range out.Automations.Nodes {
+		s.automations[x.Name] = true
+	}
+	for _, x := range out.BulkMessages.Nodes {
+		s.bulks[x.Name] = true
+	}
+	s.calls = out.Calls.TotalCount
 	return nil
 }
 
@@ -229,6 +247,7 @@ func (s *seeder) furnish(ctx context.Context) error {
 	}
 	second.Go(func() error { return s.gadgets(ctx) })
 	second.Go(func() error { return inOrder(ctx, s.outsiders, s.jobs) })
+	second.Go(func() error { return inOrder(ctx, s.wording, s.rules) })
 	if err := second.Wait(); err != nil {
 		return err
 	}
