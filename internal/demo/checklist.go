@@ -19,9 +19,10 @@ const (
 	checkBritish = "+447700900123"
 )
 
-// Checklist runs the five-step test (R263-R267) against a demo that is seeded and
-// running, and prints what it sees. The error names every step that failed. It makes
-// a few calls and messages; the one setting it changes it puts back.
+// Checklist runs the five-step test (R263-R267), and six steps more of messaging,
+// against a demo that is seeded and running, and prints what it sees. The error names
+// every step that failed. It makes a few calls, messages and a booking; the one setting
+// it changes it puts back.
 func Checklist(ctx context.Context, o Options, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
@@ -44,6 +45,12 @@ func Checklist(ctx context.Context, o Options, out io.Writer) error {
 		step{"The voicemail greeting plays, the message is saved, the right users are told (R265)", func() error { return k.leaveVoicemail(ctx) }},
 		step{"An SMS goes out, the reply comes in and stands in inbox and log (R266)", func() error { return k.texts(ctx) }},
 		step{"An outbound call and SMS show the sender of branch, country or default (R267, D17)", func() error { return k.senders(ctx) }},
+		step{"What a preview says is what is then sent (R156, R174, D17)", func() error { return k.previewed(ctx) }},
+		step{"A picture goes out, one comes in and is kept (R142-R144)", func() error { return k.pictures(ctx) }},
+		step{"One text reaches twenty customers, each once, and says who was left out (R135, R136)", func() error { return k.many(ctx) }},
+		step{"A template is filled in, and one that cannot be is refused (R161-R163)", func() error { return k.template(ctx) }},
+		step{"The customer is told that the fieldworker is on the way (R164, R170, R198)", func() error { return k.underway(ctx) }},
+		step{"STOP is heeded until START (R154, R155)", func() error { return k.stop(ctx) }},
 	)
 }
 

@@ -305,7 +305,7 @@ func TestTheDemoShowsEachSortOfMessage(t *testing.T) {
 	}
 }
 
-// R263, R264, R265, R266, R267.
+// R263, R264, R265, R266, R267; R135, R142, R154, R161, R170, R174.
 func TestTheChecklistPasses(t *testing.T) {
 	t.Parallel()
 	_, o, _ := seeded(t)
@@ -315,11 +315,17 @@ func TestTheChecklistPasses(t *testing.T) {
 	}
 	for _, line := range []string{
 		"rings: Dan's browser (web) of Dan Silva", "rings: Dan's iPhone (ios) of Dan Silva", // R263
-		"Dan's iPhone stopped and sees: answered by Olive Chen",  // R264
-		"Olive Chen is told by an event",                         // R265
-		"inbox: the thread is first",                             // R266
-		"call of Olive Chen to the United States shows +1512555", // R267
-		"5 of 5 steps passed",
+		"Dan's iPhone stopped and sees: answered by Olive Chen",            // R264
+		"Olive Chen is told by an event",                                   // R265
+		"inbox: the thread is first",                                       // R266
+		"call of Olive Chen to the United States shows +1512555",           // R267
+		"sent: what arrives is what the preview said",                      // R174
+		"our copy has its",                                                 // R143
+		"20 customers got it once each; left out and listed: +15125550170", // R135
+		"did you mean {{record.amount}}",                                   // R163
+		"Hi Alice, Grace is on the way",                                    // R170
+		"writes STOP; a text is refused",                                   // R155
+		"11 of 11 steps passed",
 	} {
 		if !strings.Contains(out.String(), line) {
 			t.Errorf("the output lacks %q:\n%s", line, &out)
