@@ -4,14 +4,17 @@ import (
 	"context"
 	"time"
 
+	"switchboard/graph/loader"
 	"switchboard/graph/model"
 	"switchboard/internal/access"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
+	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/phone"
 	"switchboard/internal/report"
+	"switchboard/internal/route"
 )
 
 // theirNumber reads a number as typed in a filter (R018); empty stays empty.
@@ -147,6 +150,19 @@ func (r *Resolver) smsInboxChanged(ctx context.Context, after *string) (<-chan *
 		}
 		return c, true, nil
 	})
+}
+
+// party is an end of a thread; of theirs no more than a hint where the number is
+// hidden from the actor (R103).
+func party(ctx context.Context, thread id.ID, p route.Party, theirs bool) (*route.Party, error) {
+	if !theirs || p.E164 == nil {
+		return &p, nil
+	}
+	hidden, err := loader.From(ctx).HiddenEnds.Load(ctx, thread)
+	if hidden {
+		p = route.Party{Display: phone.Mask(*p.E164)}
+	}
+	return &p, err
 }
 
 // required is a row that a field cannot be without.

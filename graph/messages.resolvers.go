@@ -13,6 +13,7 @@ import (
 	"switchboard/internal/number"
 	"switchboard/internal/phone"
 	"switchboard/internal/report"
+	"switchboard/internal/route"
 	"switchboard/internal/user"
 )
 
@@ -50,6 +51,14 @@ func (r *messageResolver) Template(ctx context.Context, obj *message.Message) (*
 
 func (r *messageResolver) RetryOf(ctx context.Context, obj *message.Message) (*message.Message, error) {
 	return loader.Load(ctx, loader.From(ctx).Messages, obj.RetryOfID)
+}
+
+func (r *messageResolver) From(ctx context.Context, obj *message.Message) (*route.Party, error) {
+	return party(ctx, obj.ThreadID, obj.From(), obj.Direction == message.Inbound)
+}
+
+func (r *messageResolver) To(ctx context.Context, obj *message.Message) (*route.Party, error) {
+	return party(ctx, obj.ThreadID, obj.To(), obj.Direction == message.Outbound)
 }
 
 func (r *messageResolver) Media(ctx context.Context, obj *message.Message) ([]*message.Media, error) {
@@ -246,6 +255,10 @@ func (r *smsInboxChangeResolver) Inbox(ctx context.Context, obj *model.SmsInboxC
 func (r *smsThreadResolver) PhoneNumber(ctx context.Context, obj *message.Thread) (*number.PhoneNumber, error) {
 	n, err := loader.Load(ctx, loader.From(ctx).Numbers, obj.PhoneNumberID)
 	return required(n, err, "number")
+}
+
+func (r *smsThreadResolver) Them(ctx context.Context, obj *message.Thread) (*route.Party, error) {
+	return party(ctx, obj.ID, obj.Them(), true)
 }
 
 func (r *smsThreadResolver) Contact(ctx context.Context, obj *message.Thread) (*contact.Contact, error) {

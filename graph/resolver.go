@@ -155,7 +155,7 @@ func (r *Resolver) sources() *loader.Sources {
 		CallRecordings: byActor(r.d.Recordings.ByCalls), CallVoicemails: byActor(r.d.Voicemails.ByCalls),
 		MessageMedia: r.d.Messages.MediaByMessages, OptedOutThreads: r.d.Messages.OptedOut,
 		Consents: r.d.Messages.ConsentsByIDs, Countries: r.d.Numbers.Countries, SenderWarnings: r.senderWarnings,
-		ThreadUnread: r.d.Messages.Unread, ThreadReplyProblems: r.d.Messages.ReplyProblems,
+		ThreadUnread: r.d.Messages.Unread, HiddenEnds: r.d.Messages.HiddenEnds, ThreadReplyProblems: r.d.Messages.ReplyProblems,
 	}
 }
 

@@ -94,6 +94,7 @@ type Sources struct {
 	Countries       func(ctx context.Context, connections []id.ID) (map[id.ID][]string, error)
 	SenderWarnings  func(ctx context.Context, numbers []id.ID) (map[id.ID][]string, error)
 	ThreadUnread    func(ctx context.Context, ids []id.ID) (map[id.ID]int, error)
+	HiddenEnds      func(ctx context.Context, threads []id.ID) (map[id.ID]bool, error)
 	// ThreadReplyProblems has nothing for a thread without one.
 	ThreadReplyProblems func(ctx context.Context, ids []id.ID) (map[id.ID]*string, error)
 }
@@ -153,6 +154,7 @@ type Loaders struct {
 	Countries       *Batch[[]string]
 	SenderWarnings  *Batch[[]string]
 	ThreadUnread    *Batch[int]
+	HiddenEnds      *Batch[bool]
 
 	ThreadReplyProblems *Batch[*string]
 }
@@ -213,6 +215,7 @@ func New(s *Sources) *Loaders {
 		Countries:       many(s.Countries),
 		SenderWarnings:  many(s.SenderWarnings),
 		ThreadUnread:    many(s.ThreadUnread),
+		HiddenEnds:      many(s.HiddenEnds),
 
 		ThreadReplyProblems: many(s.ThreadReplyProblems),
 	}

@@ -160,6 +160,7 @@ func (r *reader) threads(rows []*message.Thread, asked Asked) {
 	self := func(t *message.Thread) id.ID { return t.ID }
 	read(r, r.OptedOutThreads, asked("isOptedOut"), rows, self)
 	read(r, r.ThreadUnread, asked("unreadCount"), rows, self)
+	read(r, r.HiddenEnds, asked("them") || asked("lastMessage", "from") || asked("lastMessage", "to"), rows, self)
 	read(r, r.ThreadReplyProblems, asked("replyProblem"), rows, self)
 	read(r, r.Numbers, asked("phoneNumber"), rows, func(t *message.Thread) id.ID { return t.PhoneNumberID })
 	read(r, r.Branches, asked("branch"), rows, func(t *message.Thread) id.ID { return t.BranchID })
@@ -182,6 +183,7 @@ func (r *reader) messages(rows []*message.Message, asked Asked) {
 	if r.err == nil {
 		r.threads(threads, asked.below("thread"))
 	}
+	read(r, r.HiddenEnds, asked("from") || asked("to"), rows, func(m *message.Message) id.ID { return m.ThreadID })
 	read(r, r.Users, asked("user"), rows, func(m *message.Message) id.ID { return m.UserID })
 	read(r, r.Contacts, asked("contact"), rows, func(m *message.Message) id.ID { return m.ContactID })
 	r.belongings(rows, asked)
@@ -193,6 +195,8 @@ func (r *reader) belongings(rows []*message.Message, asked Asked) {
 	read(r, r.Records, asked("record"), rows, func(m *message.Message) id.ID { return m.RecordID })
 	read(r, r.Campaigns, asked("campaign"), rows, func(m *message.Message) id.ID { return m.CampaignID })
 	read(r, r.Templates, asked("template"), rows, func(m *message.Message) id.ID { return m.TemplateID })
+	read(r, r.Bulks, asked("bulkMessage"), rows, func(m *message.Message) id.ID { return m.BulkID })
+	read(r, r.Automations, asked("automation"), rows, func(m *message.Message) id.ID { return m.AutomationID })
 	read(r, r.Messages, asked("retryOf"), rows, func(m *message.Message) id.ID { return m.RetryOfID })
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"switchboard/internal/access"
+	"switchboard/internal/contact"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
@@ -247,6 +248,38 @@ WHERE t.organization_id = $1`)
 		out[r.ID] = &why
 	}
 	return out, err
+}
+
+// HiddenEnds says for which of the threads the other end's number is hidden from the
+// actor of the context, who reaches them through a masked number (R103).
+func (s *Service) HiddenEnds(ctx context.Context, threads []id.ID) (_ map[id.ID]bool, err error) {
+	defer errs.Wrap(&err, "message.HiddenEnds")
+	who := access.From(ctx)
+	condition := hiddenEnd(who)
+	if condition == "" {
+		return nil, nil
+	}
+	var rows []struct {
+		ID id.ID `bun:"id"`
+	}
+	err = db.Select(access.With(ctx, who), s.db.App(), &rows, `SELECT t.id FROM sms_thread t
+WHERE t.organization_id = $1 AND t.id = ANY ($3::uuid[]) AND `+condition, who.OrganizationID, who.UserID, threads)
+	out := make(map[id.ID]bool, len(rows))
+	for _, r := range rows {
+		out[r.ID] = true
+	}
+	return out, err
+}
+
+// hiddenEnd is SQL for the threads t of which the actor, $2, does not see the other
+// end's number; "" for who sees them all.
+func hiddenEnd(who access.Actor) string {
+	seen := contact.Unmasked(who)
+	if seen == "" {
+		return ""
+	}
+	return `EXISTS (SELECT FROM contact_phone p JOIN contact c ON c.organization_id = p.organization_id AND c.id = p.contact_id
+  WHERE p.organization_id = $1 AND p.e164 = t.their_number AND NOT (true` + seen + `))`
 }
 
 // addressable reports whether an end of a thread is a number that can be written

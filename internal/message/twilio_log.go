@@ -9,6 +9,7 @@ import (
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
+	"switchboard/internal/phone"
 	"switchboard/internal/twilio"
 )
 
@@ -52,6 +53,16 @@ func (s *Service) TwilioLog(ctx context.Context, who access.Actor, message id.ID
 	x := &TwilioLog{
 		SID: got.SID, Status: got.Status, From: got.From, To: got.To, ErrorCode: got.ErrorCode, Segments: got.Segments, MediaCount: got.MediaCount,
 		ServiceSID: got.ServiceSID, Cost: n.price, CreatedAt: got.CreatedAt, SentAt: got.SentAt, Differences: m.differences(&got, n.price),
+	}
+	hidden, err := s.HiddenEnds(ctx, []id.ID{t.ID})
+	if err != nil {
+		return nil, err
+	}
+	if theirs := &x.To; hidden[t.ID] {
+		if m.Direction == Inbound {
+			theirs = &x.From
+		}
+		*theirs = phone.Mask(phone.E164(*theirs))
 	}
 	if got.ErrorCode != 0 {
 		x.ErrorReason = words(got.ErrorCode)
