@@ -321,15 +321,19 @@ CREATE INDEX message_words ON message USING gin (organization_id, to_tsvector('s
 ALTER TABLE message_media
   ALTER COLUMN message_id DROP NOT NULL,
   ADD COLUMN name            text,
+  -- The user or the key that sent it: nobody else puts it into a message.
   ADD COLUMN uploaded_by     uuid,
+  ADD COLUMN uploaded_by_key uuid,
   ADD COLUMN width           int,
   ADD COLUMN height          int,
   ADD COLUMN thumbnail_key   text,
   ADD COLUMN thumbnail_bytes bigint,
   ADD COLUMN problem         text,
-  ADD CONSTRAINT media_uploader FOREIGN KEY (organization_id, uploaded_by) REFERENCES "user" (organization_id, id);
+  ADD CONSTRAINT media_uploader FOREIGN KEY (organization_id, uploaded_by) REFERENCES "user" (organization_id, id),
+  ADD CONSTRAINT media_uploader_key FOREIGN KEY (organization_id, uploaded_by_key) REFERENCES api_key (organization_id, id);
 CREATE INDEX media_by_blob ON message_media (organization_id, blob_key);
 CREATE INDEX media_by_uploader ON message_media (organization_id, uploaded_by);
+CREATE INDEX media_by_uploader_key ON message_media (organization_id, uploaded_by_key);
 CREATE INDEX media_unused ON message_media (created_at) WHERE message_id IS NULL;
 
 -- A word to one number of a Messaging Service is about all of them.

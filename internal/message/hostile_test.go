@@ -4,9 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"switchboard/internal/access"
 	"switchboard/internal/contact"
 	"switchboard/internal/emulator"
 	"switchboard/internal/errs"
+	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/patch"
 )
@@ -89,5 +91,32 @@ func TestWhatIsLostMeanwhileKeepsAMessageForLater(t *testing.T) { // R026, R158,
 				t.Errorf("%s: it is %s because %s", c.why, got.Status, deref(got.ErrorReason))
 			}
 		})
+	}
+}
+
+func TestAKeySendsNoFilesOfAnother(t *testing.T) { // R144
+	t.Parallel()
+	s := newStage(t, options{idle: true})
+	key := func(name string) access.Actor {
+		who := s.admin
+		who.UserID, who.APIKeyID = id.ID{}, id.New(id.APIKey)
+		s.exec(`INSERT INTO api_key (organization_id, id, name, role_id, hint, hash, created_by) SELECT organization_id, $2, $3, role_id, $3, decode(md5($3), 'hex'), id FROM "user" WHERE id = $1`,
+			s.admin.UserID, who.APIKeyID, name)
+		return who
+	}
+	mine, theirs := key("mine"), key("theirs")
+	file := s.upload(mine, jpeg, 100)
+	for name, c := range map[string]struct {
+		who  access.Actor
+		code errs.Code
+	}{"the key": {mine, ""}, "another key": {theirs, errs.NotFound}, "a user": {s.admin, errs.NotFound}} {
+		_, _, err := s.svc.OpenMedia(s.ctx, c.who, file)
+		if code := errs.CodeOf(err); code != c.code {
+			t.Errorf("%s opens it: %v", name, err)
+		}
+		_, err = s.svc.Send(s.ctx, c.who, message.Send{To: mobile, Body: name, MediaIDs: []id.ID{file}})
+		if code := errs.CodeOf(err); code != c.code {
+			t.Errorf("%s sends it: %v", name, err)
+		}
 	}
 }

@@ -71,6 +71,9 @@ func (s *Service) Upload(ctx context.Context, who access.Actor, name string, bod
 		OrganizationID: org, ID: id.New(id.Media), ContentType: info.ContentType, State: MediaStored, BlobKey: &info.Key, SizeBytes: &info.Size,
 		UploadedByID: who.UserID,
 	}
+	if who.UserID.IsZero() {
+		m.UploadKeyID = who.APIKeyID
+	}
 	if name != "" {
 		m.Name = &name
 	}
@@ -78,11 +81,11 @@ func (s *Service) Upload(ctx context.Context, who access.Actor, name string, bod
 	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		n, err := db.Exec(ctx, tx, `
 INSERT INTO message_media (organization_id, id, position, content_type, state, blob_key, size_bytes, name, uploaded_by, width, height,
-  thumbnail_key, thumbnail_bytes, created_at)
-SELECT $1, $2, 0, $3, 'STORED', $4, $5, $6, $7, $8, $9, $10, $11, $12
+  thumbnail_key, thumbnail_bytes, created_at, uploaded_by_key)
+SELECT $1, $2, 0, $3, 'STORED', $4, $5, $6, $7, $8, $9, $10, $11, $12, $14
 WHERE (SELECT count(*) FROM message_media WHERE organization_id = $1 AND message_id IS NULL) < $13`,
 			m.OrganizationID, m.ID, m.ContentType, m.BlobKey, m.SizeBytes, m.Name, m.UploadedByID, m.Width, m.Height,
-			m.ThumbnailKey, m.ThumbnailBytes, tx.Now, maxWaiting)
+			m.ThumbnailKey, m.ThumbnailBytes, tx.Now, maxWaiting, m.UploadKeyID)
 		if err == nil && n == 0 {
 			err = errs.New(errs.LimitReached, "%d uploads wait for a message already; send or wait until they are removed", maxWaiting)
 		}
@@ -117,7 +120,7 @@ func uploads(ctx context.Context, h bun.IDB, who access.Actor, ids []id.ID) ([]*
 	if err := db.Select(ctx, h, &rows, `
 SELECT mm.* FROM message_media mm
 WHERE mm.organization_id = $1 AND mm.id = ANY ($2::uuid[]) AND mm.message_id IS NULL AND mm.state = 'STORED'
-  AND ($4 OR mm.uploaded_by IS NOT DISTINCT FROM $3)`, who.OrganizationID, ids, who.UserID, who.System); err != nil {
+  AND ($3 OR coalesce(mm.uploaded_by, mm.uploaded_by_key) = $4)`, who.OrganizationID, ids, who.System, actorOf(who)); err != nil {
 		return nil, err
 	}
 	out := make([]*Media, len(ids))
@@ -141,6 +144,14 @@ func facts(files []*Media) []MediaFacts {
 		}
 	}
 	return out
+}
+
+// uploader is the user or the key that sent it.
+func (m *Media) uploader() id.ID {
+	if m.UploadedByID.IsZero() {
+		return m.UploadKeyID
+	}
+	return m.UploadedByID
 }
 
 func (m *Media) called() string {
@@ -311,7 +322,7 @@ func (s *Service) media(ctx context.Context, who access.Actor, media id.ID) (*Me
 		return nil, err
 	}
 	if row.MessageID.IsZero() {
-		if row.UploadedByID != who.UserID || !who.Can(access.SMSSend) {
+		if by := row.uploader(); by.IsZero() || by != actorOf(who) || !who.Can(access.SMSSend) {
 			return nil, errNoFile
 		}
 		return row, nil

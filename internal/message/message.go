@@ -174,6 +174,7 @@ type Media struct {
 	SizeBytes      *int64     `bun:"size_bytes"`
 	Name           *string    `bun:"name"`
 	UploadedByID   id.ID      `bun:"uploaded_by,type:uuid"`
+	UploadKeyID    id.ID      `bun:"uploaded_by_key,type:uuid"` // the API key that uploaded it, where no user did
 	Width          *int       `bun:"width"`
 	Height         *int       `bun:"height"`
 	ThumbnailKey   *string    `bun:"thumbnail_key"`
