@@ -179,8 +179,8 @@ func TestTheCallerIDIsChosenByBranchCountryAndDefault(t *testing.T) { // R080-R0
 		{"R082: an American sees an American number", ann, callee, nil, officeNumber + " +12025550102", "COUNTRY"},
 		{"the branch's number of the country", bob, callee, nil, officeNumber, "BRANCH_AND_COUNTRY"},
 		{"an Australian sees an Australian number", bob, "+61491570006", nil, "+61255501234", "COUNTRY"},
-		{"no number of the country: the branch's", bob, "+33123456789", nil, officeNumber, "BRANCH"},
-		{"no branch, no country: the default", cec, "+33123456789", nil, "+442079460123", "DEFAULT"},
+		{"no number of the country: the branch's", bob, "+33612345678", nil, officeNumber, "BRANCH"},
+		{"no branch, no country: the default", cec, "+33612345678", nil, "+442079460123", "DEFAULT"},
 		{"an explicit choice wins", ann, callee, gb, "+442079460123", "EXPLICIT"},
 		{"an explicit choice wins over the branch", bob, "+61491570006", home, officeNumber, "EXPLICIT"},
 	} {

@@ -173,16 +173,14 @@ func (e *Emulator) createMessage(q *request) result {
 	if sendAt.IsZero() {
 		e.reserve(m)
 	}
-	return result{status: 201, body: e.messageJSON(m), lane: m.lane, then: func() {
-		if !sendAt.IsZero() {
-			m.timer = e.when(sendAt, func() {
-				e.mark(m, "accepted")
-				e.walk(m)
-			})
-			return
-		}
-		e.walk(m)
-	}}
+	if !sendAt.IsZero() { // at once: it may be canceled before this answer has arrived
+		m.timer = e.when(sendAt, func() {
+			e.mark(m, "accepted")
+			e.walk(m)
+		})
+		return result{status: 201, body: e.messageJSON(m), lane: m.lane}
+	}
+	return result{status: 201, body: e.messageJSON(m), lane: m.lane, then: func() { e.walk(m) }}
 }
 
 // smart is Smart Encoding: look-alikes that GSM-7 has (twilio: messaging/services/smart-encoding-char-list).
