@@ -1,8 +1,10 @@
 package message_test
 
 import (
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"switchboard/internal/access"
 	"switchboard/internal/contact"
@@ -118,5 +120,16 @@ func TestAKeySendsNoFilesOfAnother(t *testing.T) { // R144
 		if code := errs.CodeOf(err); code != c.code {
 			t.Errorf("%s sends it: %v", name, err)
 		}
+	}
+}
+
+func TestATextThatGrowsTooLongIsNotKept(t *testing.T) { // R163
+	t.Parallel()
+	s := newStage(t, options{idle: true})
+	bob := s.contact(strings.Repeat("😀", 200), mobile)
+	p, err := s.svc.Preview(s.ctx, s.admin, message.Draft{Recipients: []message.Recipient{{ContactID: bob.ID}}, Body: strings.Repeat("{{contact.name}}", 50)})
+	s.must(err)
+	if r := p.All[0]; r.IsSendable() || utf8.RuneCountInString(r.Body) != message.MaxBody || len(r.Problems) == 0 || !strings.Contains(r.Problems[0].Message, "10000 characters") {
+		t.Errorf("%d characters are kept: %+v", utf8.RuneCountInString(r.Body), r.Problems)
 	}
 }

@@ -327,10 +327,13 @@ func clean(s string) string {
 }
 
 // cut ends a value after 300 characters.
-func cut(s string) string {
+func cut(s string) string { return cutTo(s, maxValueRunes) }
+
+// cutTo ends a text after so many characters.
+func cutTo(s string, most int) string {
 	n := 0
 	for i := range s {
-		if n == maxValueRunes {
+		if n == most {
 			return s[:i]
 		}
 		n++

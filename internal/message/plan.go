@@ -362,6 +362,7 @@ func (p *plan) write(x *PreviewRecipient) {
 	switch {
 	case n > MaxBody:
 		x.say(blocking(TooLong, "the text has %d characters; %d is the most: shorten it or send it in parts", n, MaxBody))
+		x.Body = strings.Clone(cutTo(x.Body, MaxBody)) // 10,000 of them are kept until they were looked at
 	case strings.TrimSpace(x.Body) == "" && len(p.files) == 0:
 		x.say(blocking(EmptyMessage, "the message has no text; write one"))
 	case size.Encoding == UCS2 && size.Parts > Measure(Plain(x.Body)).Parts:
