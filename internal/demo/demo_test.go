@@ -388,6 +388,23 @@ func TestTheChecklistSeesWhatIsBroken(t *testing.T) {
 			},
 			step: "step 5",
 		},
+		"an automation that is off": {
+			why: "nobody tells the customer who is on the way",
+			spoil: func(t *testing.T, s *stage.Stage, c *demo.Client, info demo.Info) {
+				var out struct {
+					Automations struct{ Nodes []struct{ ID string } }
+				}
+				if err := c.Do(t.Context(), `{ automations(first: 1, filter: {trigger: ON_THE_WAY}) { nodes { id } } }`, nil, &out); err != nil || len(out.Automations.Nodes) == 0 {
+					t.Fatal("there is none", err)
+				}
+				err := c.Do(t.Context(), `mutation($id: ID!) { automationUpdate(id: $id, input: {isEnabled: false}) { userErrors { code field message } } }`,
+					demo.Vars{"id": out.Automations.Nodes[0].ID}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+			},
+			step: "step 10",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
