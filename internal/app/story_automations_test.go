@@ -289,8 +289,8 @@ func TestTemplatesAndAutomationsAreCheckedWhenTheyAreSaved(t *testing.T) { // R1
 		}
 		MergeFields            []struct{ Path string }
 		MessageTemplatePreview struct {
-			Body             string
-			Segments         int
+			Body              string
+			Segments          int
 			Missing, Problems []string
 		}
 		Automation struct{ Warnings []string }
