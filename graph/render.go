@@ -10,6 +10,7 @@ import (
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"switchboard/graph/model"
 	"switchboard/internal/access"
@@ -52,7 +53,7 @@ func (r *Resolver) Renderer() *Renderer {
 	schema := executable.Schema()
 	for _, t := range schema.GetPossibleTypes(schema.Types["Node"]) {
 		text := "query($id: ID!) { node(id: $id) { ... on " + t.Name + " " + plainFields(schema, t, 2) + " } }"
-		x.documents[t.Name], read[text] = text, gqlparser.MustLoadQuery(schema, text)
+		x.documents[t.Name], read[text] = text, gqlparser.MustLoadQueryWithRules(schema, text, rules.NewDefaultRules())
 	}
 	return x
 }

@@ -85,7 +85,8 @@ type Rule struct {
 	IsEnabled     bool
 }
 
-// Create makes an automation. It needs AUTOMATION_MANAGE. Codes: errs.Required,
+// Create makes an automation. It needs AUTOMATION_MANAGE, SMS_SEND and the view of
+// the whole organization, and SMS_SEND_INVOICE for invoices. Codes: errs.Required,
 // errs.Invalid, errs.NotFound, errs.Conflict, errs.LimitReached.
 func (s *Service) Create(ctx context.Context, who access.Actor, in Rule) (a *Automation, err error) {
 	defer errs.Wrap(&err, "automation.Create")
@@ -98,7 +99,12 @@ func (s *Service) Create(ctx context.Context, who access.Actor, in Rule) (a *Aut
 		} else if n >= maxAutomations {
 			return errs.New(errs.LimitReached, "an organization has %d automations at most; remove one first", maxAutomations)
 		}
-		if a, _, err = in.read(ctx, tx, who); err != nil {
+		made, saved, err := in.read(ctx, tx, who)
+		if err != nil {
+			return err
+		}
+		a = made
+		if err := a.within(who, saved); err != nil {
 			return err
 		}
 		a.CreatedAt, a.UpdatedAt = tx.Now, tx.Now
@@ -154,8 +160,14 @@ func (s *Service) Update(ctx context.Context, who access.Actor, automation id.ID
 		if in.IsEnabled.Has() {
 			on = in.IsEnabled.Value
 		}
-		if _, err := a.apply(ctx, tx, in); err != nil {
+		saved, err := a.apply(ctx, tx, in)
+		if err != nil {
 			return err
+		}
+		if on { // whoever may write rules may stop one
+			if err := a.within(who, saved); err != nil {
+				return err
+			}
 		}
 		switch {
 		case on != a.IsEnabled:
@@ -202,6 +214,21 @@ func (s *Service) change(ctx context.Context, who access.Actor, automation id.ID
 		return nil, err
 	}
 	return a, nil
+}
+
+// within refuses a rule that sends what its author may not: it writes to every
+// customer of the organization, as long as it is on.
+func (a *Automation) within(who access.Actor, saved *message.SavedTemplate) error {
+	if err := who.Require(access.SMSSend); err != nil {
+		return err
+	}
+	if !who.SeesAll() {
+		return errs.New(errs.Forbidden, "an automation writes to all customers; that needs a role that sees the whole organization")
+	}
+	if kindFor(a.Trigger, saved) == contact.RecordInvoice {
+		return who.Require(access.SMSSendInvoice) // R158
+	}
+	return nil
 }
 
 // enable switches the automation. What has its time before now is not looked at.

@@ -371,7 +371,7 @@ func (k *checklist) underway(ctx context.Context) error {
 		return err
 	}
 	if !strings.HasPrefix(m.Body, "Hi Alice, Grace is on the way") {
-		return fmt.Errorf("Alice reads: %q", m.Body)
+		return fmt.Errorf("the customer Alice reads %q", m.Body)
 	}
 	var out struct {
 		Record struct {
