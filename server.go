@@ -28,7 +28,7 @@ var commands struct {
 		Organization string `required:"" help:"The organization's name."`
 		Email        string `required:"" help:"The first administrator's e-mail."`
 	} `cmd:"" help:"Make the first organization of a production server; prints an invitation link once."`
-	Checklist struct{} `cmd:"" help:"Run the five-step test against the emulator."`
+	Checklist struct{} `cmd:"" help:"Run the test of calls and messages against the emulator."`
 	Token     struct {
 		Email        string `required:"" help:"Whose token."`
 		Organization string `help:"The organization's id; needed only by a login with several."`

@@ -227,7 +227,7 @@ func banner(i demo.Info, took time.Duration) string {
 	return b.String()
 }
 
-// Checklist runs the five-step test against a demo of its own, in a folder that is
+// Checklist runs the test of calls and messages against a demo of its own, in a folder that is
 // removed afterwards.
 func Checklist(ctx context.Context, c config.Config, out io.Writer) error {
 	folder, err := os.MkdirTemp("", "switchboard-checklist-")
