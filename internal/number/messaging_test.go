@@ -228,8 +228,7 @@ func TestWhoAnswersMessagesCanAnswerThem(t *testing.T) { // R145, R146, R151
 		code  errs.Code
 		field string
 	}{
-		"somebody who may":        {number.MessagingUpdate{SmsAssigneeID: patch.To(may), MmsAssigneeID: patch.To(may)}, "", ""},
-		"nobody":                  {number.MessagingUpdate{MmsAssigneeID: patch.Clear[id.ID]()}, "", ""},
+		"somebody who may":        {number.MessagingUpdate{SmsAssigneeID: patch.To(may)}, "", ""},
 		"somebody who only reads": {number.MessagingUpdate{SmsAssigneeID: patch.To(mute)}, errs.Conflict, "smsAssigneeId"},
 		"somebody disabled":       {number.MessagingUpdate{MmsAssigneeID: patch.To(gone)}, errs.Conflict, "mmsAssigneeId"},
 		"nobody of ours":          {number.MessagingUpdate{SmsAssigneeID: patch.To(id.New(id.User))}, errs.NotFound, "smsAssigneeId"},
@@ -249,6 +248,10 @@ func TestWhoAnswersMessagesCanAnswerThem(t *testing.T) { // R145, R146, R151
 			t.Errorf("%s: %v", why, err)
 		}
 	}
+	for _, who := range []patch.Field[id.ID]{patch.To(may), patch.Clear[id.ID]()} { // somebody, and then nobody
+		_, err := s.svc.UpdateMessaging(t.Context(), s.admin, n.ID, number.MessagingUpdate{MmsAssigneeID: who})
+		s.must(err)
+	}
 	got := s.get(n.ID)
 	if m := s.messaging(got); m.SmsAssigneeID != may || !m.MmsAssigneeID.IsZero() || word(m.SenderName) != "Acme 24" || m.Rate == nil || *m.Rate != 1000 {
 		t.Errorf("%s", show(m))
@@ -257,7 +260,7 @@ func TestWhoAnswersMessagesCanAnswerThem(t *testing.T) { // R145, R146, R151
 	if !errs.IsCode(err, errs.Forbidden) {
 		t.Error(err)
 	}
-	if n := s.count(`SELECT count(*) AS n FROM audit_entry WHERE action = 'number.messaging'`); n != 4 {
+	if n := s.count(`SELECT count(*) AS n FROM audit_entry WHERE action = 'number.messaging'`); n != 5 {
 		t.Errorf("%d audit entries", n)
 	}
 }
