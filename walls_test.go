@@ -12,11 +12,11 @@ import (
 
 // The order of the house. A package may import what stands above it.
 var (
-	leaves  = []string{"clock", "errs", "id", "patch", "phone", "secret"}
-	ports   = []string{"db", "twilio", "blob"}           // import leaves
-	floor   = []string{"event", "audit", "inbox", "job"} // import db and leaves
+	leaves  = []string{"clock", "errs", "id", "patch", "phone", "secret", "sheet", "sound"}
+	ports   = []string{"db", "twilio", "blob", "notify", "speech"} // import leaves
+	floor   = []string{"event", "audit", "inbox", "job"}           // import db and leaves
 	domains = []string{"access", "tenant", "session", "user", "contact", "route", "number", "call", "recording", "voicemail",
-		"message", "followup", "automation", "delivery", "report", "diagnose"} // in import order
+		"transcript", "message", "followup", "automation", "delivery", "retention", "history", "report", "export", "gate", "diagnose"} // in import order
 	edges   = []string{"webhook", "media", "console"}
 	outside = []string{"emulator", "demo", "testkit"} // never imported by what serves
 )
@@ -126,6 +126,10 @@ func vendorWall(from, imported string) string {
 		return "only internal/secret knows tink"
 	case strings.HasPrefix(imported, "github.com/riverqueue") && from != "internal/job" && from != "internal/db":
 		return "only internal/job and the migrations know River"
+	case strings.HasPrefix(imported, "github.com/xuri/excelize") && from != "internal/sheet":
+		return "only internal/sheet knows excelize"
+	case (strings.HasPrefix(imported, "github.com/SherClockHolmes/webpush-go") || strings.HasPrefix(imported, "github.com/wneessen/go-mail")) && from != "internal/notify":
+		return "only internal/notify knows how mail and pushes are sent"
 	case imported == "testing" && !strings.HasPrefix(from, "internal/testkit"):
 		return "production code imports testing"
 	case (imported == "context" || imported == "net/http" || imported == "database/sql") && from == "internal/route":

@@ -31,13 +31,25 @@ const (
 	SMSBulk          Permission = "SMS_BULK"
 	SMSRelink        Permission = "SMS_RELINK"
 	SMSSendInvoice   Permission = "SMS_SEND_INVOICE"
+	SMSDelete        Permission = "SMS_DELETE"
 	RecordingListen  Permission = "RECORDING_LISTEN"
 	RecordingDelete  Permission = "RECORDING_DELETE"
+	RecordingExport  Permission = "RECORDING_EXPORT"
+	TranscriptView   Permission = "TRANSCRIPT_VIEW"
+	TranscriptEdit   Permission = "TRANSCRIPT_EDIT"
+	TranscriptDelete Permission = "TRANSCRIPT_DELETE"
 	VoicemailListen  Permission = "VOICEMAIL_LISTEN"
+	VoicemailDelete  Permission = "VOICEMAIL_DELETE"
+	FollowUpView     Permission = "FOLLOW_UP_VIEW"
+	FollowUpManage   Permission = "FOLLOW_UP_MANAGE"
 	ContactView      Permission = "CONTACT_VIEW"
 	ContactEdit      Permission = "CONTACT_EDIT"
+	ContactDelete    Permission = "CONTACT_DELETE"
+	ContactImport    Permission = "CONTACT_IMPORT"
 	RecordEventAdd   Permission = "RECORD_EVENT_ADD"
 	ReportView       Permission = "REPORT_VIEW"
+	ReportExport     Permission = "REPORT_EXPORT"
+	CostView         Permission = "COST_VIEW"
 	RouteExplain     Permission = "ROUTE_EXPLAIN"
 	SettingsManage   Permission = "SETTINGS_MANAGE"
 	UserManage       Permission = "USER_MANAGE"
@@ -49,14 +61,17 @@ const (
 	TemplateManage   Permission = "TEMPLATE_MANAGE"
 	AutomationManage Permission = "AUTOMATION_MANAGE"
 	WebhookManage    Permission = "WEBHOOK_MANAGE"
+	RetentionManage  Permission = "RETENTION_MANAGE"
+	Diagnose         Permission = "DIAGNOSE"
 )
 
 // All lists every permission, in the order of the contract.
 var All = []Permission{
 	CallReceive, CallMake, CallView, CallControl, CallTransfer, CallInternal, CallMonitor, LiveView, SMSSend, SMSView, SMSBulk, SMSRelink,
-	SMSSendInvoice, RecordingListen, RecordingDelete,
-	VoicemailListen, ContactView, ContactEdit, RecordEventAdd, ReportView, RouteExplain, SettingsManage, UserManage, NumberManage,
-	ConnectionManage, APIKeyManage, SchemaIntrospect, AuditView, TemplateManage, AutomationManage, WebhookManage,
+	SMSSendInvoice, SMSDelete, RecordingListen, RecordingDelete, RecordingExport, TranscriptView, TranscriptEdit, TranscriptDelete,
+	VoicemailListen, VoicemailDelete, FollowUpView, FollowUpManage, ContactView, ContactEdit, ContactDelete, ContactImport, RecordEventAdd,
+	ReportView, ReportExport, CostView, RouteExplain, SettingsManage, UserManage, NumberManage, ConnectionManage, APIKeyManage, SchemaIntrospect,
+	AuditView, TemplateManage, AutomationManage, WebhookManage, RetentionManage, Diagnose,
 }
 
 // Visibility is how far a role sees.

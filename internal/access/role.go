@@ -59,16 +59,16 @@ var builtIn = []Role{
 	{Name: "Admin", BuiltIn: word(Admin), Visibility: SeesOrganization, Permissions: All},
 	{Name: "Dispatcher", BuiltIn: word(Dispatcher), Visibility: SeesOrganization, Permissions: []Permission{
 		CallReceive, CallMake, CallView, CallControl, CallTransfer, CallInternal, CallMonitor, LiveView, SMSSend, SMSView, SMSBulk, SMSSendInvoice, RecordingListen,
-		VoicemailListen, ContactView, ContactEdit, RecordEventAdd, ReportView, RouteExplain, TemplateManage,
+		VoicemailListen, TranscriptView, TranscriptEdit, FollowUpView, FollowUpManage, ContactView, ContactEdit, ContactImport, RecordEventAdd, ReportView, RouteExplain, TemplateManage,
 	}},
 	{Name: "Office", BuiltIn: word(Office), Visibility: SeesBranch, Permissions: []Permission{
-		CallReceive, CallMake, CallView, CallTransfer, CallInternal, SMSSend, SMSView, SMSSendInvoice, VoicemailListen, ContactView, ContactEdit, RecordEventAdd,
+		CallReceive, CallMake, CallView, CallTransfer, CallInternal, SMSSend, SMSView, SMSSendInvoice, VoicemailListen, FollowUpView, FollowUpManage, ContactView, ContactEdit, RecordEventAdd,
 	}},
 	{Name: "Sales", BuiltIn: word(Sales), Visibility: SeesBranch, Permissions: []Permission{
-		CallReceive, CallMake, CallView, CallTransfer, CallInternal, SMSSend, SMSView, SMSSendInvoice, VoicemailListen, ContactView, ContactEdit, RecordEventAdd,
+		CallReceive, CallMake, CallView, CallTransfer, CallInternal, SMSSend, SMSView, SMSSendInvoice, VoicemailListen, FollowUpView, ContactView, ContactEdit, RecordEventAdd,
 	}},
 	{Name: "Fieldworker", BuiltIn: word(Fieldworker), Visibility: SeesOwn, Permissions: []Permission{
-		CallReceive, CallMake, CallView, CallTransfer, CallInternal, SMSSend, SMSView, ContactView, RecordEventAdd,
+		CallReceive, CallMake, CallView, CallTransfer, CallInternal, SMSSend, SMSView, FollowUpView, ContactView, RecordEventAdd,
 	}},
 }
 

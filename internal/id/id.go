@@ -79,6 +79,17 @@ const (
 	WebhookEndpoint
 	WebhookDelivery
 	WebhookAttempt
+	FollowUp
+	Notification
+	PushSubscription
+	Transcript
+	TranscriptNote
+	LegalHold
+	RetentionRule
+	RetentionRun
+	Export
+	Finding
+	CostCap
 )
 
 var prefixes = [...]string{
@@ -92,6 +103,8 @@ var prefixes = [...]string{
 	Template:       "tmpl", Bulk: "bulk", BulkRecipient: "bulkto", Automation: "auto", AutomationRun: "autorun", Consent: "consent",
 	RecordEvent: "recevent", UpsertBatch: "batch",
 	WebhookEndpoint: "hook", WebhookDelivery: "dlv", WebhookAttempt: "try",
+	FollowUp: "followup", Notification: "notif", PushSubscription: "pushsub", Transcript: "trans", TranscriptNote: "tnote",
+	LegalHold: "hold", RetentionRule: "rule", RetentionRun: "rulerun", Export: "export", Finding: "finding", CostCap: "cap",
 }
 
 var kinds = func() map[string]Kind {
