@@ -65,23 +65,11 @@ func (q *query) arg(v any) string {
 
 func (q *query) and(condition string) { q.sql.WriteString(" AND " + condition) }
 
-// seenBy narrows to what the actor sees: the whole organization; or the calls of
-// their branches; or their own, which they answered, started or were rung for. What
-// stands in no log (R094) is seen by those whose own it is.
+// seenBy narrows to what the actor sees; see SeenBy.
 func (q *query) seenBy(who access.Actor) {
-	if who.System {
-		return
+	if !who.System {
+		q.and(SeenBy("call", who, q.arg))
 	}
-	user := q.arg(who.UserID)
-	own := "call.user_id = " + user + " OR call.answered_by_user_id = " + user +
-		" OR EXISTS (SELECT FROM call_leg own WHERE own.organization_id = $1 AND own.call_id = call.id AND own.user_id = " + user + ")"
-	switch b := who.SeesBranches(); {
-	case who.SeesAll():
-		own = "call.is_logged OR " + own
-	case len(b) > 0:
-		own += " OR call.is_logged AND call.branch_id = ANY (" + q.arg(b) + "::uuid[])"
-	}
-	q.and("(" + own + ")")
 }
 
 func (q *query) filter(f Filter) {
