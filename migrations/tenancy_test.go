@@ -27,6 +27,7 @@ var withoutTenant = map[string]string{
 	"system.event_consumer": "a consumer reads the log of all tenants in order",
 	"system.sweep":          "a sweep looks at all tenants at once",
 	"system.login":          "a person signs in to the installation; a user is the membership in one organization",
+	"system.web_push_key":   "browsers subscribe with the key of the installation, sealed",
 
 	"system.river_job":          "River: jobs name their tenant inside, by ids only",
 	"system.river_leader":       "River: one leader for the installation",
