@@ -10,6 +10,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"switchboard/internal/call"
 	"switchboard/internal/id"
 )
 
@@ -70,6 +71,31 @@ type Recording struct {
 	DueAt           *time.Time      `bun:"due_at"`
 	CreatedAt       time.Time       `bun:"created_at"`
 	UpdatedAt       time.Time       `bun:"updated_at"`
+
+	DeletedAt      *time.Time `bun:"deleted_at"`
+	DeletedByID    id.ID      `bun:"deleted_by,type:uuid"`
+	DeleteReason   *string    `bun:"delete_reason"`
+	GoneAtTwilioAt *time.Time `bun:"gone_at_twilio_at"`
+	EraseDueAt     *time.Time `bun:"erase_due_at"`
+	EraseAttempts  int        `bun:"erase_attempts"`
+
+	// Of its call, for those who read.
+	ContactID     id.ID             `bun:"contact_id,scanonly,type:uuid"`
+	RecordID      id.ID             `bun:"record_id,scanonly,type:uuid"`
+	BranchID      id.ID             `bun:"branch_id,scanonly,type:uuid"`
+	PhoneNumberID id.ID             `bun:"phone_number_id,scanonly,type:uuid"`
+	Direction     call.Direction    `bun:"direction,scanonly"`
+	NoticeCodes   []call.NoticeCode `bun:"notices,scanonly,array"`
+	IsHeld        bool              `bun:"is_held,scanonly"`
+}
+
+// Notices are what there is to know about its call.
+func (r *Recording) Notices() []*call.Notice {
+	out := make([]*call.Notice, 0, len(r.NoticeCodes))
+	for _, n := range r.NoticeCodes {
+		out = append(out, &call.Notice{Code: n})
+	}
+	return out
 }
 
 // IsNode marks the type as one with an id (GraphQL interface Node).
