@@ -138,6 +138,11 @@ type (
 		EventHead
 		RecordID id.ID
 	}
+	// CostCapReached says that a cap of costs was reached.
+	CostCapReached struct {
+		EventHead
+		CostCapID id.ID
+	}
 	// RecordEventAdded says that something happened to a record.
 	RecordEventAdded struct {
 		EventHead

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"switchboard/internal/access"
+	"switchboard/internal/call"
+	"switchboard/internal/contact"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
@@ -58,6 +60,21 @@ type Filter struct {
 	UserID        id.ID  // answered or started by
 	TimeZone      string // IANA, for the days; "" is UTC
 	GroupBy       Group  // "" for the total only
+}
+
+// CallFilter is which calls a report counts; everything that is given must hold.
+type CallFilter struct {
+	From, Until     time.Time // Until is excluded
+	TimeZone        string    // IANA, for the days; "" is UTC
+	BranchIDs       []id.ID
+	PhoneNumberIDs  []id.ID
+	UserIDs         []id.ID // answered or started by
+	Directions      []call.Direction
+	Statuses        []call.Status
+	BusinessUnit    string
+	CampaignID      id.ID
+	ContactKind     contact.Kind
+	ExcludeInternal bool
 }
 
 // Service answers reports.
