@@ -5,6 +5,8 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -26,6 +28,42 @@ type Entry struct {
 	Subject        id.ID          `bun:"subject"`
 	Detail         map[string]any `bun:"detail,type:jsonb"` // no secrets, no full phone numbers of customers
 	At             time.Time      `bun:"at"`
+	ClientAddress  *string        `bun:"client_address"` // where the request came from; nil when none brought it
+	UserAgent      *string        `bun:"user_agent"`
+}
+
+// Datum is one thing that the detail of an entry says.
+type Datum struct{ Name, Value string }
+
+// Action is an act that people can look for.
+type Action struct {
+	Name     string // noun.verb
+	Words    string
+	IsAccess bool // to what is private; not a change
+}
+
+// Details lists what the entry says, sorted by name; lists and objects as JSON.
+func (e Entry) Details() []Datum {
+	out := make([]Datum, 0, len(e.Detail))
+	for name, v := range e.Detail {
+		text, ok := v.(string)
+		if !ok {
+			b, _ := json.Marshal(v) // it came out of JSON
+			text = string(b)
+		}
+		out = append(out, Datum{name, text})
+	}
+	slices.SortFunc(out, func(a, b Datum) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// SubjectReference is the id of what the deed was about; nil when it had no one subject.
+func (e Entry) SubjectReference() *string {
+	if e.Subject.IsZero() {
+		return nil
+	}
+	s := e.Subject.String()
+	return &s
 }
 
 // Write adds the entry in the caller's transaction, for the tenant of the context
