@@ -58,6 +58,7 @@ type Contact struct {
 	Location          *string    `bun:"location"`
 	AssignedUserID    id.ID      `bun:"assigned_user_id,type:uuid,nullzero"`
 	CreatedByID       id.ID      `bun:"created_by,type:uuid,nullzero"`
+	AccountID         id.ID      `bun:"account_id,type:uuid,nullzero"` // R181
 	LastCampaignID    id.ID      `bun:"last_campaign_id,type:uuid,nullzero"`
 	LastPhoneNumberID id.ID      `bun:"last_phone_number_id,type:uuid,nullzero"`
 	LastContactedAt   *time.Time `bun:"last_contacted_at"`

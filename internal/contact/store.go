@@ -35,7 +35,7 @@ func init() {
 }
 
 const contactColumns = `c.organization_id, c.id, c.kind, c.external_id, c.name, c.company, c.email, c.country, c.status, c.tags, c.timezone, c.service, c.location,
-	c.assigned_user_id, c.created_by, c.last_campaign_id, c.last_phone_number_id, c.last_contacted_at, c.source_updated_at, c.source_version,
+	c.assigned_user_id, c.created_by, c.account_id, c.last_campaign_id, c.last_phone_number_id, c.last_contacted_at, c.source_updated_at, c.source_version,
 	c.version, c.created_at, c.updated_at`
 
 // ownContacts are those that somebody with the visibility OWN sees: assigned to
