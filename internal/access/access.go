@@ -118,18 +118,18 @@ func (s Set) List() []Permission {
 
 // Actor is who acts: a person, a machine with an API key, or the server itself.
 type Actor struct {
-	OrganizationID      id.ID
-	UserID              id.ID // zero for API keys and the server
-	APIKeyID            id.ID
-	LoginID             id.ID
-	SessionID           id.ID
-	RoleID              id.ID
-	Permissions         Set
-	Visibility          Visibility
-	BranchIDs           []id.ID
-	IsFieldworker       bool
-	RestrictBeforeStart bool // R242
-	System              bool // the server acting by itself: everything is allowed
+	OrganizationID id.ID
+	UserID         id.ID // zero for API keys and the server
+	APIKeyID       id.ID
+	LoginID        id.ID
+	SessionID      id.ID
+	RoleID         id.ID
+	Permissions    Set
+	Visibility     Visibility
+	BranchIDs      []id.ID
+	IsFieldworker  bool
+	Switched       []FieldworkerOption // the options that stand otherwise than by default (R233)
+	System         bool                // the server acting by itself: everything is allowed
 }
 
 // System is the server acting by itself in one organization.
@@ -140,15 +140,20 @@ func System(org id.ID) Actor {
 // Known reports whether anybody is signed in.
 func (a Actor) Known() bool { return !a.OrganizationID.IsZero() }
 
-// Can reports whether the role allows it.
-func (a Actor) Can(p Permission) bool { return a.Known() && (a.System || a.Permissions.Has(p)) }
+// Can reports whether the role allows it and no option of a fieldworker takes it away.
+func (a Actor) Can(p Permission) bool {
+	return a.Known() && (a.System || a.Permissions.Has(p) && a.withheld(p) == "")
+}
 
 // Require returns errs.Unauthenticated when nobody is signed in and
-// errs.Forbidden, naming the permission, when the role does not allow it.
+// errs.Forbidden, naming the permission when the role does not allow it, else the
+// option that takes it away (R234).
 func (a Actor) Require(p Permission) error {
 	switch {
 	case !a.Known():
 		return errs.New(errs.Unauthenticated, "sign in first: send a token as Authorization: Bearer …")
+	case a.Withheld(p) != "":
+		return Refusal(a.Withheld(p))
 	case !a.Can(p):
 		return errs.New(errs.Forbidden, "your role lacks the permission %s; an administrator can grant it", p)
 	}

@@ -72,6 +72,14 @@ var builtIn = []Role{
 	}},
 }
 
+// BuiltIn is what a new organization's role of that word is.
+func BuiltIn(b BuiltInRole) Role {
+	i := slices.IndexFunc(builtIn, func(r Role) bool { return r.Is(b) })
+	r := builtIn[i]
+	r.Permissions = slices.Clone(r.Permissions)
+	return r
+}
+
 func word(b BuiltInRole) *BuiltInRole { return &b }
 
 const (

@@ -295,13 +295,14 @@ func plus(sums []message.Money, micros *int64, currency string) []message.Money 
 
 // person is a user as a recipient, and as who reads what is sent to them.
 type person struct {
-	ID            id.ID               `bun:"id"`
-	Name          string              `bun:"name"`
-	IsActive      bool                `bun:"is_active"`
-	IsFieldworker bool                `bun:"is_fieldworker"`
-	Permissions   []access.Permission `bun:"permissions,array"`
-	Visibility    access.Visibility   `bun:"visibility"`
-	E164          phone.E164          `bun:"e164"`
+	ID            id.ID                      `bun:"id"`
+	Name          string                     `bun:"name"`
+	IsActive      bool                       `bun:"is_active"`
+	IsFieldworker bool                       `bun:"is_fieldworker"`
+	Switched      []access.FieldworkerOption `bun:"fieldworker_switched,array"`
+	Permissions   []access.Permission        `bun:"permissions,array"`
+	Visibility    access.Visibility          `bun:"visibility"`
+	E164          phone.E164                 `bun:"e164"`
 }
 
 // people are users of the context's tenant, in one statement.
@@ -311,7 +312,7 @@ func people(ctx context.Context, q bun.IDB, ids []id.ID) (map[id.ID]*person, err
 		return out, nil
 	}
 	var rows []*person
-	err := db.Select(ctx, q, &rows, `SELECT u.id, u.name, u.status = 'ACTIVE' AS is_active, u.is_fieldworker, r.permissions, r.visibility,
+	err := db.Select(ctx, q, &rows, `SELECT u.id, u.name, u.status = 'ACTIVE' AS is_active, u.is_fieldworker, u.fieldworker_switched, r.permissions, r.visibility,
 			coalesce((SELECT p.e164 FROM user_phone p WHERE p.organization_id = $1 AND p.user_id = u.id ORDER BY p.is_primary DESC, p.e164 LIMIT 1), '') AS e164
 		FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
 		WHERE u.organization_id = $1 AND u.id = ANY ($2::uuid[])`, db.TenantFrom(ctx), ids)
@@ -323,5 +324,5 @@ func people(ctx context.Context, q bun.IDB, ids []id.ID) (map[id.ID]*person, err
 
 // actor is the person as they may act now.
 func (p *person) actor(org id.ID) access.Actor {
-	return access.Actor{OrganizationID: org, UserID: p.ID, Permissions: access.SetOf(p.Permissions...), Visibility: p.Visibility, IsFieldworker: p.IsFieldworker}
+	return access.Actor{OrganizationID: org, UserID: p.ID, Permissions: access.SetOf(p.Permissions...), Visibility: p.Visibility, IsFieldworker: p.IsFieldworker, Switched: p.Switched}
 }

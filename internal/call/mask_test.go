@@ -289,7 +289,7 @@ func TestBeforeTheBookingTheBranchRings(t *testing.T) { // D13, D14, R242
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newMasked(t)
-			s.exec(`UPDATE "user" SET restrict_before_start = $3, is_fieldworker = true WHERE organization_id = $1 AND id = $2`, s.org, s.ann, x.restricted)
+			s.exec(`UPDATE "user" SET fieldworker_switched = CASE WHEN $3::boolean THEN '{RESTRICT_BEFORE_START}'::text[] ELSE '{}' END, is_fieldworker = true WHERE organization_id = $1 AND id = $2`, s.org, s.ann, x.restricted)
 			customer := s.customer(alice)
 			s.pair(s.record(x.kind, customer, s.ann, s.clock.Now().Add(time.Hour)))
 			if x.before != nil {

@@ -27,7 +27,7 @@ func readMask(ctx context.Context, tx *db.Tx, org, number id.ID, from phone.E164
 		starts     *time.Time
 	)
 	err := tx.Pgx().QueryRow(ctx, `SELECT p.id, p.record_id, p.contact_id, p.user_id, p.customer_number, p.customer_number = $3,
-			p.ended_at IS NULL AND p.expires_at > $4 AS live, u.restrict_before_start, r.kind, r.starts_at
+			p.ended_at IS NULL AND p.expires_at > $4 AS live, u.is_fieldworker AND 'RESTRICT_BEFORE_START' = ANY (u.fieldworker_switched), r.kind, r.starts_at
 		FROM masked_pair p
 		JOIN organization o ON o.organization_id = p.organization_id
 		JOIN record r ON r.organization_id = p.organization_id AND r.id = p.record_id

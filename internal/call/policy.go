@@ -116,7 +116,7 @@ func mayContact(ctx context.Context, tx *db.Tx, who access.Actor, about Contacti
 // complaint. Without a record the fieldworker's own bookings with the contact count:
 // one to come bars, unless another has begun within a day.
 func TooEarly(ctx context.Context, q bun.IDB, who access.Actor, now time.Time, about []Contacting) (map[int]*errs.Error, error) {
-	if !who.RestrictBeforeStart {
+	if !who.RestrictedBeforeStart() {
 		return nil, nil
 	}
 	var places []int

@@ -134,7 +134,10 @@ func TestAFieldworkerDoesNotCallACustomerBeforeTheBookingBegins(t *testing.T) {
 			customer, booking := s.booking(s.ann, 24*time.Hour)
 			x.change(s, customer, booking)
 			who := s.office(s.ann)
-			who.Visibility, who.IsFieldworker, who.RestrictBeforeStart = access.SeesOwn, true, s.restricted
+			who.Visibility, who.IsFieldworker = access.SeesOwn, true
+			if s.restricted {
+				who.Switched = []access.FieldworkerOption{access.RestrictBeforeStart}
+			}
 			for by, in := range map[string]call.StartInput{"the booking": {RecordID: booking}, "the number": {To: theirs}, "the contact": {ContactID: customer}} {
 				c, err := s.starts(who, in)
 				switch {

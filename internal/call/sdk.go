@@ -94,11 +94,11 @@ func (s *Service) person(ctx context.Context, tx *db.Tx, user id.ID) (access.Act
 	a := access.Actor{OrganizationID: db.TenantFrom(ctx), UserID: user}
 	var permissions []access.Permission
 	var active bool
-	err := tx.Pgx().QueryRow(ctx, `SELECT u.login_id, u.role_id, r.permissions, r.visibility, u.is_fieldworker, u.restrict_before_start, u.status = 'ACTIVE',
+	err := tx.Pgx().QueryRow(ctx, `SELECT u.login_id, u.role_id, r.permissions, r.visibility, u.is_fieldworker, u.fieldworker_switched, u.status = 'ACTIVE',
 			ARRAY(SELECT m.branch_id FROM branch_user m WHERE m.organization_id = $1 AND m.user_id = u.id ORDER BY m.branch_id)
 		FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
 		WHERE u.organization_id = $1 AND u.id = $2`, a.OrganizationID, user).
-		Scan(&a.LoginID, &a.RoleID, &permissions, &a.Visibility, &a.IsFieldworker, &a.RestrictBeforeStart, &active, &a.BranchIDs)
+		Scan(&a.LoginID, &a.RoleID, &permissions, &a.Visibility, &a.IsFieldworker, &a.Switched, &active, &a.BranchIDs)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return access.Actor{}, db.Translate(err)
 	}

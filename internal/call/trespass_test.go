@@ -43,7 +43,7 @@ func TestNoCommandReachesACustomerBeforeTheBookingBegins(t *testing.T) {
 	c, _ := s.answered(1, "+61400123123")
 	customer, _ := s.booking(s.ann, 24*time.Hour)
 	who := s.able(s.ann, access.ContactView)
-	who.IsFieldworker, who.RestrictBeforeStart = true, true
+	who.IsFieldworker, who.Switched = true, []access.FieldworkerOption{access.RestrictBeforeStart}
 	for name, do := range map[string]func() error{
 		"added by number": func() error { _, err := s.calls.Add(s.ctx, who, c.ID, call.PartyInput{To: theirs}, ""); return err },
 		"added as contact": func() error {

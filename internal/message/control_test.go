@@ -49,7 +49,7 @@ func TestWhatChangedMeanwhileStopsAMessageForLater(t *testing.T) {
 		"opted out":       {"R155", func(s *stage) { s.receive(mobile, office, "STOP") }, "asked for no messages"},
 		"sender disabled": {"R013", func(s *stage) { s.exec(`UPDATE phone_number SET is_enabled = false WHERE id = $1`, s.office) }, "disabled"},
 		"restricted": {"R242: a booking was made since", func(s *stage) {
-			s.exec(`UPDATE "user" SET restrict_before_start = true WHERE id = $1`, s.owen.UserID)
+			s.exec(`UPDATE "user" SET is_fieldworker = true, fieldworker_switched = '{RESTRICT_BEFORE_START}' WHERE id = $1`, s.owen.UserID)
 		}, "before their booking begins"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,8 +20,8 @@ func TestANumberIsNotReachedEarlyUnderAnothersName(t *testing.T) { // R242
 	s := newStage(t, options{idle: true})
 	ann, bob := s.contact("Ann", other), s.contact("Bob", mobile)
 	driver := s.owen
-	driver.IsFieldworker, driver.RestrictBeforeStart = true, true
-	s.exec(`UPDATE "user" SET restrict_before_start = true WHERE id = $1`, driver.UserID)
+	driver.IsFieldworker, driver.Switched = true, []access.FieldworkerOption{access.RestrictBeforeStart}
+	s.exec(`UPDATE "user" SET is_fieldworker = true, fieldworker_switched = '{RESTRICT_BEFORE_START}' WHERE id = $1`, driver.UserID)
 	tomorrow := contact.RecordUpdate{AssignedUserID: patch.To(driver.UserID), StartsAt: patch.To(start.Add(24 * time.Hour))}
 	booking := s.record(contact.RecordBooking, bob.ID, tomorrow)
 	complaint := s.record(contact.RecordComplaint, ann.ID, contact.RecordUpdate{AssignedUserID: patch.To(driver.UserID)})

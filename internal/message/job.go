@@ -236,17 +236,18 @@ func (s *Service) barred(ctx context.Context, tx *db.Tx, m *Message, t *Thread) 
 // writer is whoever wrote a message as they are now, and whether it is about an invoice.
 func writer(ctx context.Context, tx *db.Tx, m *Message) (who access.Actor, invoice bool, err error) {
 	var row struct {
-		Restricted  bool                `bun:"restrict_before_start"`
-		Permissions []access.Permission `bun:"permissions,array"`
-		Invoice     bool                `bun:"invoice"`
+		Permissions   []access.Permission        `bun:"permissions,array"`
+		IsFieldworker bool                       `bun:"is_fieldworker"`
+		Switched      []access.FieldworkerOption `bun:"fieldworker_switched,array"`
+		Invoice       bool                       `bun:"invoice"`
 	}
 	err = db.Select(ctx, tx, &row, `
-SELECT u.restrict_before_start, r.permissions,
+SELECT u.is_fieldworker, u.fieldworker_switched, r.permissions,
   EXISTS (SELECT FROM record k WHERE k.organization_id = $1 AND k.id = $3 AND k.kind = 'INVOICE') AS invoice
 FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
 WHERE u.organization_id = $1 AND u.id = $2`, m.OrganizationID, m.UserID, m.RecordID)
 	return access.Actor{OrganizationID: m.OrganizationID, UserID: m.UserID, Permissions: access.SetOf(row.Permissions...),
-		RestrictBeforeStart: row.Restricted}, row.Invoice, err
+		IsFieldworker: row.IsFieldworker, Switched: row.Switched}, row.Invoice, err
 }
 
 // speakTo is the account that a number belongs to.

@@ -103,7 +103,7 @@ func TestWhatAPreviewSaysIsWhatThenHappens(t *testing.T) {
 	clerk := s.admin
 	clerk.Permissions = access.SetOf(access.SMSSend, access.SMSView, access.ContactView)
 	driver := s.owen
-	driver.IsFieldworker, driver.RestrictBeforeStart = true, true
+	driver.IsFieldworker, driver.Switched = true, []access.FieldworkerOption{access.RestrictBeforeStart}
 	machine := s.admin
 	machine.UserID, machine.APIKeyID = id.ID{}, id.New(id.APIKey)
 

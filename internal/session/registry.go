@@ -164,7 +164,7 @@ func (r *Registry) snapshot() []*Watch {
 
 func sameAuthority(a, b access.Actor) bool {
 	return a.RoleID == b.RoleID && a.Visibility == b.Visibility && a.IsFieldworker == b.IsFieldworker &&
-		a.RestrictBeforeStart == b.RestrictBeforeStart && slices.Equal(a.BranchIDs, b.BranchIDs) && maps.Equal(a.Permissions, b.Permissions)
+		slices.Equal(a.Switched, b.Switched) && slices.Equal(a.BranchIDs, b.BranchIDs) && maps.Equal(a.Permissions, b.Permissions)
 }
 
 // current reads what the watched actors may do now; those who may do nothing
@@ -179,7 +179,7 @@ func (r *Registry) current(ctx context.Context, watched []*Watch) (map[id.ID]acc
 		}
 	}
 	pool, out := r.d.WorkerPool(), map[id.ID]access.Actor{}
-	rows, err := pool.Query(ctx, `SELECT s.organization_id, s.id, u.role_id, u.is_fieldworker, u.restrict_before_start,
+	rows, err := pool.Query(ctx, `SELECT s.organization_id, s.id, u.role_id, u.is_fieldworker, u.fieldworker_switched,
 			ARRAY(SELECT m.branch_id FROM branch_user m WHERE m.organization_id = u.organization_id AND m.user_id = u.id ORDER BY m.branch_id)
 		FROM unnest($1::uuid[], $2::uuid[]) AS w (organization_id, id)
 		JOIN session s ON s.organization_id = w.organization_id AND s.id = w.id
@@ -189,9 +189,9 @@ func (r *Registry) current(ctx context.Context, watched []*Watch) (map[id.ID]acc
 		return nil, err
 	}
 	var a access.Actor
-	if _, err := pgx.ForEachRow(rows, []any{&a.OrganizationID, &a.SessionID, &a.RoleID, &a.IsFieldworker, &a.RestrictBeforeStart, &a.BranchIDs}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&a.OrganizationID, &a.SessionID, &a.RoleID, &a.IsFieldworker, &a.Switched, &a.BranchIDs}, func() error {
 		out[a.SessionID] = a
-		a.BranchIDs = nil
+		a.BranchIDs, a.Switched = nil, nil
 		return nil
 	}); err != nil {
 		return nil, err

@@ -275,7 +275,7 @@ func loadActor(ctx context.Context, d *db.DB, b bearer, now time.Time) (a access
 	a = access.Actor{OrganizationID: b.org, SessionID: b.session}
 	var permissions []access.Permission
 	batch := &pgx.Batch{}
-	batch.Queue(`SELECT u.id, u.login_id, u.role_id, r.permissions, r.visibility, u.is_fieldworker, u.restrict_before_start,
+	batch.Queue(`SELECT u.id, u.login_id, u.role_id, r.permissions, r.visibility, u.is_fieldworker, u.fieldworker_switched,
 			ARRAY(SELECT m.branch_id FROM branch_user m WHERE m.organization_id = $1 AND m.user_id = u.id ORDER BY m.branch_id)
 		FROM session s
 		JOIN "user" u ON u.organization_id = s.organization_id AND u.id = s.user_id
@@ -285,7 +285,7 @@ func loadActor(ctx context.Context, d *db.DB, b bearer, now time.Time) (a access
 		for rows.Next() {
 			ok = true
 			if err := rows.Scan(&a.UserID, &a.LoginID, &a.RoleID, &permissions, &a.Visibility, &a.IsFieldworker,
-				&a.RestrictBeforeStart, &a.BranchIDs); err != nil {
+				&a.Switched, &a.BranchIDs); err != nil {
 				return err
 			}
 		}

@@ -120,7 +120,7 @@ func (s *Service) invite(ctx context.Context, tx *db.Tx, who access.Actor, in Cr
 	switch {
 	case isNew:
 		u = &User{OrganizationID: who.OrganizationID, ID: id.New(id.User), LoginID: login, Email: email, Status: Invited,
-			DisplayNotifications: true, InternalClickToCall: true, CreatedAt: tx.Now}
+			DisplayNotifications: true, InternalClickToCall: true, Switched: []access.FieldworkerOption{}, CreatedAt: tx.Now}
 	case u.Status != Invited:
 		return nil, inv, errs.New(errs.Taken, "a person with this e-mail is here already").At("email")
 	default:
@@ -167,6 +167,7 @@ type Update struct {
 	IsFieldworker        patch.Field[bool]
 	IsGeneralFieldworker patch.Field[bool]
 	RestrictBeforeStart  patch.Field[bool]
+	Options              []access.Switch // those left out keep (R233)
 	InboundPhoneNumberID patch.Field[id.ID]
 	Extension            patch.Field[string]
 	SIPAddress           patch.Field[string]
@@ -179,7 +180,7 @@ type Update struct {
 // isOwn reports whether people may change this about themselves (R252).
 func (in Update) isOwn() bool {
 	return !in.RoleID.Set && !in.BranchIDs.Set && !in.IsFieldworker.Set && !in.IsGeneralFieldworker.Set &&
-		!in.RestrictBeforeStart.Set && !in.InboundPhoneNumberID.Set && !in.Extension.Set && !in.SIPAddress.Set && !in.SIPDomainID.Set
+		!in.RestrictBeforeStart.Set && len(in.Options) == 0 && !in.InboundPhoneNumberID.Set && !in.Extension.Set && !in.SIPAddress.Set && !in.SIPDomainID.Set
 }
 
 // Update changes a person. People change their own name, phones, notifications
@@ -286,7 +287,15 @@ func (s *Service) apply(ctx context.Context, tx *db.Tx, who access.Actor, u *Use
 	}
 	in.IsFieldworker.Apply(&u.IsFieldworker)
 	in.IsGeneralFieldworker.Apply(&u.IsGeneralFieldworker)
-	in.RestrictBeforeStart.Apply(&u.RestrictBeforeStart)
+	switches := in.Options
+	if in.RestrictBeforeStart.Set {
+		switches = append(slices.Clone(switches), access.Switch{Option: access.RestrictBeforeStart, IsOn: in.RestrictBeforeStart.Value})
+	}
+	if len(switches) > 0 {
+		if u.Switched, err = access.SwitchOptions(u.Switched, switches); err != nil {
+			return err
+		}
+	}
 	in.DisplayNotifications.Apply(&u.DisplayNotifications)
 	in.SilentNotifications.Apply(&u.SilentNotifications)
 	if in.InternalClickToCall.Set { // on unless told
@@ -543,6 +552,9 @@ func (in Update) mentioned() map[string]any {
 		if f.Set {
 			out[name] = f.Value
 		}
+	}
+	for _, o := range in.Options {
+		out[string(o.Option)] = o.IsOn
 	}
 	if in.RoleID.Set {
 		out["role"] = in.RoleID.Value.String()

@@ -26,7 +26,7 @@ var errNoUser = errs.New(errs.NotFound, "there is no such person")
 
 const (
 	userColumns = `u.organization_id, u.id, u.login_id, u.email, u.name, u.role_id, u.status, u.is_fieldworker, u.is_general_fieldworker,
-		u.restrict_before_start, u.do_not_disturb, u.extension, u.sip_address, u.display_notifications, u.silent_notifications,
+		u.fieldworker_switched, u.do_not_disturb, u.extension, u.sip_address, u.display_notifications, u.silent_notifications,
 		u.internal_click_to_call, u.sip_domain_id,
 		u.version, u.created_at, u.updated_at`
 	phoneColumns  = `organization_id, id, user_id, label, e164, is_primary, created_at`

@@ -30,26 +30,39 @@ const (
 type User struct {
 	bun.BaseModel `bun:"table:user,alias:u"`
 
-	OrganizationID       id.ID     `bun:"organization_id,pk,type:uuid"`
-	ID                   id.ID     `bun:"id,pk,type:uuid"`
-	LoginID              id.ID     `bun:"login_id,type:uuid"`
-	Email                string    `bun:"email"` // for those of MayReadPrivate
-	Name                 string    `bun:"name"`
-	RoleID               id.ID     `bun:"role_id,type:uuid"`
-	Status               Status    `bun:"status"`
-	IsFieldworker        bool      `bun:"is_fieldworker"`
-	IsGeneralFieldworker bool      `bun:"is_general_fieldworker"` // R024
-	RestrictBeforeStart  bool      `bun:"restrict_before_start"`  // R242
-	DoNotDisturb         bool      `bun:"do_not_disturb"`
-	Extension            *string   `bun:"extension"`
-	SIPAddress           *string   `bun:"sip_address"`
-	DisplayNotifications bool      `bun:"display_notifications"`
-	SilentNotifications  bool      `bun:"silent_notifications"`
-	InternalClickToCall  bool      `bun:"internal_click_to_call"` // R088
-	SIPDomainID          id.ID     `bun:"sip_domain_id,type:uuid,nullzero"`
-	Version              int       `bun:"version"`
-	CreatedAt            time.Time `bun:"created_at"`
-	UpdatedAt            time.Time `bun:"updated_at"`
+	OrganizationID       id.ID  `bun:"organization_id,pk,type:uuid"`
+	ID                   id.ID  `bun:"id,pk,type:uuid"`
+	LoginID              id.ID  `bun:"login_id,type:uuid"`
+	Email                string `bun:"email"` // for those of MayReadPrivate
+	Name                 string `bun:"name"`
+	RoleID               id.ID  `bun:"role_id,type:uuid"`
+	Status               Status `bun:"status"`
+	IsFieldworker        bool   `bun:"is_fieldworker"`
+	IsGeneralFieldworker bool   `bun:"is_general_fieldworker"` // R024
+	// Switched are the fieldworker's options that stand otherwise than by default (R233).
+	Switched             []access.FieldworkerOption `bun:"fieldworker_switched,array"`
+	DoNotDisturb         bool                       `bun:"do_not_disturb"`
+	Extension            *string                    `bun:"extension"`
+	SIPAddress           *string                    `bun:"sip_address"`
+	DisplayNotifications bool                       `bun:"display_notifications"`
+	SilentNotifications  bool                       `bun:"silent_notifications"`
+	InternalClickToCall  bool                       `bun:"internal_click_to_call"` // R088
+	SIPDomainID          id.ID                      `bun:"sip_domain_id,type:uuid,nullzero"`
+	Version              int                        `bun:"version"`
+	CreatedAt            time.Time                  `bun:"created_at"`
+	UpdatedAt            time.Time                  `bun:"updated_at"`
+}
+
+// RestrictBeforeStart reports whether the option of that name is on (R242).
+func (u *User) RestrictBeforeStart() bool {
+	r, _ := access.RestrictBeforeStart.Rule()
+	return r.IsOn(u.Switched)
+}
+
+// Options are the options of the second layer as they stand for the person, whose
+// role this is (R233).
+func (u *User) Options(role *access.Role) []access.OptionState {
+	return access.OptionStates(u.IsFieldworker, role, u.Switched)
 }
 
 // MayReadPrivate reports whether the actor may read the e-mail and the phones of

@@ -134,15 +134,15 @@ func TestAdministratorsChangeTheRest(t *testing.T) {
 	if diff := cmp.Diff(u, got, cmpopts.EquateComparable(id.ID{})); diff != "" {
 		t.Error(diff)
 	}
-	if *got.Extension != "12" || *got.SIPAddress != "sip:user1@espo.sip.us1.twilio.com" || !got.RestrictBeforeStart || got.Version != 3 {
+	if *got.Extension != "12" || *got.SIPAddress != "sip:user1@espo.sip.us1.twilio.com" || !got.RestrictBeforeStart() || got.Version != 3 {
 		t.Errorf("unexpected user %+v", got)
 	}
 	who, _, err := s.sessions.Authenticate(t.Context(), s.token(bob))
-	if err != nil || !who.RestrictBeforeStart || !slices.Equal(who.BranchIDs, []id.ID{north}) || who.Can(access.ContactEdit) {
+	if err != nil || !who.RestrictedBeforeStart() || !slices.Equal(who.BranchIDs, []id.ID{north}) || who.Can(access.ContactEdit) {
 		t.Errorf("what Bob may do is not what he may do now: %+v, %v", who, err)
 	}
 	got, err = s.users.Update(ann.ctx, ann.who, bob.who.UserID, user.Update{Extension: patch.Clear[string](), SIPAddress: patch.To(""), InboundPhoneNumberID: patch.Clear[id.ID]()})
-	if err != nil || got.Extension != nil || got.SIPAddress != nil || !got.RestrictBeforeStart {
+	if err != nil || got.Extension != nil || got.SIPAddress != nil || !got.RestrictBeforeStart() {
 		t.Errorf("null clears, absence keeps: %+v, %v", got, err)
 	}
 	for name, in := range map[string]user.Update{
@@ -489,6 +489,7 @@ func TestPeopleChangeOnlyTheirOwnVoIPSettings(t *testing.T) {
 		"IsFieldworker":        {false, user.Update{IsFieldworker: patch.To(true)}},
 		"IsGeneralFieldworker": {false, user.Update{IsGeneralFieldworker: patch.To(true)}},
 		"RestrictBeforeStart":  {false, user.Update{RestrictBeforeStart: patch.To(false)}},
+		"Options":              {false, user.Update{Options: []access.Switch{{Option: access.CallAdmins}}}},
 		"InboundPhoneNumberID": {false, user.Update{InboundPhoneNumberID: patch.To(line)}},
 		"Extension":            {false, user.Update{Extension: patch.To("12")}},
 		"SIPAddress":           {false, user.Update{SIPAddress: patch.To("bob@acme.sip.twilio.com")}},
