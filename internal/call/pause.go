@@ -17,15 +17,20 @@ const stillPaused = 2 * time.Minute
 
 // pauses folds the pauses of the recordings: it is one for all that run and all
 // that begin (T05).
-func (t *tally) pauses(r *room) {
+func (t *tally) pauses(st *State, r *room) {
 	for _, f := range t.orders {
 		switch f.Data.Command {
 		case CommandRecordingPause:
 			if r.pausedAt == nil {
 				r.pause++
 				r.pausedAt, r.told = &f.At, t.notices[pauseNotice(r.pause)]
+				st.Pauses = append(st.Pauses, RecordingPause{From: f.At, By: f.Data.By})
 			}
 		case CommandRecordingResume:
+			if r.pausedAt != nil {
+				p := &st.Pauses[len(st.Pauses)-1]
+				p.To, p.ResumedBy = &f.At, f.Data.By
+			}
 			r.pausedAt, r.told = nil, false
 		}
 	}

@@ -165,7 +165,7 @@ func (t *tally) foldRoom(st *State, w *winner) *room {
 	}
 	r.on = r.on || st.ringRoom || st.dropping()
 	r.wanted = r.on || t.start.Plan.Conference && w != nil && !w.leg.IsZero() && t.dialled[w.step] == nil
-	t.pauses(r)
+	t.pauses(st, r)
 	t.parties(r, w)
 	t.hear(r)
 	t.monitors(r)

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"switchboard/internal/route"
 )
 
 // sound folds the recordings and the voicemail.
@@ -70,6 +72,15 @@ func (t *tally) sound(st *State) {
 			st.Voicemail = &LeftVoicemail{RecordingSID: r.SID, DurationSeconds: r.DurationSeconds, OwnerID: t.start.Plan.VoicemailOwner,
 				ReceivedAt: r.StartedAt.Add(time.Duration(value(r.DurationSeconds)) * time.Second)}
 			break
+		}
+	}
+}
+
+// welcome folds when the welcome prompt was served.
+func (t *tally) welcome(st *State) {
+	for step, served := range t.served {
+		if t.kindOf(step) == route.Welcome && st.Plan.Welcome.Given() && (st.WelcomedAt == nil || served.Before(*st.WelcomedAt)) {
+			st.WelcomedAt = &served
 		}
 	}
 }

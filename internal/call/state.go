@@ -20,6 +20,10 @@ type State struct {
 	Legs       []Leg // in the order in which they were started
 	Recordings []Recorded
 	Voicemail  *LeftVoicemail
+	// WelcomedAt is when the welcome prompt, which can carry a notice that the call is recorded (R121), was served.
+	WelcomedAt *time.Time
+	// Pauses are those of the recordings, in order.
+	Pauses []RecordingPause
 	// DueAt is when Twilio must be asked, should nothing more be heard.
 	DueAt *time.Time
 	// PauseDueAt is when people are told that a recording is still paused; nil when nothing is.
@@ -57,6 +61,14 @@ type Recorded struct {
 	StartedAt       time.Time
 	OffsetSeconds   int
 	DurationSeconds *int
+}
+
+// RecordingPause is a pause of all recordings of a call (R117, R118).
+type RecordingPause struct {
+	From      time.Time
+	By        id.ID
+	To        *time.Time // nil while it lasts
+	ResumedBy id.ID
 }
 
 // LeftVoicemail is a voicemail that was left.
@@ -349,6 +361,7 @@ func (t *tally) state() State {
 		st.Step = max(st.Step, n)
 	}
 	t.sound(&st)
+	t.welcome(&st)
 	w := t.winner()
 	t.ring(&st, w)
 	t.drops(&st, w)
