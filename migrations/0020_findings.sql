@@ -39,11 +39,14 @@ CREATE TABLE diagnosis_due (
   -- A number, connection, user or the organization.
   subject         uuid NOT NULL,
   due_at          timestamptz NOT NULL,
+  -- Something about it changed: our own rows are looked at again, without asking Twilio.
+  asked_at        timestamptz,
   looked_at       timestamptz,
   created_at      timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (organization_id, subject)
 );
 CREATE INDEX diagnosis_due_next ON diagnosis_due (due_at);
+CREATE INDEX diagnosis_due_asked ON diagnosis_due (asked_at) WHERE asked_at IS NOT NULL;
 CALL tenant_table('diagnosis_due');
 
 -- Posts to a connection's addresses that were refused although half of their proof was right: SIGNATURE counts those

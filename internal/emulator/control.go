@@ -240,13 +240,15 @@ func (e *Emulator) control(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	do, known := controls[name]
-	if !known {
-		do, known = messageControls[name]
+	for _, m := range []map[string]func(*Emulator, json.RawMessage) (any, error){messageControls, consoleControls} {
+		if !known {
+			do, known = m[name]
+		}
 	}
 	switch {
 	case !known:
 		names := []string{}
-		for _, m := range []map[string]func(*Emulator, json.RawMessage) (any, error){controls, messageControls} {
+		for _, m := range []map[string]func(*Emulator, json.RawMessage) (any, error){controls, messageControls, consoleControls} {
 			for n := range m {
 				names = append(names, n)
 			}

@@ -225,6 +225,11 @@ func (e *Emulator) ringNoun(d *dial, n *node) {
 		e.end(c, failed)
 		return
 	}
+	if n.name == "Number" && p.account.voiceOff[country(to)] {
+		e.alert(Alert{Code: 13227, Account: p.account.sid, Resource: c.sid})
+		e.end(c, failed)
+		return
+	}
 	e.place(c)
 }
 

@@ -25,6 +25,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"switchboard/internal/clock"
@@ -107,6 +108,8 @@ type Emulator struct {
 	clk  clock.Clock
 	log  *slog.Logger
 	http *http.Client
+	// network is what lies between; a string.
+	network atomic.Value
 
 	ctx  context.Context
 	quit context.CancelFunc
@@ -185,6 +188,7 @@ type account struct {
 	scheduled             int
 	alpha                 map[string]bool // alphanumeric senders it may use by themselves
 	geoOff                map[string]bool // countries it may not send to
+	voiceOff              map[string]bool // countries it may not call
 	brand                 *registration10DLC
 	mediaAuth             bool
 }
@@ -376,7 +380,7 @@ func (e *Emulator) AddSubaccount(parent, sid, token, typ string) (err error) {
 		}
 		a := &account{sid: sid, token: token, typ: cmp.Or(typ, Full), status: "active", name: "Emulated account", created: e.at,
 			clients: map[string][]registration{}, optOuts: map[string]bool{}, textsTo: map[string][]*message{}, textsFrom: map[string][]*message{},
-			alpha: map[string]bool{}, geoOff: map[string]bool{}}
+			alpha: map[string]bool{}, geoOff: map[string]bool{}, voiceOff: map[string]bool{}}
 		if parent != "" {
 			if a.parent = e.account(parent); a.parent == nil || a.parent.parent != nil {
 				err = fmt.Errorf("emulator: %s cannot own a sub-account", parent)

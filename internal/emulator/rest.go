@@ -316,6 +316,9 @@ func (e *Emulator) route(q *request) result {
 	case q.product == "notify" && parts[0] == "v1", q.product == "chat" && parts[0] == "v2":
 		q.path = parts[1:]
 		return e.routePush(q, parts[0])
+	case q.product == "voice" && parts[0] == "v1":
+		q.path = parts[1:]
+		return e.routeVoice(q)
 	case q.product == "monitor" && parts[0] == "v1":
 		q.path = parts[1:]
 		return e.routeMonitor(q)
@@ -378,6 +381,8 @@ func product(r *http.Request) string {
 		return "chat"
 	case strings.HasPrefix(p, "/v1/Keys"):
 		return "iam"
+	case strings.HasPrefix(p, "/v1/DialingPermissions"):
+		return "voice"
 	case strings.HasPrefix(p, "/v1/Alerts"):
 		return "monitor"
 	}

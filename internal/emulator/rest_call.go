@@ -270,6 +270,8 @@ func (e *Emulator) checkCall(q *request, to, from string) result {
 		return fail(21210, "The source phone number provided, "+from+", is not yet verified for your account. You may only make calls from phone numbers that you've verified or purchased from Twilio.")
 	case a.typ == Trial && isE164(to) && !e.owned(a, to):
 		return fail(21219)
+	case isE164(to) && a.voiceOff[country(to)]:
+		return fail(21215)
 	}
 	return result{}
 }

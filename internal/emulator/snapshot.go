@@ -35,6 +35,7 @@ type accountSnapshot struct {
 
 	Alpha      []string          `json:"alpha,omitempty"`
 	GeoOff     []string          `json:"geoOff,omitempty"`
+	VoiceOff   []string          `json:"voiceOff,omitempty"`
 	Brand      string            `json:"brand,omitempty"`
 	TollFree   map[string]string `json:"tollFree,omitempty"` // status of verification by number
 	NoKeywords bool              `json:"noKeywords,omitempty"`
@@ -55,7 +56,7 @@ func (e *Emulator) Snapshot() ([]byte, error) {
 	e.read(func() {
 		for _, a := range e.accounts {
 			x := accountSnapshot{SID: a.sid, Token: a.token, Secondary: a.secondary, Type: a.typ, Status: a.status, Name: a.name, Created: a.created,
-				Alpha: slices.Sorted(maps.Keys(a.alpha)), GeoOff: a.geoOffList(), NoKeywords: a.noOptOuts, MediaAuth: a.mediaAuth, TollFree: map[string]string{},
+				Alpha: slices.Sorted(maps.Keys(a.alpha)), GeoOff: offList(a.geoOff), VoiceOff: offList(a.voiceOff), NoKeywords: a.noOptOuts, MediaAuth: a.mediaAuth, TollFree: map[string]string{},
 				OptOuts: maps.Clone(a.optOuts), SIP: a.sip.snapshot(), Push: a.pushSnapshots()}
 			if a.parent != nil {
 				x.Parent = a.parent.sid
@@ -99,8 +100,9 @@ func (e *Emulator) Snapshot() ([]byte, error) {
 	return json.Marshal(s)
 }
 
-func (a *account) geoOffList() (list []string) {
-	for iso, off := range a.geoOff {
+// offList are the countries that are switched off.
+func offList(countries map[string]bool) (list []string) {
+	for iso, off := range countries {
 		if off {
 			list = append(list, iso)
 		}
@@ -140,6 +142,9 @@ func (e *Emulator) restore(x accountSnapshot) error {
 		}
 		for _, iso := range x.GeoOff {
 			a.geoOff[iso] = true
+		}
+		for _, iso := range x.VoiceOff {
+			a.voiceOff[iso] = true
 		}
 		e.setRegistration(&a.brand, "BN", x.Brand)
 		e.restoreBeside(a, x.SIP, x.Push)

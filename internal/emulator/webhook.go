@@ -284,7 +284,7 @@ func (e *Emulator) exchange(ctx context.Context, o outgoing, method string, u *u
 			req.AddCookie(c)
 		}
 	}
-	res, err := e.http.Do(req)
+	res, err := e.travel(req)
 	if err != nil {
 		if cause := context.Cause(ctx); errors.Is(cause, errConnectTimeout) {
 			err = cause

@@ -117,15 +117,20 @@ func (s *Service) runDrift(ctx context.Context, args driftArgs) error {
 	if isGone(err) {
 		return nil
 	}
+	if err == nil {
+		err = s.lookAt(ctx, a)
+	}
+	return s.giveUp(ctx, args.Connection, err)
+}
+
+// lookAt is runDrift with what Twilio answers.
+func (s *Service) lookAt(ctx context.Context, a *account) error {
+	owner, err := a.client.FetchAccount(ctx)
 	if err != nil {
 		return err
 	}
-	owner, err := a.client.FetchAccount(ctx)
-	if err != nil {
-		return s.giveUp(ctx, args.Connection, err)
-	}
-	who := access.System(args.Organization)
-	if err := s.note(ctx, who, args.Connection, owner); err != nil || owner.Status != "active" {
+	who := access.System(a.org)
+	if err := s.note(ctx, who, a.connection, owner); err != nil || owner.Status != "active" {
 		return err // a suspended account shows its numbers to nobody
 	}
 	remote := map[string]twilio.PhoneNumber{}
@@ -136,11 +141,11 @@ func (s *Service) runDrift(ctx context.Context, args driftArgs) error {
 		return nil
 	})
 	if err != nil {
-		return s.giveUp(ctx, args.Connection, err)
+		return err
 	}
 	services, err := s.takenServices(ctx, a)
 	if err != nil {
-		return s.giveUp(ctx, args.Connection, err)
+		return err
 	}
 	return s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		var numbers []*PhoneNumber

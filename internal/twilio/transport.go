@@ -50,6 +50,7 @@ type Attempt struct {
 	Resource string // the path with {AC}, {CA}, … in place of SIDs; no query
 	Status   int    // 0 when no answer came
 	Code     int    // Twilio's error number
+	Account  string // the SID that the request proved itself with: of an account, or of a key
 	Try      int    // 1 for the first
 	Duration time.Duration
 	Err      error
@@ -272,6 +273,7 @@ func (t *Transport) observe(req *http.Request, resp *http.Response, err *Error, 
 		return
 	}
 	a := Attempt{Method: req.Method, Host: req.URL.Host, Resource: Resource(req.URL.Path), Try: try, Duration: took}
+	a.Account, _, _ = req.BasicAuth()
 	if resp != nil {
 		a.Status = resp.StatusCode
 	}
