@@ -207,7 +207,7 @@ func (r *recordingResolver) Call(ctx context.Context, obj *recording.Recording) 
 	return loader.Load(ctx, loader.From(ctx).Calls, obj.CallID)
 }
 
-func (r *recordingResolver) URL(ctx context.Context, obj *recording.Recording) (*string, error) {
+func (r *recordingResolver) URL(ctx context.Context, obj *recording.Recording, channel *recording.Side, download *bool) (*string, error) {
 	if obj.MediaState != recording.MediaStored {
 		return nil, nil
 	}

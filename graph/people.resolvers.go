@@ -295,14 +295,20 @@ func (r *Resolver) Device() exec.DeviceResolver { return &deviceResolver{r} }
 
 func (r *Resolver) Organization() exec.OrganizationResolver { return &organizationResolver{r} }
 
+func (r *Resolver) Role() exec.RoleResolver { return &roleResolver{r} }
+
 func (r *Resolver) User() exec.UserResolver { return &userResolver{r} }
 
 func (r *Resolver) UserUpdated() exec.UserUpdatedResolver { return &userUpdatedResolver{r} }
+
+func (r *Resolver) Viewer() exec.ViewerResolver { return &viewerResolver{r} }
 
 type (
 	apiKeyResolver       struct{ *Resolver }
 	deviceResolver       struct{ *Resolver }
 	organizationResolver struct{ *Resolver }
+	roleResolver         struct{ *Resolver }
 	userResolver         struct{ *Resolver }
 	userUpdatedResolver  struct{ *Resolver }
+	viewerResolver       struct{ *Resolver }
 )

@@ -8,18 +8,28 @@ import (
 	"io"
 	"strconv"
 	"switchboard/internal/access"
+	"switchboard/internal/audit"
 	"switchboard/internal/automation"
 	"switchboard/internal/call"
 	"switchboard/internal/contact"
 	"switchboard/internal/delivery"
+	"switchboard/internal/diagnose"
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
+	"switchboard/internal/export"
+	"switchboard/internal/followup"
+	"switchboard/internal/gate"
+	"switchboard/internal/history"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/number"
+	"switchboard/internal/recording"
+	"switchboard/internal/report"
+	"switchboard/internal/retention"
 	"switchboard/internal/route"
 	"switchboard/internal/session"
 	"switchboard/internal/tenant"
+	"switchboard/internal/transcript"
 	"switchboard/internal/user"
 	"switchboard/internal/voicemail"
 	"time"
@@ -88,6 +98,44 @@ type APIKeyRevokePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A page of the audit log.
+type AuditEntryConnection struct {
+	// With cursors.
+	Edges []*AuditEntryEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*audit.Entry `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An entry and its cursor.
+type AuditEntryEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The entry.
+	Node *audit.Entry `json:"node"`
+}
+
+// Which entries of the audit log.
+type AuditFilter struct {
+	// Only by this user or API key.
+	ActorID graphql.Omittable[*id.ID] `json:"actorId,omitempty"`
+	// Only this act, or all that begin so: recording.listen, or recording.
+	Action graphql.Omittable[*string] `json:"action,omitempty"`
+	// Only about this.
+	SubjectID graphql.Omittable[*id.ID] `json:"subjectId,omitempty"`
+	// Only about things of this kind, by the prefix of their ids: user, num, call.
+	SubjectKind graphql.Omittable[*string] `json:"subjectKind,omitempty"`
+	// Only accesses to what is private, or only changes.
+	IsAccess graphql.Omittable[*bool] `json:"isAccess,omitempty"`
+	// From this moment on.
+	From graphql.Omittable[*time.Time] `json:"from,omitempty"`
+	// Before this moment.
+	Until graphql.Omittable[*time.Time] `json:"until,omitempty"`
+	// Only with these words in the act or its details, the last one may be a beginning; 2 to 200 characters.
+	Text graphql.Omittable[*string] `json:"text,omitempty"`
+}
+
 // A condition.
 type AutomationConditionInput struct {
 	// The field: kind, status, service, location, tag, amount or data.<key>.
@@ -106,6 +154,8 @@ type AutomationConnection struct {
 	Nodes []*automation.Automation `json:"nodes"`
 	// Where the page stands.
 	PageInfo *PageInfo `json:"pageInfo"`
+	// The deletion rules, which are automations too (R176); none for those who may not manage them.
+	RetentionRules []*retention.Rule `json:"retentionRules"`
 }
 
 // A new automation.
@@ -574,8 +624,58 @@ type CallRemoveParticipantPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// What to count; everything that is given must hold.
+type CallReportFilter struct {
+	// From the beginning of this day.
+	From Date `json:"from"`
+	// To the end of this day; 366 days at most.
+	To Date `json:"to"`
+	// Only of these branches; 100 at most.
+	BranchIds graphql.Omittable[[]*id.ID] `json:"branchIds,omitempty"`
+	// Only of these numbers; 100 at most.
+	PhoneNumberIds graphql.Omittable[[]*id.ID] `json:"phoneNumberIds,omitempty"`
+	// Only answered or started by these people; 100 at most.
+	UserIds graphql.Omittable[[]*id.ID] `json:"userIds,omitempty"`
+	// Only these ways.
+	Directions graphql.Omittable[[]call.Direction] `json:"directions,omitempty"`
+	// Only these states.
+	Statuses graphql.Omittable[[]call.Status] `json:"statuses,omitempty"`
+	// Only of this business unit (R022).
+	BusinessUnit graphql.Omittable[*string] `json:"businessUnit,omitempty"`
+	// Only of this campaign.
+	CampaignID graphql.Omittable[*id.ID] `json:"campaignId,omitempty"`
+	// Only with contacts of this kind.
+	ContactKind graphql.Omittable[*contact.Kind] `json:"contactKind,omitempty"`
+	// Whether calls between colleagues count; true unless told.
+	IncludeInternal graphql.Omittable[*bool] `json:"includeInternal,omitempty"`
+}
+
 // Answer of callResume.
 type CallResumePayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What is saved about a call.
+type CallSaveInput struct {
+	// The contact; not together with createContact.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// The record; not together with createRecord.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+	// What came of it (R194).
+	Outcome graphql.Omittable[*string] `json:"outcome,omitempty"`
+	// Notes (R195).
+	Notes graphql.Omittable[*string] `json:"notes,omitempty"`
+	// A contact to create and link; without phones it gets the number of the call.
+	CreateContact graphql.Omittable[*ContactCreateInput] `json:"createContact,omitempty"`
+	// A record to create and link; without a contact it is for the call's.
+	CreateRecord graphql.Omittable[*RecordCreateInput] `json:"createRecord,omitempty"`
+}
+
+// Answer of callSave.
+type CallSavePayload struct {
 	// The call.
 	Call *call.Call `json:"call,omitempty"`
 	// What went wrong.
@@ -710,6 +810,38 @@ type CallUpdatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Changes to the settings of the caller card.
+type CallerCardSettingsUpdateInput struct {
+	// The kinds that identify callers: one at least.
+	ContactKinds graphql.Omittable[[]contact.Kind] `json:"contactKinds,omitempty"`
+	// The kinds of record that stand in the card.
+	RecordKinds graphql.Omittable[[]contact.RecordKind] `json:"recordKinds,omitempty"`
+	// Leave leads out when somebody else has the number, too.
+	HidesLeads graphql.Omittable[*bool] `json:"hidesLeads,omitempty"`
+	// When contacts match, show only the accounts that they belong to.
+	ShowsRelatedAccountsOnly graphql.Omittable[*bool] `json:"showsRelatedAccountsOnly,omitempty"`
+	// How an inbound call is saved by itself.
+	InboundSaving graphql.Omittable[*contact.CallSaving] `json:"inboundSaving,omitempty"`
+	// How an outbound call is saved by itself.
+	OutboundSaving graphql.Omittable[*contact.CallSaving] `json:"outboundSaving,omitempty"`
+	// An inbound caller is opened without being asked.
+	OpensInbound graphql.Omittable[*bool] `json:"opensInbound,omitempty"`
+	// Whom one calls is opened without being asked.
+	OpensOutbound graphql.Omittable[*bool] `json:"opensOutbound,omitempty"`
+	// The kinds of contact that can be created from the card.
+	QuickCreateContacts graphql.Omittable[[]contact.Kind] `json:"quickCreateContacts,omitempty"`
+	// The kinds of record that can be created from the card.
+	QuickCreateRecords graphql.Omittable[[]contact.RecordKind] `json:"quickCreateRecords,omitempty"`
+}
+
+// Answer of callerCardSettingsUpdate.
+type CallerCardSettingsUpdatePayload struct {
+	// The settings.
+	Settings *contact.CallerCardSettings `json:"settings,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A call to think of.
 type CallerIDExplainInput struct {
 	// Whom, as typed; or give a contact or a user.
@@ -722,6 +854,22 @@ type CallerIDExplainInput struct {
 	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
 	// Show this number (R080).
 	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+}
+
+// The links of calls.
+type CallsRelinkInput struct {
+	// The contact.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// The record.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+}
+
+// Answer of callsRelink.
+type CallsRelinkPayload struct {
+	// The calls, in the order of the ids.
+	Calls []*call.Call `json:"calls,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // A page of campaigns.
@@ -758,6 +906,68 @@ type CampaignEdge struct {
 	Cursor string `json:"cursor"`
 	// The campaign.
 	Node *contact.Campaign `json:"node"`
+}
+
+// A page of members of a campaign.
+type CampaignMemberConnection struct {
+	// With cursors.
+	Edges []*CampaignMemberEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*contact.Contact `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A member of a campaign and its cursor.
+type CampaignMemberEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The contact.
+	Node *contact.Contact `json:"node"`
+	// When the campaign contacted them last (D04).
+	LastContactedAt *time.Time `json:"lastContactedAt,omitempty"`
+}
+
+// Answer of campaignMembersAdd.
+type CampaignMembersAddPayload struct {
+	// The campaign.
+	Campaign *contact.Campaign `json:"campaign,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of campaignMembersRemove.
+type CampaignMembersRemovePayload struct {
+	// The campaign.
+	Campaign *contact.Campaign `json:"campaign,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Changes to a campaign.
+type CampaignUpdateInput struct {
+	// Its name.
+	Name graphql.Omittable[*string] `json:"name,omitempty"`
+	// Whom it is assigned to.
+	AssignedUserID graphql.Omittable[*id.ID] `json:"assignedUserId,omitempty"`
+	// Whether it runs.
+	IsActive graphql.Omittable[*bool] `json:"isActive,omitempty"`
+}
+
+// Answer of campaignUpdate.
+type CampaignUpdatePayload struct {
+	// The campaign.
+	Campaign *contact.Campaign `json:"campaign,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// One question to viewer.can.
+type CanCheckInput struct {
+	// What you want to do.
+	Action gate.Action `json:"action"`
+	// What you want to do it to; absent: in general.
+	SubjectID graphql.Omittable[*id.ID] `json:"subjectId,omitempty"`
 }
 
 // A page of words about consent.
@@ -810,6 +1020,14 @@ type ConsentRecordPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Answer of contactAssign.
+type ContactAssignPayload struct {
+	// The contacts, in the order of the ids.
+	Contacts []*contact.Contact `json:"contacts,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A page of contacts.
 type ContactConnection struct {
 	// With cursors.
@@ -850,6 +1068,8 @@ type ContactCreateInput struct {
 	Phones graphql.Omittable[[]*ContactPhoneInput] `json:"phones,omitempty"`
 	// Whom they belong to.
 	AssignedUserID graphql.Omittable[*id.ID] `json:"assignedUserId,omitempty"`
+	// The account they belong to.
+	AccountID graphql.Omittable[*id.ID] `json:"accountId,omitempty"`
 }
 
 // Answer of contactCreate.
@@ -857,6 +1077,14 @@ type ContactCreatePayload struct {
 	// The contact.
 	Contact *contact.Contact `json:"contact,omitempty"`
 	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of contactDelete.
+type ContactDeletePayload struct {
+	// Which are gone now.
+	DeletedIds []*id.ID `json:"deletedIds,omitempty"`
+	// What went wrong: one for each that stays.
 	UserErrors []*UserError `json:"userErrors"`
 }
 
@@ -886,6 +1114,92 @@ type ContactFilter struct {
 	Service graphql.Omittable[*string] `json:"service,omitempty"`
 	// Only with this location word.
 	Location graphql.Omittable[*string] `json:"location,omitempty"`
+	// Only who belongs to this account.
+	AccountID graphql.Omittable[*id.ID] `json:"accountId,omitempty"`
+}
+
+// Answer of contactImportCancel.
+type ContactImportCancelPayload struct {
+	// The import.
+	ContactImport *contact.Import `json:"contactImport,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A column of a file of contacts.
+type ContactImportColumnInput struct {
+	// Its place, from 0.
+	Column int `json:"column"`
+	// What it holds.
+	Field contact.ImportField `json:"field"`
+}
+
+// A page of imports.
+type ContactImportConnection struct {
+	// With cursors.
+	Edges []*ContactImportEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*contact.Import `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A file of contacts and how to read it.
+type ContactImportCreateInput struct {
+	// The upload: POST /media?for=import.
+	UploadID id.ID `json:"uploadId"`
+	// Its columns; absent: what they seem to be, as the preview says.
+	Columns graphql.Omittable[[]*ContactImportColumnInput] `json:"columns,omitempty"`
+	// The kind of rows that say none.
+	Kind graphql.Omittable[*contact.Kind] `json:"kind,omitempty"`
+	// How a row without an id of the other system finds what it changes.
+	UpdateBy contact.ImportMatch `json:"updateBy"`
+	// Keep nothing and report what would become of each row.
+	DryRun bool `json:"dryRun"`
+	// The country of numbers without a country code, two letters; the organization's unless told.
+	CountryForNumbers graphql.Omittable[*string] `json:"countryForNumbers,omitempty"`
+}
+
+// Answer of contactImportCreate.
+type ContactImportCreatePayload struct {
+	// The import.
+	ContactImport *contact.Import `json:"contactImport,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// An import and its cursor.
+type ContactImportEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The import.
+	Node *contact.Import `json:"node"`
+}
+
+// A page of rows of an import.
+type ContactImportRowConnection struct {
+	// With cursors.
+	Edges []*ContactImportRowEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*contact.ImportRow `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A row of an import and its cursor.
+type ContactImportRowEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The row.
+	Node *contact.ImportRow `json:"node"`
+}
+
+// Answer of contactMerge.
+type ContactMergePayload struct {
+	// The contact that stayed.
+	Contact *contact.Contact `json:"contact,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // A phone of a contact.
@@ -924,6 +1238,8 @@ type ContactUpdateInput struct {
 	Phones graphql.Omittable[[]*ContactPhoneInput] `json:"phones,omitempty"`
 	// Whom they belong to.
 	AssignedUserID graphql.Omittable[*id.ID] `json:"assignedUserId,omitempty"`
+	// The account they belong to.
+	AccountID graphql.Omittable[*id.ID] `json:"accountId,omitempty"`
 }
 
 // Answer of contactUpdate.
@@ -968,6 +1284,10 @@ type ContactUpsertInput struct {
 	SourceUpdatedAt graphql.Omittable[*time.Time] `json:"sourceUpdatedAt,omitempty"`
 	// How often the other system changed it; counts before the time.
 	SourceVersion graphql.Omittable[*int] `json:"sourceVersion,omitempty"`
+	// The account they belong to.
+	AccountID graphql.Omittable[*id.ID] `json:"accountId,omitempty"`
+	// The account they belong to, by its id in the other system instead: one that is there or stands in an earlier batch.
+	AccountExternalID graphql.Omittable[*string] `json:"accountExternalId,omitempty"`
 }
 
 // Answer of contactUpsert.
@@ -975,6 +1295,42 @@ type ContactUpsertPayload struct {
 	// What became of each row, in the order of the input; empty when the whole batch was refused.
 	Rows []*ContactUpsertRow `json:"rows"`
 	// What is wrong with the whole batch.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of costCapRemove.
+type CostCapRemovePayload struct {
+	// The cap that is gone.
+	DeletedCostCapID *id.ID `json:"deletedCostCapId,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A cap of costs.
+type CostCapSetInput struct {
+	// What it is about.
+	Scope report.CapScope `json:"scope"`
+	// The branch, for BRANCH.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// The automation, for AUTOMATION.
+	AutomationID graphql.Omittable[*id.ID] `json:"automationId,omitempty"`
+	// The person, for USER.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// For how long it counts.
+	Period report.CapPeriod `json:"period"`
+	// How much, in the smallest unit of the currency.
+	AmountMinor int `json:"amountMinor"`
+	// ISO 4217, as Twilio charges: costs in other currencies do not count against it.
+	Currency string `json:"currency"`
+	// What happens when it is reached.
+	Action report.CapAction `json:"action"`
+}
+
+// Answer of costCapSet.
+type CostCapSetPayload struct {
+	// The cap.
+	CostCap *report.CostCap `json:"costCap,omitempty"`
+	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
 }
 
@@ -1062,6 +1418,24 @@ type DeviceTokenRefreshPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// What to look at: one of these, or none for the organization's connections and webhooks.
+type DiagnoseInput struct {
+	// A number: why calls and messages do not come or go.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// A person: why they are not rung.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// A message: why it did not go or arrive.
+	MessageID graphql.Omittable[*id.ID] `json:"messageId,omitempty"`
+	// A call: why nobody, or not everybody, was rung, and why it was not recorded.
+	CallID graphql.Omittable[*id.ID] `json:"callId,omitempty"`
+	// An automation: why it did not send.
+	AutomationID graphql.Omittable[*id.ID] `json:"automationId,omitempty"`
+	// A Twilio connection.
+	ConnectionID graphql.Omittable[*id.ID] `json:"connectionId,omitempty"`
+	// Whether to ask Twilio too; eight seconds at most.
+	Live graphql.Omittable[*bool] `json:"live,omitempty"`
+}
+
 // A page of saved messages.
 type DropMessageConnection struct {
 	// With cursors.
@@ -1132,12 +1506,322 @@ type DropMessageUpdatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Answer of exportCancel.
+type ExportCancelPayload struct {
+	// The export.
+	Export *export.Export `json:"export,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A page of exports.
+type ExportConnection struct {
+	// With cursors.
+	Edges []*ExportEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*export.Export `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An export to make. Give the filter of its kind only; none: everything that you see.
+type ExportCreateInput struct {
+	// What to export.
+	Kind export.Kind `json:"kind"`
+	// The kind of file; absent: CSV, and ZIP for RECORDING_AUDIO.
+	Format graphql.Omittable[*export.Format] `json:"format,omitempty"`
+	// Which columns in which order, by the names of `exportColumns`; absent: the default ones.
+	Columns graphql.Omittable[[]string] `json:"columns,omitempty"`
+	// The time zone for moments, such as Australia/Sydney; absent: the organization's.
+	TimeZone graphql.Omittable[*string] `json:"timeZone,omitempty"`
+	// What separates the fields of a CSV; absent: a comma.
+	Delimiter graphql.Omittable[*export.Delimiter] `json:"delimiter,omitempty"`
+	// Begin a CSV with a byte order mark, so that Excel reads it as UTF-8; absent: yes.
+	WithByteOrderMark graphql.Omittable[*bool] `json:"withByteOrderMark,omitempty"`
+	// For CALLS.
+	Calls graphql.Omittable[*CallFilter] `json:"calls,omitempty"`
+	// For MESSAGES.
+	Messages graphql.Omittable[*MessageFilter] `json:"messages,omitempty"`
+	// For RECORDINGS and RECORDING_AUDIO.
+	Recordings graphql.Omittable[*RecordingFilter] `json:"recordings,omitempty"`
+	// For VOICEMAILS.
+	Voicemails graphql.Omittable[*VoicemailFilter] `json:"voicemails,omitempty"`
+	// For TRANSCRIPTS.
+	Transcripts graphql.Omittable[*TranscriptFilter] `json:"transcripts,omitempty"`
+	// For FOLLOW_UPS.
+	FollowUps graphql.Omittable[*FollowUpFilter] `json:"followUps,omitempty"`
+	// For CONTACTS.
+	Contacts graphql.Omittable[*ContactFilter] `json:"contacts,omitempty"`
+	// For RECORDS.
+	Records graphql.Omittable[*RecordFilter] `json:"records,omitempty"`
+	// For AUDIT.
+	Audit graphql.Omittable[*AuditFilter] `json:"audit,omitempty"`
+}
+
+// Answer of exportCreate.
+type ExportCreatePayload struct {
+	// The export.
+	Export *export.Export `json:"export,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// An export and its cursor.
+type ExportEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The export.
+	Node *export.Export `json:"node"`
+}
+
+// Which exports.
+type ExportFilter struct {
+	// Only of this kind.
+	Kind graphql.Omittable[*export.Kind] `json:"kind,omitempty"`
+	// Only in these states.
+	Statuses graphql.Omittable[[]export.Status] `json:"statuses,omitempty"`
+}
+
 // One switch.
 type FeatureInput struct {
 	// Which.
 	Name tenant.FeatureName `json:"name"`
 	// Whether it shall be on.
 	IsOn bool `json:"isOn"`
+}
+
+// One option to switch.
+type FieldworkerOptionInput struct {
+	// Which.
+	Option access.FieldworkerOption `json:"option"`
+	// On or off.
+	IsOn bool `json:"isOn"`
+}
+
+// Answer of findingAcknowledge.
+type FindingAcknowledgePayload struct {
+	// The finding.
+	Finding *diagnose.Finding `json:"finding,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A page of findings.
+type FindingConnection struct {
+	// With cursors.
+	Edges []*FindingEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*diagnose.Finding `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A finding and its cursor.
+type FindingEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The finding.
+	Node *diagnose.Finding `json:"node"`
+}
+
+// Which findings.
+type FindingFilter struct {
+	// Only open ones, or only cleared ones.
+	IsOpen graphql.Omittable[*bool] `json:"isOpen,omitempty"`
+	// Only of these codes.
+	Codes graphql.Omittable[[]diagnose.Code] `json:"codes,omitempty"`
+	// Only this bad.
+	Severity graphql.Omittable[*diagnose.Severity] `json:"severity,omitempty"`
+	// Only in this number, connection, person or other thing.
+	SubjectID graphql.Omittable[*id.ID] `json:"subjectId,omitempty"`
+	// Also those that are put aside; absent: not when only open ones are asked for.
+	IncludeSnoozed graphql.Omittable[*bool] `json:"includeSnoozed,omitempty"`
+}
+
+// Answer of findingSnooze.
+type FindingSnoozePayload struct {
+	// The finding.
+	Finding *diagnose.Finding `json:"finding,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of followUpAssign.
+type FollowUpAssignPayload struct {
+	// The follow-up.
+	FollowUp *followup.FollowUp `json:"followUp,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A page of attempts.
+type FollowUpAttemptConnection struct {
+	// With cursors.
+	Edges []*FollowUpAttemptEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*followup.Attempt `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An attempt and its cursor.
+type FollowUpAttemptEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The attempt.
+	Node *followup.Attempt `json:"node"`
+}
+
+// How to call back.
+type FollowUpCallBackInput struct {
+	// Ring this device of yours first; absent: your most recently seen one, else your primary phone.
+	DeviceID graphql.Omittable[*id.ID] `json:"deviceId,omitempty"`
+	// Ring your primary phone first rather than a device (R087).
+	RingMyPhone graphql.Omittable[*bool] `json:"ringMyPhone,omitempty"`
+	// Ring your SIP address first rather than a device.
+	RingMySip graphql.Omittable[*bool] `json:"ringMySip,omitempty"`
+	// Show this number of ours (R080); absent: the one that they called, when it may be used, else chosen by D17.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+}
+
+// Answer of followUpCallBack.
+type FollowUpCallBackPayload struct {
+	// The follow-up.
+	FollowUp *followup.FollowUp `json:"followUp,omitempty"`
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What there is to know about it.
+	Notices []*call.Notice `json:"notices"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A page of follow-ups.
+type FollowUpConnection struct {
+	// With cursors.
+	Edges []*FollowUpEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*followup.FollowUp `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A follow-up and its cursor.
+type FollowUpEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The follow-up.
+	Node *followup.FollowUp `json:"node"`
+}
+
+// A page of history.
+type FollowUpEntryConnection struct {
+	// With cursors.
+	Edges []*FollowUpEntryEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*followup.Entry `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An entry and its cursor.
+type FollowUpEntryEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The entry.
+	Node *followup.Entry `json:"node"`
+}
+
+// Which follow-ups.
+type FollowUpFilter struct {
+	// Of these states.
+	Status graphql.Omittable[[]followup.Status] `json:"status,omitempty"`
+	// Of this kind.
+	Kind graphql.Omittable[*followup.Kind] `json:"kind,omitempty"`
+	// Worked on by this person.
+	OwnerID graphql.Omittable[*id.ID] `json:"ownerId,omitempty"`
+	// Worked on by you, or not by you.
+	IsMine graphql.Omittable[*bool] `json:"isMine,omitempty"`
+	// Worked on by nobody, or by somebody.
+	IsUnassigned graphql.Omittable[*bool] `json:"isUnassigned,omitempty"`
+	// Of this branch.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// With an attempt at this number of ours.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// Of this contact.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// Of this record.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+	// Open and past their due time, or not.
+	IsOverdue graphql.Omittable[*bool] `json:"isOverdue,omitempty"`
+	// Opened from this time on.
+	OpenedFrom graphql.Omittable[*time.Time] `json:"openedFrom,omitempty"`
+	// Opened before this time.
+	OpenedBefore graphql.Omittable[*time.Time] `json:"openedBefore,omitempty"`
+	// With this in the contact's name, the number (the last digits or all), the outcome or a note; 200 characters at most.
+	Text graphql.Omittable[*string] `json:"text,omitempty"`
+}
+
+// Answer of followUpReopen.
+type FollowUpReopenPayload struct {
+	// The follow-up.
+	FollowUp *followup.FollowUp `json:"followUp,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// How to close a follow-up.
+type FollowUpResolveInput struct {
+	// RESOLVED or NO_ACTION_REQUIRED; absent: RESOLVED.
+	Status graphql.Omittable[*followup.Status] `json:"status,omitempty"`
+	// What came of it; absent keeps, null clears.
+	Outcome graphql.Omittable[*string] `json:"outcome,omitempty"`
+	// A note to add.
+	Note graphql.Omittable[*string] `json:"note,omitempty"`
+}
+
+// Answer of followUpResolve.
+type FollowUpResolvePayload struct {
+	// The follow-up.
+	FollowUp *followup.FollowUp `json:"followUp,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Changes to the settings of follow-ups.
+type FollowUpSettingsInput struct {
+	// Minutes until a follow-up is due, 1 to 43,200; null: no due time.
+	DueMinutes graphql.Omittable[*int] `json:"dueMinutes,omitempty"`
+	// Whom an overdue one is escalated to.
+	EscalateToUserID graphql.Omittable[*id.ID] `json:"escalateToUserId,omitempty"`
+	// The role whose people an overdue one is escalated to; instead of a person.
+	EscalateToRoleID graphql.Omittable[*id.ID] `json:"escalateToRoleId,omitempty"`
+}
+
+// Answer of followUpSettingsUpdate.
+type FollowUpSettingsUpdatePayload struct {
+	// The settings.
+	FollowUpSettings *followup.Settings `json:"followUpSettings,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What changes about a follow-up.
+type FollowUpUpdateInput struct {
+	// A note to add; 4,000 characters at most.
+	Note graphql.Omittable[*string] `json:"note,omitempty"`
+	// When somebody should have reached the caller.
+	DueAt graphql.Omittable[*time.Time] `json:"dueAt,omitempty"`
+	// What came of it; 500 characters at most.
+	Outcome graphql.Omittable[*string] `json:"outcome,omitempty"`
+}
+
+// Answer of followUpUpdate.
+type FollowUpUpdatePayload struct {
+	// The follow-up.
+	FollowUp *followup.FollowUp `json:"followUp,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // A day on which the week does not count.
@@ -1222,6 +1906,56 @@ type InvitationAcceptInput struct {
 type InvitationAcceptPayload struct {
 	// The tokens.
 	Session *session.Session `json:"session,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A page of holds.
+type LegalHoldConnection struct {
+	// With cursors.
+	Edges []*LegalHoldEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*retention.Hold `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A hold and its cursor.
+type LegalHoldEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The hold.
+	Node *retention.Hold `json:"node"`
+}
+
+// Which holds.
+type LegalHoldFilter struct {
+	// Only of this thing.
+	SubjectID graphql.Omittable[*id.ID] `json:"subjectId,omitempty"`
+	// Only those that hold, or only those that were released.
+	IsActive graphql.Omittable[*bool] `json:"isActive,omitempty"`
+}
+
+// What to hold.
+type LegalHoldPlaceInput struct {
+	// A call, recording, voicemail, transcript, thread, message, contact or record.
+	SubjectID id.ID `json:"subjectId"`
+	// Why; 1,000 characters at most.
+	Reason string `json:"reason"`
+}
+
+// Answer of legalHoldPlace.
+type LegalHoldPlacePayload struct {
+	// The hold; the present one when it is held already.
+	Hold *retention.Hold `json:"hold,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of legalHoldRelease.
+type LegalHoldReleasePayload struct {
+	// The hold.
+	Hold *retention.Hold `json:"hold,omitempty"`
 	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
 }
@@ -1730,6 +2464,14 @@ type MessageTemplateUpdatePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Answer of messagesDelete.
+type MessagesDeletePayload struct {
+	// The messages as they are now, those that were refused left out.
+	Messages []*message.Message `json:"messages"`
+	// What went wrong, each with the place in ids.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Answer of messagingServiceConnect.
 type MessagingServiceConnectPayload struct {
 	// The number.
@@ -1748,6 +2490,82 @@ type MoneyInput struct {
 
 // What may be done. Expected problems come as userErrors.
 type Mutation struct {
+}
+
+// A page of notifications.
+type NotificationConnection struct {
+	// With cursors.
+	Edges []*NotificationEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*followup.Notification `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// What to notify the people of a role of, and how.
+type NotificationDefaultsInput struct {
+	// The role.
+	RoleID id.ID `json:"roleId"`
+	// The kinds that change; others stay.
+	Preferences []*NotificationPreferenceInput `json:"preferences"`
+}
+
+// Answer of notificationDefaultsSet.
+type NotificationDefaultsSetPayload struct {
+	// The role.
+	Role *access.Role `json:"role,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A notification and its cursor.
+type NotificationEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The notification.
+	Node *followup.Notification `json:"node"`
+}
+
+// Which notifications.
+type NotificationFilter struct {
+	// Read, or not read.
+	IsRead graphql.Omittable[*bool] `json:"isRead,omitempty"`
+	// Of these kinds.
+	Kinds graphql.Omittable[[]followup.NotificationKind] `json:"kinds,omitempty"`
+}
+
+// How to notify of one kind.
+type NotificationPreferenceInput struct {
+	// What about.
+	Kind followup.NotificationKind `json:"kind"`
+	// How; empty: not at all; null: as the role, or the server, says.
+	Channels graphql.Omittable[[]followup.Channel] `json:"channels,omitempty"`
+}
+
+// What to notify a person of, and how.
+type NotificationPreferencesInput struct {
+	// Whose; absent: yours.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// The kinds that change; others stay.
+	Preferences []*NotificationPreferenceInput `json:"preferences"`
+}
+
+// Answer of notificationPreferencesSet.
+type NotificationPreferencesSetPayload struct {
+	// A row for each kind.
+	NotificationPreferences []*followup.Preference `json:"notificationPreferences"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of notificationsMarkRead.
+type NotificationsMarkReadPayload struct {
+	// How many were new and are read now.
+	ReadCount *int `json:"readCount,omitempty"`
+	// How many are not read now.
+	UnreadCount *int `json:"unreadCount,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Answer of numberMessagingRefresh.
@@ -1972,6 +2790,14 @@ type PhoneNumberSetDefaultPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Answer of phoneNumberTranscriptionSet.
+type PhoneNumberTranscriptionSetPayload struct {
+	// The number.
+	PhoneNumber *number.PhoneNumber `json:"phoneNumber,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Changes to a number.
 type PhoneNumberUpdateInput struct {
 	// What to call it.
@@ -2088,6 +2914,20 @@ type PromptSettingsInput struct {
 	Language graphql.Omittable[*string] `json:"language,omitempty"`
 }
 
+// Which part of Twilio's log; seven days at most.
+type ProviderLogFilter struct {
+	// From the beginning of this day.
+	From Date `json:"from"`
+	// To the end of this day.
+	To Date `json:"to"`
+	// Of this Twilio account; absent: the only one.
+	ConnectionID graphql.Omittable[*id.ID] `json:"connectionId,omitempty"`
+	// Calls or messages.
+	Kind report.ProviderLogKind `json:"kind"`
+	// Only what is not the same here and there.
+	OnlyDifferences graphql.Omittable[*bool] `json:"onlyDifferences,omitempty"`
+}
+
 // A push credential.
 type PushCredentialSetInput struct {
 	// The connection.
@@ -2112,6 +2952,34 @@ type PushCredentialSetPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A browser's subscription (PushSubscription.toJSON).
+type PushSubscriptionCreateInput struct {
+	// Where to post: https, on the public internet; 1,024 characters at most.
+	Endpoint string `json:"endpoint"`
+	// The browser's public key, base64url.
+	P256dh string `json:"p256dh"`
+	// The browser's secret, base64url.
+	Auth string `json:"auth"`
+	// What you call it.
+	Name graphql.Omittable[*string] `json:"name,omitempty"`
+}
+
+// Answer of pushSubscriptionCreate.
+type PushSubscriptionCreatePayload struct {
+	// The subscription.
+	PushSubscription *followup.PushSubscription `json:"pushSubscription,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of pushSubscriptionDelete.
+type PushSubscriptionDeletePayload struct {
+	// The id of what is gone.
+	DeletedID *id.ID `json:"deletedId,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // What may be asked.
 type Query struct {
 }
@@ -2124,6 +2992,32 @@ type QuietHoursInput struct {
 	Until string `json:"until"`
 	// What becomes of a message that falls into them; WAIT unless told.
 	Action graphql.Omittable[*automation.QuietAction] `json:"action,omitempty"`
+}
+
+// A page of recent calls.
+type RecentCallConnection struct {
+	// With cursors.
+	Edges []*RecentCallEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*report.RecentCall `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A recent call and its cursor.
+type RecentCallEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The call.
+	Node *report.RecentCall `json:"node"`
+}
+
+// Answer of recordAssign.
+type RecordAssignPayload struct {
+	// The records, in the order of the ids.
+	Records []*contact.Record `json:"records,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // A page of records.
@@ -2194,6 +3088,14 @@ type RecordDatumInput struct {
 	Key string `json:"key"`
 	// What it holds; 500 characters at most.
 	Value string `json:"value"`
+}
+
+// Answer of recordDelete.
+type RecordDeletePayload struct {
+	// Which are gone now.
+	DeletedIds []*id.ID `json:"deletedIds,omitempty"`
+	// What went wrong: one for each that stays.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // A record and its cursor.
@@ -2278,6 +3180,38 @@ type RecordFilter struct {
 	StartsBefore graphql.Omittable[*time.Time] `json:"startsBefore,omitempty"`
 	// Only that are due earlier than this.
 	DueBefore graphql.Omittable[*time.Time] `json:"dueBefore,omitempty"`
+}
+
+// A column of a file of records.
+type RecordImportColumnInput struct {
+	// Its place, from 0.
+	Column int `json:"column"`
+	// What it holds.
+	Field contact.RecordImportField `json:"field"`
+	// The key of a field of the business's own; DATA needs it.
+	Key graphql.Omittable[*string] `json:"key,omitempty"`
+}
+
+// A file of records and how to read it.
+type RecordImportCreateInput struct {
+	// The upload: POST /media?for=import.
+	UploadID id.ID `json:"uploadId"`
+	// Its columns; absent: what they seem to be, as the preview says.
+	Columns graphql.Omittable[[]*RecordImportColumnInput] `json:"columns,omitempty"`
+	// The kind of rows that say none.
+	Kind graphql.Omittable[*contact.RecordKind] `json:"kind,omitempty"`
+	// Keep nothing and report what would become of each row.
+	DryRun bool `json:"dryRun"`
+	// The country of numbers without a country code, two letters; the organization's unless told.
+	CountryForNumbers graphql.Omittable[*string] `json:"countryForNumbers,omitempty"`
+}
+
+// Answer of recordImportCreate.
+type RecordImportCreatePayload struct {
+	// The import.
+	ContactImport *contact.Import `json:"contactImport,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Changes to a record.
@@ -2388,12 +3322,176 @@ type RecordUpsertPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A page of recordings.
+type RecordingConnection struct {
+	// With cursors.
+	Edges []*RecordingEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*recording.Recording `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A recording and its cursor.
+type RecordingEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The recording.
+	Node *recording.Recording `json:"node"`
+}
+
+// Which recordings.
+type RecordingFilter struct {
+	// Made for; absent: conversations.
+	Purpose graphql.Omittable[*recording.Purpose] `json:"purpose,omitempty"`
+	// Only these states; absent: all but deleted ones.
+	Status graphql.Omittable[[]recording.RecordingStatus] `json:"status,omitempty"`
+	// Only with our copy in these states.
+	MediaState graphql.Omittable[[]recording.MediaState] `json:"mediaState,omitempty"`
+	// Only of this branch.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// Only of this number.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// Only calls that this person answered or started.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// Only of this contact.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// Only of this record.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+	// Only of this call.
+	CallID graphql.Omittable[*id.ID] `json:"callId,omitempty"`
+	// Only calls this way.
+	Direction graphql.Omittable[*call.Direction] `json:"direction,omitempty"`
+	// Begun at or after.
+	StartedFrom graphql.Omittable[*time.Time] `json:"startedFrom,omitempty"`
+	// Begun before.
+	StartedBefore graphql.Omittable[*time.Time] `json:"startedBefore,omitempty"`
+	// At least so long.
+	MinSeconds graphql.Omittable[*int] `json:"minSeconds,omitempty"`
+	// At most so long.
+	MaxSeconds graphql.Omittable[*int] `json:"maxSeconds,omitempty"`
+	// Only held ones, or only others.
+	IsHeld graphql.Omittable[*bool] `json:"isHeld,omitempty"`
+	// Only with a transcript, or only without.
+	HasTranscript graphql.Omittable[*bool] `json:"hasTranscript,omitempty"`
+	// Only those you listened to, or only others.
+	IsHeardByMe graphql.Omittable[*bool] `json:"isHeardByMe,omitempty"`
+}
+
+// A page of a recording's ledger.
+type RecordingLedgerConnection struct {
+	// With cursors.
+	Edges []*RecordingLedgerEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*recording.LedgerEntry `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An entry and its cursor.
+type RecordingLedgerEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The entry.
+	Node *recording.LedgerEntry `json:"node"`
+}
+
+// Changes to what becomes of recordings.
+type RecordingPolicyInput struct {
+	// See RecordingPolicy.whenDeletedAtTwilio.
+	WhenDeletedAtTwilio graphql.Omittable[*recording.DeletedAtTwilio] `json:"whenDeletedAtTwilio,omitempty"`
+	// See RecordingPolicy.areChannelsSwapped.
+	AreChannelsSwapped graphql.Omittable[*bool] `json:"areChannelsSwapped,omitempty"`
+}
+
+// Answer of recordingPolicyUpdate.
+type RecordingPolicyUpdatePayload struct {
+	// What holds now.
+	Policy *recording.Policy `json:"policy,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Changes to recording.
 type RecordingSettingsInput struct {
 	// Null: as the connection says.
 	Incoming graphql.Omittable[*number.RecordingMode] `json:"incoming,omitempty"`
 	// Null: as the connection says.
 	Outgoing graphql.Omittable[*number.RecordingMode] `json:"outgoing,omitempty"`
+}
+
+// Answer of recordingsDelete.
+type RecordingsDeletePayload struct {
+	// One for each id asked for, in order.
+	Results []*recording.DeletionResult `json:"results"`
+	// What went wrong with all of it.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A rule to think of.
+type RetentionPreviewInput struct {
+	// What it deletes.
+	Kind retention.Kind `json:"kind"`
+	// How many days things are kept, 1 to 3650.
+	KeepDays int `json:"keepDays"`
+	// Only what belongs to this branch.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+}
+
+// A rule as it shall be.
+type RetentionRuleSetInput struct {
+	// What it deletes.
+	Kind retention.Kind `json:"kind"`
+	// Only what belongs to this branch.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// How many days things are kept, 1 to 3650.
+	KeepDays int `json:"keepDays"`
+	// Whether it runs.
+	IsOn bool `json:"isOn"`
+	// From a preview of the same rule; needed to switch it on and to shorten its period (R231).
+	Confirmation graphql.Omittable[*string] `json:"confirmation,omitempty"`
+}
+
+// Answer of retentionRuleSet.
+type RetentionRuleSetPayload struct {
+	// The rule.
+	Rule *retention.Rule `json:"rule,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of retentionRunCancel.
+type RetentionRunCancelPayload struct {
+	// The run.
+	Run *retention.Run `json:"run,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A page of runs.
+type RetentionRunConnection struct {
+	// With cursors.
+	Edges []*RetentionRunEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*retention.Run `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A run and its cursor.
+type RetentionRunEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The run.
+	Node *retention.Run `json:"node"`
+}
+
+// Answer of retentionRunStart.
+type RetentionRunStartPayload struct {
+	// The run.
+	Run *retention.Run `json:"run,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // A ring that began or ended.
@@ -2494,6 +3592,24 @@ type RoutingSettingsInput struct {
 	AfterHours graphql.Omittable[*AfterHoursInput] `json:"afterHours,omitempty"`
 	// The menu; null: none.
 	MenuID graphql.Omittable[*id.ID] `json:"menuId,omitempty"`
+}
+
+// A page of what was found.
+type SearchConnection struct {
+	// With cursors.
+	Edges []*SearchEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*history.Hit `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A hit and its cursor.
+type SearchEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The hit.
+	Node *history.Hit `json:"node"`
 }
 
 // Who signs in.
@@ -2760,6 +3876,280 @@ type TestMessagePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A page of a timeline.
+type TimelineConnection struct {
+	// With cursors.
+	Edges []*TimelineEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*history.Item `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An item and its cursor.
+type TimelineEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The item.
+	Node *history.Item `json:"node"`
+}
+
+// Which part of a timeline.
+type TimelineFilter struct {
+	// Only these kinds.
+	Kinds graphql.Omittable[[]history.ItemKind] `json:"kinds,omitempty"`
+	// Only from this moment on.
+	From graphql.Omittable[*time.Time] `json:"from,omitempty"`
+	// Only before this moment.
+	Before graphql.Omittable[*time.Time] `json:"before,omitempty"`
+	// Only what has these words, as in search.
+	Text graphql.Omittable[*string] `json:"text,omitempty"`
+}
+
+// A page of transcripts.
+type TranscriptConnection struct {
+	// With cursors.
+	Edges []*TranscriptEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*transcript.Transcript `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A page of corrections.
+type TranscriptCorrectionConnection struct {
+	// With cursors.
+	Edges []*TranscriptCorrectionEdge `json:"edges"`
+	// Without cursors.
+	Nodes []*transcript.Correction `json:"nodes"`
+	// Where the page stands.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A correction and its cursor.
+type TranscriptCorrectionEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The correction.
+	Node *transcript.Correction `json:"node"`
+}
+
+// A transcript to make.
+type TranscriptCreateInput struct {
+	// The recording.
+	RecordingID id.ID `json:"recordingId"`
+	// The spoken language, such as en-AU; absent: the organization's.
+	Language graphql.Omittable[*string] `json:"language,omitempty"`
+	// Who makes it; absent: the organization's provider.
+	Provider graphql.Omittable[*transcript.ProviderName] `json:"provider,omitempty"`
+}
+
+// Answer of transcriptCreate.
+type TranscriptCreatePayload struct {
+	// The transcript, or the one that there was already.
+	Transcript *transcript.Transcript `json:"transcript,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A transcript and its cursor.
+type TranscriptEdge struct {
+	// The cursor.
+	Cursor string `json:"cursor"`
+	// The transcript.
+	Node *transcript.Transcript `json:"node"`
+}
+
+// Which transcripts.
+type TranscriptFilter struct {
+	// Only with these words; 2 to 200 characters, the last one may be a beginning (R204).
+	Text graphql.Omittable[*string] `json:"text,omitempty"`
+	// Only in these states; absent: all but deleted ones.
+	Statuses graphql.Omittable[[]transcript.Status] `json:"statuses,omitempty"`
+	// Only of calls, or only of voicemails.
+	Source graphql.Omittable[*transcript.Source] `json:"source,omitempty"`
+	// Only where this user talked.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// Only of this contact.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// Only about this record.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+	// Only of this call.
+	CallID graphql.Omittable[*id.ID] `json:"callId,omitempty"`
+	// Only of this branch.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// Only of this number of ours.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// Only of this category, in any case of letters.
+	Category graphql.Omittable[*string] `json:"category,omitempty"`
+	// Only with an open note of this flag.
+	Flag graphql.Omittable[*transcript.Flag] `json:"flag,omitempty"`
+	// Only with this in the subject.
+	Subject graphql.Omittable[*string] `json:"subject,omitempty"`
+	// Only of this provider.
+	Provider graphql.Omittable[*transcript.ProviderName] `json:"provider,omitempty"`
+	// Only recorded from this moment on.
+	From graphql.Omittable[*time.Time] `json:"from,omitempty"`
+	// Only recorded before this moment.
+	Until graphql.Omittable[*time.Time] `json:"until,omitempty"`
+}
+
+// The range of insights.
+type TranscriptInsightsFilter struct {
+	// The first moment.
+	From time.Time `json:"from"`
+	// The moment after the last; 366 days at most.
+	Until time.Time `json:"until"`
+	// Only where this user talked.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// Only of this branch.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// Only of this number of ours.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// Only of this contact.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// Only of this category.
+	Category graphql.Omittable[*string] `json:"category,omitempty"`
+	// Only of calls, or only of voicemails.
+	Source graphql.Omittable[*transcript.Source] `json:"source,omitempty"`
+	// Only spoken by the caller, which is what customers ask; absent: by anybody.
+	CallerOnly graphql.Omittable[*bool] `json:"callerOnly,omitempty"`
+}
+
+// Answer of transcriptNoteAdd.
+type TranscriptNoteAddPayload struct {
+	// The note.
+	TranscriptNote *transcript.Note `json:"transcriptNote,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of transcriptNoteDelete.
+type TranscriptNoteDeletePayload struct {
+	// The id of what is gone.
+	DeletedID *id.ID `json:"deletedId,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A note.
+type TranscriptNoteInput struct {
+	// What it says, 4,000 characters at most; may be empty when a flag is given.
+	Text graphql.Omittable[*string] `json:"text,omitempty"`
+	// What it marks.
+	Flag graphql.Omittable[*transcript.Flag] `json:"flag,omitempty"`
+	// The segment it is on.
+	SegmentIndex graphql.Omittable[*int] `json:"segmentIndex,omitempty"`
+	// The moment it is on, milliseconds from the start.
+	AtMs graphql.Omittable[*int] `json:"atMs,omitempty"`
+}
+
+// Answer of transcriptNoteReopen.
+type TranscriptNoteReopenPayload struct {
+	// The note.
+	TranscriptNote *transcript.Note `json:"transcriptNote,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of transcriptNoteResolve.
+type TranscriptNoteResolvePayload struct {
+	// The note.
+	TranscriptNote *transcript.Note `json:"transcriptNote,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of transcriptRetry.
+type TranscriptRetryPayload struct {
+	// The transcript.
+	Transcript *transcript.Transcript `json:"transcript,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A corrected segment.
+type TranscriptSegmentInput struct {
+	// Which.
+	Index int `json:"index"`
+	// The right words, 5,000 characters at most; absent: they stay. What is empty was never said.
+	Text graphql.Omittable[*string] `json:"text,omitempty"`
+	// The right speaker: CALLER, USER or SPEAKER_1 to SPEAKER_99; absent: it stays.
+	Speaker graphql.Omittable[*string] `json:"speaker,omitempty"`
+}
+
+// Answer of transcriptSegmentsUpdate.
+type TranscriptSegmentsUpdatePayload struct {
+	// As it is now.
+	Transcript *transcript.Transcript `json:"transcript,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What changes about a transcript.
+type TranscriptUpdateInput struct {
+	// What it is about, 200 characters at most.
+	Subject graphql.Omittable[*string] `json:"subject,omitempty"`
+	// Its categories, 20 at most of 60 characters.
+	Categories graphql.Omittable[[]string] `json:"categories,omitempty"`
+	// The contact it belongs to.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// The record it belongs to.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+	// The version that you read; absent: whichever it is.
+	Version graphql.Omittable[*int] `json:"version,omitempty"`
+}
+
+// Answer of transcriptUpdate.
+type TranscriptUpdatePayload struct {
+	// As it is now.
+	Transcript *transcript.Transcript `json:"transcript,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What changes about how recordings become text.
+type TranscriptionSettingsInput struct {
+	// Which recordings become text by themselves, unless a number says otherwise.
+	Mode graphql.Omittable[*transcript.Mode] `json:"mode,omitempty"`
+	// Who makes them; null: what the installation prefers.
+	Provider graphql.Omittable[*transcript.ProviderName] `json:"provider,omitempty"`
+	// The language that is spoken, such as en-AU.
+	Language graphql.Omittable[*string] `json:"language,omitempty"`
+	// The longest recording that is transcribed, 1 to 28800 seconds; null: 7200.
+	MaxSeconds graphql.Omittable[*int] `json:"maxSeconds,omitempty"`
+	// How many minutes a calendar month may be transcribed; null: no cap.
+	MonthlyMinutes graphql.Omittable[*int] `json:"monthlyMinutes,omitempty"`
+	// Names and technical terms, 500 at most of 100 characters.
+	Vocabulary graphql.Omittable[[]string] `json:"vocabulary,omitempty"`
+	// An API key of Google Cloud; write only.
+	GoogleAPIKey graphql.Omittable[*string] `json:"googleApiKey,omitempty"`
+	// A service account of Google Cloud, the JSON of its key file; write only. It is used before an API key.
+	GoogleServiceAccount graphql.Omittable[*string] `json:"googleServiceAccount,omitempty"`
+	// Google's model; null: phone_call.
+	GoogleModel graphql.Omittable[*string] `json:"googleModel,omitempty"`
+	// Where the HTTP provider is: https, on the public internet.
+	HTTPURL graphql.Omittable[*string] `json:"httpUrl,omitempty"`
+	// What signs the posts to it, 16 to 200 characters; write only.
+	HTTPSecret graphql.Omittable[*string] `json:"httpSecret,omitempty"`
+}
+
+// Answer of transcriptionSettingsUpdate.
+type TranscriptionSettingsUpdatePayload struct {
+	// As they are now.
+	TranscriptionSettings *transcript.Settings `json:"transcriptionSettings,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of transcriptsDelete.
+type TranscriptsDeletePayload struct {
+	// The tombstones of those that are gone; what a legal hold keeps is not among them, and named in userErrors.
+	Transcripts []*transcript.Transcript `json:"transcripts,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A page of transfer targets.
 type TransferTargetConnection struct {
 	// With cursors.
@@ -2896,6 +4286,22 @@ type TwilioMessageLog struct {
 	SentAt *time.Time `json:"sentAt,omitempty"`
 	// How it differs from what is kept here; empty when they agree.
 	Differences []string `json:"differences"`
+}
+
+// What to count.
+type UsageFilter struct {
+	// From the beginning of this day.
+	From Date `json:"from"`
+	// To the end of this day; 366 days at most.
+	To Date `json:"to"`
+	// Only of this branch.
+	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// Only of this number.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// Only answered, started or written by this person.
+	UserID graphql.Omittable[*id.ID] `json:"userId,omitempty"`
+	// Only of this automation.
+	AutomationID graphql.Omittable[*id.ID] `json:"automationId,omitempty"`
 }
 
 // Changes to usage.
@@ -3050,6 +4456,8 @@ type UserUpdateInput struct {
 	InternalClickToCall graphql.Omittable[*bool] `json:"internalClickToCall,omitempty"`
 	// Their VoIP server (R257).
 	SipDomainID graphql.Omittable[*id.ID] `json:"sipDomainId,omitempty"`
+	// Options of the second layer to switch; those left out keep. Needs USER_MANAGE.
+	FieldworkerOptions graphql.Omittable[[]*FieldworkerOptionInput] `json:"fieldworkerOptions,omitempty"`
 }
 
 // Answer of userUpdate.
@@ -3074,6 +4482,34 @@ type Viewer struct {
 	Permissions []access.Permission `json:"permissions"`
 	// The session's id; null for an API key.
 	SessionID *id.ID `json:"sessionId,omitempty"`
+	// How many of your notifications are not read; 0 for an API key.
+	UnreadNotifications int `json:"unreadNotifications"`
+	// Whether you may do each of these, in the same order; 100 at most. Front ends show and grey out their buttons by it.
+	Can []*gate.Can `json:"can"`
+}
+
+// How to call back.
+type VoicemailCallBackInput struct {
+	// Show this number of ours; absent: chosen by D17.
+	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
+	// Ring this device of yours first; absent: your most recently seen one, else your primary phone.
+	DeviceID graphql.Omittable[*id.ID] `json:"deviceId,omitempty"`
+	// Ring your primary phone first rather than a device (R087).
+	RingMyPhone graphql.Omittable[*bool] `json:"ringMyPhone,omitempty"`
+	// Ring your SIP address first rather than a device.
+	RingMySip graphql.Omittable[*bool] `json:"ringMySip,omitempty"`
+}
+
+// Answer of voicemailCallBack.
+type VoicemailCallBackPayload struct {
+	// The call.
+	Call *call.Call `json:"call,omitempty"`
+	// What it costs: the first leg is billed too (R087).
+	Notice *string `json:"notice,omitempty"`
+	// What there is to know about it.
+	Notices []*call.Notice `json:"notices"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // A page of voicemails.
@@ -3110,12 +4546,40 @@ type VoicemailFilter struct {
 	PhoneNumberID graphql.Omittable[*id.ID] `json:"phoneNumberId,omitempty"`
 	// Only of this branch.
 	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
+	// Only those you have heard, or only those you have not.
+	IsHeardByMe graphql.Omittable[*bool] `json:"isHeardByMe,omitempty"`
+	// Only of this owner.
+	OwnerID graphql.Omittable[*id.ID] `json:"ownerId,omitempty"`
+	// Only without an owner, or only with one.
+	IsUnassigned graphql.Omittable[*bool] `json:"isUnassigned,omitempty"`
+	// Only of this contact.
+	ContactID graphql.Omittable[*id.ID] `json:"contactId,omitempty"`
+	// Only of this record.
+	RecordID graphql.Omittable[*id.ID] `json:"recordId,omitempty"`
+	// Left at or after.
+	ReceivedFrom graphql.Omittable[*time.Time] `json:"receivedFrom,omitempty"`
+	// Left before.
+	ReceivedBefore graphql.Omittable[*time.Time] `json:"receivedBefore,omitempty"`
+	// At least so long.
+	MinSeconds graphql.Omittable[*int] `json:"minSeconds,omitempty"`
+	// Only with a transcript, or only without.
+	HasTranscript graphql.Omittable[*bool] `json:"hasTranscript,omitempty"`
+	// Only deleted ones; absent or false: only others.
+	IsDeleted graphql.Omittable[*bool] `json:"isDeleted,omitempty"`
 }
 
 // Answer of voicemailMarkHeard.
 type VoicemailMarkHeardPayload struct {
 	// The voicemail.
 	Voicemail *voicemail.Voicemail `json:"voicemail,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of voicemailNotificationsSet.
+type VoicemailNotificationsSetPayload struct {
+	// The number.
+	PhoneNumber *number.PhoneNumber `json:"phoneNumber,omitempty"`
 	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
 }
@@ -3136,6 +4600,22 @@ type VoicemailSettingsInput struct {
 	OwnerID graphql.Omittable[*id.ID] `json:"ownerId,omitempty"`
 	// Everybody who is told.
 	NotifiedUserIds graphql.Omittable[[]*id.ID] `json:"notifiedUserIds,omitempty"`
+}
+
+// Answer of voicemailsAssign.
+type VoicemailsAssignPayload struct {
+	// Those of the voicemails that you see, as they are now.
+	Voicemails []*voicemail.Voicemail `json:"voicemails"`
+	// What went wrong; then nothing is assigned.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Answer of voicemailsDelete.
+type VoicemailsDeletePayload struct {
+	// One for each id asked for, in order.
+	Results []*voicemail.DeletionResult `json:"results"`
+	// What went wrong with all of it.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // A page of deliveries.

@@ -412,3 +412,12 @@ func (b *Box) StoreAnswer(ctx context.Context, p Post, a Answer) (err error) {
 		return b.storeAnswer(ctx, tx, p, a)
 	})
 }
+
+// Forget deletes the callbacks of a connection with these keys: what they brought
+// was deleted, and they hold it too.
+func Forget(ctx context.Context, tx *db.Tx, connection id.ID, keys []string) (err error) {
+	defer errs.Wrap(&err, "inbox.Forget")
+	_, err = tx.Pgx().Exec(ctx, `DELETE FROM twilio_post WHERE organization_id = $1 AND connection_id = $2 AND kind = 'CALLBACK' AND key = ANY ($3)`,
+		db.TenantFrom(ctx), connection, keys)
+	return db.Translate(err)
+}

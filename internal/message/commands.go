@@ -97,6 +97,7 @@ func New(d Deps) *Service {
 		job.Handle(d.Jobs, s.carry)
 		job.Handle(d.Jobs, s.bulk)
 		job.Handle(d.Jobs, s.fetchMedia)
+		job.Handle(d.Jobs, s.eraseCopies)
 		job.Handle(d.Jobs, s.readPrices)
 		d.Jobs.Sweep("message.due", sweepEvery, s.sweep)
 		d.Jobs.Sweep("message.prices", pricesEvery, s.sweepPrices)

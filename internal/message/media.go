@@ -339,6 +339,8 @@ func (s *Service) open(ctx context.Context, row *Media, key *string, contentType
 	switch {
 	case row.State == MediaPending:
 		return nil, blob.Info{}, errs.New(errs.Conflict, "the file is not here yet; try again in a moment")
+	case row.State == MediaDeleted:
+		return nil, blob.Info{}, errs.New(errs.NotFound, "the file was deleted")
 	case row.State != MediaStored || key == nil:
 		return nil, blob.Info{}, errs.New(errs.Conflict, "the file was not taken over from Twilio; ask for it to be sent again")
 	}

@@ -107,6 +107,7 @@ type Message struct {
 	SentAt         *time.Time                `bun:"sent_at"`
 	DeliveredAt    *time.Time                `bun:"delivered_at"`
 	At             time.Time                 `bun:"at"`
+	BodyDeletedAt  *time.Time                `bun:"body_deleted_at"` // the text is gone (R225)
 	Attempts       int                       `bun:"attempts"`
 	TriedAt        *time.Time                `bun:"tried_at"` // claimed: nobody else sends it
 	DueAt          *time.Time                `bun:"due_at"`
@@ -157,6 +158,7 @@ const (
 	MediaStored  MediaState = "STORED"
 	MediaFailed  MediaState = "FAILED"
 	MediaRefused MediaState = "REFUSED" // too large, empty, or not what it says it is
+	MediaDeleted MediaState = "DELETED" // by a person or a rule (R225)
 )
 
 // Media is one picture or file of a message.
@@ -180,5 +182,6 @@ type Media struct {
 	ThumbnailKey   *string    `bun:"thumbnail_key"`
 	ThumbnailBytes *int64     `bun:"thumbnail_bytes"`
 	Problem        *string    `bun:"problem"` // why there is no copy
+	DeletedAt      *time.Time `bun:"deleted_at"`
 	CreatedAt      time.Time  `bun:"created_at"`
 }

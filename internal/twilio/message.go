@@ -88,6 +88,42 @@ func (c *Client) DeleteMessage(ctx context.Context, sid string) error {
 	return c.delete(ctx, MessageSID, sid, func(s *v2010.ApiService) error { return s.DeleteMessage(sid, nil) })
 }
 
+// RedactMessage empties the text of a finished message at Twilio; one that is gone
+// is fine (twilio: messaging/api/message-resource, redact a message).
+func (c *Client) RedactMessage(ctx context.Context, sid string) error {
+	if err := checkMessage(sid); err != nil {
+		return err
+	}
+	empty := ""
+	_, err := send(ctx, c, func(s *v2010.ApiService) (*v2010.ApiV2010Message, error) {
+		return s.UpdateMessage(sid, &v2010.UpdateMessageParams{Body: &empty})
+	})
+	if NotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// DeleteMessageMedia deletes the files of a message at Twilio; what is gone is fine.
+func (c *Client) DeleteMessageMedia(ctx context.Context, sid string) error {
+	if err := checkMessage(sid); err != nil {
+		return err
+	}
+	list, err := send(ctx, c, func(s *v2010.ApiService) ([]v2010.ApiV2010Media, error) { return s.ListMedia(sid, nil) })
+	if NotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, x := range list {
+		if err := c.delete(ctx, MediaSID, str(x.Sid), func(s *v2010.ApiService) error { return s.DeleteMedia(sid, str(x.Sid), nil) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // MessageFilter narrows ListMessages.
 type MessageFilter struct {
 	To, From              string

@@ -22,6 +22,7 @@ const (
 	RecordingSID        SIDKind = "RE"
 	MessageSID          SIDKind = "SM"
 	MediaMessageSID     SIDKind = "MM"
+	MediaSID            SIDKind = "ME"
 	PushCredentialSID   SIDKind = "CR"
 	SIPDomainSID        SIDKind = "SD"
 )
@@ -31,7 +32,7 @@ var sidNames = map[SIDKind]string{
 	AccountSID: "Account", PhoneNumberSID: "Phone Number", MessagingServiceSID: "Messaging Service", KeySID: "API Key",
 	ApplicationSID: "TwiML App", CallSID: "Call", ConferenceSID: "Conference", RecordingSID: "Recording",
 	MessageSID: "Message", MediaMessageSID: "Message", PushCredentialSID: "Push Credential", SIPDomainSID: "SIP Domain",
-	"ME": "Media file", "TR": "Transcription", "GT": "Transcript", "TK": "SIP Trunk", "CL": "Credential List",
+	MediaSID: "Media file", "TR": "Transcription", "GT": "Transcript", "TK": "SIP Trunk", "CL": "Credential List",
 	"AL": "IP Access Control List", "QU": "Queue", "BU": "Regulatory Bundle", "AD": "Address", "FW": "Studio Flow",
 	"IS": "Conversations Service", "VA": "Verify Service", "ZS": "Functions Service", "WS": "TaskRouter Workspace",
 	"HX": "Content Template", "SC": "Short Code", "NO": "Notification", "BN": "A2P Brand",
