@@ -10,15 +10,16 @@ import (
 
 // Kinds of deliveries.
 const (
-	KindTwiML     = "twiml"      // asks what to do with a call
-	KindStatus    = "status"     // call progress
-	KindRecording = "recording"  // recording status
-	KindAMD       = "amd"        // verdict of answering machine detection
-	KindRoom      = "conference" // event of a conference
-	KindMessage   = "message"    // inbound message, asks for a reply
-	KindDelivery  = "delivery"   // status of an outbound message
-	KindAudio     = "audio"      // the file of a <Play>
-	KindMedia     = "media"      // the file of an outbound MMS
+	KindTwiML      = "twiml"      // asks what to do with a call
+	KindStatus     = "status"     // call progress
+	KindRecording  = "recording"  // recording status
+	KindAMD        = "amd"        // verdict of answering machine detection
+	KindRoom       = "conference" // event of a conference
+	KindMessage    = "message"    // inbound message, asks for a reply
+	KindDelivery   = "delivery"   // status of an outbound message
+	KindAudio      = "audio"      // the file of a <Play>
+	KindMedia      = "media"      // the file of an outbound MMS
+	KindTranscript = "transcript" // a transcript is there
 )
 
 // Delivery is one webhook: what was sent and what came back.
@@ -31,6 +32,7 @@ type Delivery struct {
 	Method      string     `json:"method"`
 	URL         string     `json:"url"`
 	Form        url.Values `json:"form"`
+	JSON        string     `json:"json,omitempty"` // the body, where it is no form
 	Voice       bool       `json:"voice"`
 	Idempotency string     `json:"idempotency"`
 	Signature   string     `json:"signature"`
@@ -65,7 +67,7 @@ func (l *lane) idle() bool { return l.busy == 0 && len(l.queue) == 0 }
 // callback reports whether this is a notification, which may be late, doubled or held,
 // and not a question whose answer the call waits for.
 func (d *delivery) callback() bool {
-	return d.Kind == KindStatus || d.Kind == KindRecording || d.Kind == KindDelivery || d.Kind == KindAMD || d.Kind == KindRoom
+	return d.Kind == KindStatus || d.Kind == KindRecording || d.Kind == KindDelivery || d.Kind == KindAMD || d.Kind == KindRoom || d.Kind == KindTranscript
 }
 
 // send puts a webhook on its way. The lock is held.
@@ -149,7 +151,7 @@ func (e *Emulator) drive(l *lane) {
 		if d.Kind == KindAudio || d.Kind == KindMedia {
 			limit = 16 << 20
 		}
-		o := outgoing{method: d.Method, url: d.URL, form: d.Form, voice: d.Voice, token: a.token, idempotency: d.Idempotency, jar: d.jar, limit: limit, plain: d.Kind == KindMedia}
+		o := outgoing{method: d.Method, url: d.URL, form: d.Form, json: d.JSON, voice: d.Voice, token: a.token, idempotency: d.Idempotency, jar: d.jar, limit: limit, plain: d.Kind == KindMedia}
 		e.wg.Add(1)
 		go func() {
 			defer e.wg.Done()

@@ -147,6 +147,7 @@ type Emulator struct {
 	parked     []*lane // lanes that wait for one of those to return
 	recs       []*recording
 	recBy      map[string]*recording
+	intel      intelligence
 	rooms      []*conference
 	roomBy     map[string]*conference
 	tokens     map[string]*call         // by CallToken

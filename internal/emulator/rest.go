@@ -319,6 +319,9 @@ func (e *Emulator) route(q *request) result {
 	case q.product == "voice" && parts[0] == "v1":
 		q.path = parts[1:]
 		return e.routeVoice(q)
+	case q.product == "intelligence" && parts[0] == "v2":
+		q.path = parts[1:]
+		return e.routeIntelligence(q)
 	case q.product == "monitor" && parts[0] == "v1":
 		q.path = parts[1:]
 		return e.routeMonitor(q)
@@ -377,6 +380,8 @@ func product(r *http.Request) string {
 		return "pricing"
 	case strings.HasPrefix(p, "/v1/Credentials"):
 		return "notify"
+	case strings.HasPrefix(p, "/v2/Services"), strings.HasPrefix(p, "/v2/Transcripts"):
+		return "intelligence"
 	case strings.HasPrefix(p, "/v2/Credentials"):
 		return "chat"
 	case strings.HasPrefix(p, "/v1/Keys"):

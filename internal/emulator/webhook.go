@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
@@ -134,6 +135,7 @@ type answer struct {
 type outgoing struct {
 	method, url string
 	form        url.Values
+	json        string // the body instead of a form
 	voice       bool
 	token       string // the account's auth token
 	idempotency string
@@ -253,7 +255,7 @@ func (e *Emulator) exchange(ctx context.Context, o outgoing, method string, u *u
 	target, signed := onWire(method, u, form)
 	var body io.Reader
 	if method != http.MethodGet {
-		body = strings.NewReader(form.Encode())
+		body = strings.NewReader(cmp.Or(o.json, form.Encode()))
 	}
 	connect, stop := e.deadline(ctx, over.connect)
 	defer stop()
@@ -267,6 +269,9 @@ func (e *Emulator) exchange(ctx context.Context, o outgoing, method string, u *u
 	}
 	if method != http.MethodGet {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	}
+	if o.json != "" {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	if !o.plain {
 		req.Header.Set("X-Twilio-Signature", Sign(o.token, signedURL(&target, o.voice), signed))

@@ -35,7 +35,7 @@ var sidNames = map[SIDKind]string{
 	MediaSID: "Media file", "TR": "Transcription", "GT": "Transcript", "TK": "SIP Trunk", "CL": "Credential List",
 	"AL": "IP Access Control List", "QU": "Queue", "BU": "Regulatory Bundle", "AD": "Address", "FW": "Studio Flow",
 	"IS": "Conversations Service", "VA": "Verify Service", "ZS": "Functions Service", "WS": "TaskRouter Workspace",
-	"HX": "Content Template", "SC": "Short Code", "NO": "Notification", "BN": "A2P Brand",
+	"HX": "Content Template", "SC": "Short Code", "NO": "Notification", "BN": "A2P Brand", IntelligenceServiceSID: "Intelligence Service",
 }
 
 // name is "Messaging Service", or "" for a SID that is not known.
