@@ -13,12 +13,17 @@ import (
 const (
 	DefaultFirst = 25
 	MaxFirst     = 100
+	// MaxBatch is the most of a page that the server itself reads.
+	MaxBatch = 5000
 )
 
 // Page asks for a part of a list by keyset, newest first.
 type Page struct {
 	First int    // rows wanted; 0 is DefaultFirst
 	After string // a cursor that an earlier page gave; "" starts at the newest
+	// Batch allows up to MaxBatch rows: for the server's own reading of a whole
+	// list, never for what a client asks.
+	Batch bool
 }
 
 // Limit is the number of rows wanted. It returns an errs.Invalid beyond MaxFirst.
@@ -26,6 +31,8 @@ func (p Page) Limit() (int, error) {
 	switch {
 	case p.First == 0:
 		return DefaultFirst, nil
+	case p.Batch && p.First > 0 && p.First <= MaxBatch:
+		return p.First, nil
 	case p.First < 0 || p.First > MaxFirst:
 		return 0, errs.New(errs.Invalid, "first is %d; ask for 1 to %d", p.First, MaxFirst).At("first")
 	}

@@ -33,12 +33,14 @@ const (
 	Media = "media"
 	// Delivery is for what waits for servers of others.
 	Delivery = "delivery"
+	// Export is for what writes long files.
+	Export = "export"
 )
 
 // RunnerOptions are optional altogether.
 type RunnerOptions struct {
 	// Queues are the names with the number of jobs that run at once on this node
-	// (default 10, bulk 4, media 4, delivery 32).
+	// (default 10, bulk 4, media 4, delivery 32, export 4).
 	Queues map[string]int
 	// Logger takes what an operator may care about; slog.Default when nil.
 	Logger *slog.Logger
@@ -80,7 +82,7 @@ type Runner struct {
 // sweeps, then Start it.
 func New(d *db.DB, clk clock.Clock, o RunnerOptions) *Runner {
 	if o.Queues == nil {
-		o.Queues = map[string]int{Default: 10, Bulk: 4, Media: 4, Delivery: 32}
+		o.Queues = map[string]int{Default: 10, Bulk: 4, Media: 4, Delivery: 32, Export: 4}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
