@@ -34,6 +34,9 @@ CREATE TABLE call_rollup_delta (
   -- 1, or -1 for what a call was before it was corrected.
   n                   int NOT NULL,
   answered            int NOT NULL,
+  -- Of the answered: those whose ring time is known, and its seconds.
+  picked              int NOT NULL,
+  pick                int NOT NULL,
   talked              int NOT NULL,
   talk                int NOT NULL,
   rang                int NOT NULL,
@@ -65,6 +68,8 @@ CREATE TABLE call_rollup (
   wait                smallint NOT NULL,
   n                   int NOT NULL,
   answered            int NOT NULL,
+  picked              int NOT NULL,
+  pick                bigint NOT NULL,
   talked              int NOT NULL,
   talk                bigint NOT NULL,
   rang                int NOT NULL,
@@ -74,10 +79,10 @@ CREATE TABLE call_rollup (
   wait_seconds        bigint NOT NULL,
   created_at          timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (organization_id, facet, day, hour, direction, status, phone_number_id, branch_id, business_unit, user_id, answered_by_user_id, waited, wait),
-  CONSTRAINT call_rollup_facet_known CHECK (facet IN ('HOUR', 'PLACE', 'PERSON', 'PLACE_HOUR', 'PERSON_HOUR', 'WAIT', 'PLACE_WAIT', 'PERSON_WAIT'))
+  CONSTRAINT call_rollup_facet_known CHECK (facet IN ('HOUR', 'PLACE', 'PERSON', 'PLACE_PERSON', 'PLACE_HOUR', 'PERSON_HOUR', 'WAIT', 'PLACE_WAIT', 'PERSON_WAIT'))
 );
-CREATE INDEX call_rollup_by_branch ON call_rollup (organization_id, facet, branch_id, day) WHERE facet IN ('PLACE', 'PLACE_HOUR', 'PLACE_WAIT');
-CREATE INDEX call_rollup_by_number ON call_rollup (organization_id, facet, phone_number_id, day) WHERE facet IN ('PLACE', 'PLACE_HOUR', 'PLACE_WAIT');
+CREATE INDEX call_rollup_by_branch ON call_rollup (organization_id, facet, branch_id, day) WHERE facet IN ('PLACE', 'PLACE_PERSON', 'PLACE_HOUR', 'PLACE_WAIT');
+CREATE INDEX call_rollup_by_number ON call_rollup (organization_id, facet, phone_number_id, day) WHERE facet IN ('PLACE', 'PLACE_PERSON', 'PLACE_HOUR', 'PLACE_WAIT');
 CALL tenant_table('call_rollup');
 
 -- In which zone the days of the sums are; another one than the organization's means: to be made anew.
@@ -99,9 +104,9 @@ BEGIN
     IF sign < 0 THEN c := OLD; ELSE c := NEW; END IF;
     CONTINUE WHEN c.ended_at IS NULL OR NOT c.is_logged OR c.is_test;
     INSERT INTO call_rollup_delta (organization_id, at, direction, status, phone_number_id, branch_id, business_unit, user_id, answered_by_user_id,
-      waited, wait, wait_seconds, n, answered, talked, talk, rang, ring, lasted, duration)
+      waited, wait, wait_seconds, n, answered, picked, pick, talked, talk, rang, ring, lasted, duration)
     SELECT p.organization_id, p.at, p.direction, p.status, p.phone_number_id, p.branch_id, p.business_unit, p.user_id, p.answered_by_user_id,
-      p.waited, p.wait, sign * p.wait_seconds, sign, sign * p.answered, sign * p.talked, sign * p.talk, sign * p.rang, sign * p.ring, sign * p.lasted, sign * p.duration
+      p.waited, p.wait, sign * p.wait_seconds, sign, sign * p.answered, sign * p.picked, sign * p.pick, sign * p.talked, sign * p.talk, sign * p.rang, sign * p.ring, sign * p.lasted, sign * p.duration
     FROM call_rollup_part(c) p;
   END LOOP;
   RETURN NULL;
@@ -111,10 +116,11 @@ $f$;
 -- What one call adds. Whatever counts calls counts them by this.
 CREATE FUNCTION call_rollup_part(c call) RETURNS TABLE (organization_id uuid, at timestamptz, direction text, status text, phone_number_id uuid, branch_id uuid,
   business_unit text, user_id uuid, answered_by_user_id uuid, waited text, wait smallint, wait_seconds int,
-  answered int, talked int, talk int, rang int, ring int, lasted int, duration int) LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $f$
+  answered int, picked int, pick int, talked int, talk int, rang int, ring int, lasted int, duration int) LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $f$
   SELECT c.organization_id, c.started_at, c.direction, c.status, c.phone_number_id, c.branch_id, c.business_unit, c.user_id, c.answered_by_user_id,
     w.waited, CASE WHEN w.waited IS NOT NULL THEN call_wait(c.ring_seconds) END, CASE WHEN w.waited IS NOT NULL THEN c.ring_seconds END,
-    a.answered::int, (a.answered AND c.talk_seconds IS NOT NULL)::int, CASE WHEN a.answered THEN coalesce(c.talk_seconds, 0) ELSE 0 END,
+    a.answered::int, (a.answered AND c.ring_seconds IS NOT NULL)::int, CASE WHEN a.answered THEN coalesce(c.ring_seconds, 0) ELSE 0 END,
+    (a.answered AND c.talk_seconds IS NOT NULL)::int, CASE WHEN a.answered THEN coalesce(c.talk_seconds, 0) ELSE 0 END,
     (c.ring_seconds IS NOT NULL)::int, coalesce(c.ring_seconds, 0), (c.duration_seconds IS NOT NULL)::int, coalesce(c.duration_seconds, 0)
   FROM (SELECT c.answered_at IS NOT NULL AND c.status <> 'VOICEMAIL' AS answered) a,
     (SELECT call_waited(c.direction, c.status, c.end_reason, c.answered_at, c.ring_seconds) AS waited) w
@@ -131,9 +137,9 @@ CREATE TRIGGER call_rollup_corrected AFTER UPDATE ON call FOR EACH ROW WHEN ((OL
 
 -- The calls that were there before.
 INSERT INTO call_rollup_delta (organization_id, at, direction, status, phone_number_id, branch_id, business_unit, user_id, answered_by_user_id,
-  waited, wait, wait_seconds, n, answered, talked, talk, rang, ring, lasted, duration)
+  waited, wait, wait_seconds, n, answered, picked, pick, talked, talk, rang, ring, lasted, duration)
 SELECT p.organization_id, p.at, p.direction, p.status, p.phone_number_id, p.branch_id, p.business_unit, p.user_id, p.answered_by_user_id,
-  p.waited, p.wait, p.wait_seconds, 1, p.answered, p.talked, p.talk, p.rang, p.ring, p.lasted, p.duration
+  p.waited, p.wait, p.wait_seconds, 1, p.answered, p.picked, p.pick, p.talked, p.talk, p.rang, p.ring, p.lasted, p.duration
 FROM call c, call_rollup_part(c) p WHERE c.ended_at IS NOT NULL AND c.is_logged AND NOT c.is_test;
 
 -- R102: what Twilio charged for a leg, in millionths; it says so some time after the leg has ended. Until then the

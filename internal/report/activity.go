@@ -1,7 +1,14 @@
 package report
 
 import (
+	"cmp"
+	"context"
+	"slices"
+
+	"switchboard/internal/access"
 	"switchboard/internal/call"
+	"switchboard/internal/db"
+	"switchboard/internal/errs"
 	"switchboard/internal/id"
 )
 
@@ -56,4 +63,114 @@ type RecentCall struct {
 	Call         *call.Call
 	MessageCount int
 	CallCount    int
+}
+
+// Activity counts missed, received and outgoing calls (R211). It needs REPORT_VIEW.
+// Codes: errs.Invalid, errs.Forbidden.
+func (s *Service) Activity(ctx context.Context, who access.Actor, f CallFilter, g ActivityGroup) (out *Activity, err error) {
+	defer errs.Wrap(&err, "report.Activity(%s)", g)
+	if err := who.Require(access.ReportView); err != nil {
+		return nil, err
+	}
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	how, ok := by[Group(g)]
+	if !ok || Group(g) == ByStatus {
+		return nil, errs.New(errs.Invalid, "activity cannot be grouped by %q", string(g)).At("groupBy")
+	}
+	out = &Activity{Rows: []ActivityRow{}}
+	err = s.db.InSnapshot(access.With(ctx, who), func(ctx context.Context, tx *db.Tx) error {
+		c, err := s.newCounter(ctx, tx, who, f, how.needs)
+		if err != nil {
+			return err
+		}
+		out.Source = c.source
+		rows, err := c.group(ctx, Group(g))
+		if err != nil {
+			return err
+		}
+		names := map[string]string{}
+		if how.table != "" {
+			if names, err = c.names(ctx, how.table, rows); err != nil {
+				return err
+			}
+		}
+		var total sum
+		for _, x := range rows {
+			total.add(x)
+			r := x.activity()
+			switch {
+			case x.Key == nil:
+				r.Label = how.none
+			case how.table != "":
+				r.Key, r.Label = prefixed(*x.Key), names[*x.Key]
+			default:
+				r.Key, r.Label = x.Key, *x.Key
+			}
+			out.Rows = append(out.Rows, r)
+		}
+		out.Total = total.activity()
+		out.Total.Label = "Total"
+		slices.SortFunc(out.Rows, func(a, b ActivityRow) int { return byLabel(a.Key, a.Label, b.Key, b.Label) })
+		return nil
+	})
+	return out, err
+}
+
+func (a *sum) activity() ActivityRow {
+	return ActivityRow{Missed: a.Lost, Received: a.Taken, Outgoing: a.Outbound, OutgoingAnswered: a.Placed, TalkSeconds: a.Talk}
+}
+
+// AnsweredBy says who answered how many calls (R213): those that came in and those
+// between colleagues, unless the filter names the directions. It needs REPORT_VIEW.
+// Codes: errs.Invalid, errs.Forbidden.
+func (s *Service) AnsweredBy(ctx context.Context, who access.Actor, f CallFilter) (out *AnsweredBy, err error) {
+	defer errs.Wrap(&err, "report.AnsweredBy")
+	if err := who.Require(access.ReportView); err != nil {
+		return nil, err
+	}
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	if len(f.Directions) == 0 {
+		f.Directions = []call.Direction{call.Inbound, call.Internal}
+	}
+	out = &AnsweredBy{Rows: []AnsweredByRow{}}
+	err = s.db.InSnapshot(access.With(ctx, who), func(ctx context.Context, tx *db.Tx) error {
+		c, err := s.newCounter(ctx, tx, who, f, section{person: true})
+		if err != nil {
+			return err
+		}
+		out.Source = c.source
+		q := c.parts(section{person: true})
+		q.sql.WriteString("SELECT nullif(k.answered_by_user_id, " + nobody + ")::text AS key, " + sumColumns + "\nFROM k GROUP BY 1")
+		var rows []sum
+		if err := db.Select(ctx, tx, &rows, q.sql.String(), q.args...); err != nil {
+			return err
+		}
+		answered := 0
+		for _, x := range rows {
+			answered += x.Answered
+		}
+		for _, x := range rows {
+			out.Unanswered += x.Count - x.Answered
+			if x.Answered == 0 {
+				continue
+			}
+			r := AnsweredByRow{Answered: x.Answered, Share: float64(x.Answered) / float64(answered), TalkSeconds: x.Talk,
+				AverageTalkSeconds: mean(x.Talk, x.Talked), AverageAnswerSeconds: mean(x.Pick, x.Picked)}
+			if x.Key != nil {
+				if err := r.UserID.Scan(*x.Key); err != nil {
+					return err
+				}
+			}
+			out.Rows = append(out.Rows, r)
+		}
+		slices.SortFunc(out.Rows, func(a, b AnsweredByRow) int {
+			return cmp.Or(cmp.Compare(b.Answered, a.Answered), cmp.Compare(a.UserID.String(), b.UserID.String()))
+		})
+		return nil
+	})
+	return out, err
 }

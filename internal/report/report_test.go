@@ -373,7 +373,7 @@ func TestAnotherOrganizationIsNotCounted(t *testing.T) {
 	}
 }
 
-func TestAReportIsOneStatement(t *testing.T) {
+func TestAReportIsThreeStatementsAtMost(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	at := time.Date(2026, 10, 3, 0, 0, 0, 0, time.UTC)
@@ -382,7 +382,7 @@ func TestAReportIsOneStatement(t *testing.T) {
 		if _, err := s.svc.Calls(ctx, s.admin, report.Filter{From: at, Until: at.AddDate(0, 1, 0), GroupBy: by}); err != nil {
 			t.Fatal(err)
 		}
-		if counted.N() != 1 {
+		if counted.N() > 3 { // the zone of the sums, the counts, the names
 			t.Errorf("%q", counted.Statements())
 		}
 	}
