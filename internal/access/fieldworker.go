@@ -61,7 +61,7 @@ var FieldworkerOptions = []OptionRule{
 		CheckedBy: "call.TooEarly"},
 	{Option: WholeCustomerBase, Name: "See the whole customer base",
 		Description: "Fieldworkers see every customer that their role sees. Off: those they created, are assigned to, or have a record for." + outside,
-		Needs:       []Permission{ContactView}, NeedsVisibility: new(SeesBranch),
+		Needs:       []Permission{ContactView}, NeedsVisibility: new(SeesBranch), IsOnByDefault: true,
 		CheckedBy: "Actor.SeesOwnContacts"},
 	{Option: SendInvoiceBySMS, Name: "Send invoices by SMS",
 		Description: "Fieldworkers send invoices to customers by SMS from the invoice.",

@@ -54,9 +54,17 @@ func PhonesOf(ctx context.Context, q bun.IDB, contacts []id.ID) (map[id.ID][]*Ph
 	return phonesOf(ctx, q, contacts)
 }
 
-// Masked says which contacts have phones that the actor does not see because they
-// reach them through a masked number, in one statement (R103).
+// Masked says which contacts have phones that the actor does not see: because they
+// reach them through a masked number (R103), or see no details at all (R241). It
+// takes one statement.
 func Masked(ctx context.Context, q bun.IDB, who access.Actor, contacts []id.ID) (map[id.ID]bool, error) {
+	if who.HidesContactDetails() { // R241
+		out := make(map[id.ID]bool, len(contacts))
+		for _, c := range contacts {
+			out[c] = true
+		}
+		return out, nil
+	}
 	if len(contacts) == 0 || !seesOwnOnly(who) {
 		return nil, nil
 	}

@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 
@@ -84,6 +85,29 @@ func (s *Service) DndLinesByUsers(ctx context.Context, users []id.ID) (map[id.ID
 		out[l.UserID] = append(out[l.UserID], l.PhoneNumberID)
 	}
 	return out, nil
+}
+
+// Acting is a person as they may act now, where no session says so; errs.NotFound
+// when there is none, errs.Forbidden for who is switched off.
+func Acting(ctx context.Context, tx *db.Tx, user id.ID) (access.Actor, error) {
+	a := access.Actor{OrganizationID: db.TenantFrom(ctx), UserID: user}
+	var permissions []access.Permission
+	var active bool
+	err := tx.Pgx().QueryRow(ctx, `SELECT u.login_id, u.role_id, r.permissions, r.visibility, u.is_fieldworker, u.fieldworker_switched, u.status = 'ACTIVE',
+			ARRAY(SELECT m.branch_id FROM branch_user m WHERE m.organization_id = $1 AND m.user_id = u.id ORDER BY m.branch_id)
+		FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
+		WHERE u.organization_id = $1 AND u.id = $2`, a.OrganizationID, user).
+		Scan(&a.LoginID, &a.RoleID, &permissions, &a.Visibility, &a.IsFieldworker, &a.Switched, &active, &a.BranchIDs)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return access.Actor{}, errNoUser
+	case err != nil:
+		return access.Actor{}, db.Translate(err)
+	case !active:
+		return access.Actor{}, errs.New(errs.Forbidden, "this person is not an active user")
+	}
+	a.Permissions = access.SetOf(permissions...)
+	return a, nil
 }
 
 // Ringable is what routing needs to know of a person, to ring them or to say why not.

@@ -65,6 +65,28 @@ func (u *User) Options(role *access.Role) []access.OptionState {
 	return access.OptionStates(u.IsFieldworker, role, u.Switched)
 }
 
+// Warnings are what an administrator should know of the person's settings, whose role
+// this is (R249): the way through the company is closed to a fieldworker who sees
+// customers' numbers.
+func (u *User) Warnings(role *access.Role) []string {
+	out := []string{}
+	who := access.Actor{OrganizationID: u.OrganizationID, UserID: u.ID, Permissions: access.SetOf(role.Permissions...), Visibility: role.Visibility,
+		IsFieldworker: u.IsFieldworker, Switched: u.Switched}
+	if !u.IsFieldworker || !who.Can(access.ContactView) || who.HidesContactDetails() {
+		return out
+	}
+	for _, x := range []struct {
+		needs access.Permission
+		verb  string
+	}{{access.CallMake, "call"}, {access.SMSSend, "write to"}} {
+		if !who.Can(x.needs) {
+			out = append(out, u.Name+" sees customers' phone numbers but may not "+x.verb+" them through the company: from a personal phone it shows their own number, "+
+				"and is neither logged nor recorded nor masked; switch "+string(access.DisplayContactDetails)+" off, or allow it in the app")
+		}
+	}
+	return out
+}
+
 // MayReadPrivate reports whether the actor may read the e-mail and the phones of
 // the user: their own, or anybody's with USER_MANAGE.
 func MayReadPrivate(who access.Actor, user id.ID) bool {
