@@ -78,7 +78,7 @@ func (s *Service) CreateCampaign(ctx context.Context, who access.Actor, in Campa
 func mayAddAll(ctx context.Context, tx *db.Tx, who access.Actor, members []id.ID) error {
 	var n struct{ Count int }
 	err := db.Select(ctx, tx, &n, `SELECT count(*) AS count FROM contact c
-		WHERE c.organization_id = $1 AND c.id = ANY ($3::uuid[])`+ownContacts, who.OrganizationID, who.UserID, members)
+		WHERE c.organization_id = $1 AND ($2::uuid IS NULL OR $2 = $2) AND c.id = ANY ($3::uuid[])`+Own(who), who.OrganizationID, who.UserID, members)
 	if err == nil && n.Count != len(members) {
 		err = errs.New(errs.NotFound, "one of the contacts does not exist").At("contactIds")
 	}

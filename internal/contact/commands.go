@@ -6,6 +6,7 @@ import (
 
 	"switchboard/internal/access"
 	"switchboard/internal/audit"
+	"switchboard/internal/blob"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
@@ -16,6 +17,10 @@ import (
 // The events. The contact or record that was created or changed is the subject.
 const (
 	Updated       event.Kind = "CONTACT_UPDATED"
+	// Removed says that its subject, a contact, is gone; its data is a RemovedData.
+	Removed event.Kind = "CONTACT_REMOVED"
+	// ImportUpdated says that its subject, an import, went on or ended.
+	ImportUpdated event.Kind = "CONTACT_IMPORT_UPDATED"
 	RecordUpdated event.Kind = "RECORD_UPDATED"
 	// RecordEventAdded says that something happened to its subject, a record; its
 	// data is a RecordEventData.
@@ -25,15 +30,23 @@ const (
 // Deps are what the Service needs.
 type Deps struct {
 	DB *db.DB
+	// Linked are the tables of other nouns that link to contacts and records: what a
+	// merge moves, and where a deletion looks for legal holds.
+	Linked []Link
+	// Files keeps what is imported; without it nothing can be.
+	Files *blob.Store
+	// Actor is who imports, as they are now: a file is read after its sender has gone.
+	Actor func(ctx context.Context, organization, user, key id.ID) (access.Actor, error)
 }
 
 // Service keeps contacts, campaigns and business records.
 type Service struct {
 	db *db.DB
+	d  Deps
 }
 
 // New makes a Service.
-func New(d Deps) *Service { return &Service{db: d.DB} }
+func New(d Deps) *Service { return &Service{db: d.DB, d: d} }
 
 // Create is a new contact.
 type Create struct {
@@ -50,17 +63,30 @@ type Create struct {
 	ExternalID     *string
 	Phones         []PhoneInput
 	AssignedUserID id.ID
+	AccountID      id.ID
 }
 
 // Create adds a contact. Codes: errs.Invalid, errs.Required, errs.Taken for an
-// external id that exists, errs.NotFound for the user.
-func (s *Service) Create(ctx context.Context, who access.Actor, in Create) (_ *Contact, err error) {
+// external id that exists, errs.NotFound for the user or the account.
+func (s *Service) Create(ctx context.Context, who access.Actor, in Create) (c *Contact, err error) {
+	err = s.db.InTx(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
+		c, err = s.CreateIn(ctx, tx, who, in)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// CreateIn is Create within the caller's transaction, for what is made of several things.
+func (s *Service) CreateIn(ctx context.Context, tx *db.Tx, who access.Actor, in Create) (_ *Contact, err error) {
 	if err := who.Require(access.ContactEdit); err != nil {
 		return nil, err
 	}
 	c := &Contact{
 		OrganizationID: who.OrganizationID, ID: id.New(id.Contact), Kind: in.Kind, AssignedUserID: in.AssignedUserID,
-		CreatedByID: who.UserID, Version: 1,
+		AccountID: in.AccountID, CreatedByID: who.UserID, Version: 1,
 	}
 	if c.Name, err = checkText(in.Name, maxName, "name"); err != nil {
 		return nil, err
@@ -98,22 +124,18 @@ func (s *Service) Create(ctx context.Context, who access.Actor, in Create) (_ *C
 	if err := checkUser(in.AssignedUserID); err != nil {
 		return nil, err
 	}
-	ctx = db.WithTenant(ctx, who.OrganizationID)
-	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		phones, err := s.phones(ctx, tx, c, in.Phones)
-		if err != nil {
-			return err
-		}
-		c.CreatedAt, c.UpdatedAt = tx.Now, tx.Now
-		if err := insert(ctx, tx, c, phones); err != nil {
-			return err
-		}
-		return s.changed(ctx, tx, who, "contact.create", c.ID, map[string]any{"kind": c.Kind})
-	})
+	phones, err := s.phones(ctx, tx, c, in.Phones)
 	if err != nil {
 		return nil, err
 	}
-	return c, nil
+	if err := mayBelong(ctx, tx, who, c); err != nil {
+		return nil, err
+	}
+	c.CreatedAt, c.UpdatedAt = tx.Now, tx.Now
+	if err := insert(ctx, tx, c, phones); err != nil {
+		return nil, err
+	}
+	return c, s.changed(ctx, tx, who, "contact.create", c.ID, map[string]any{"kind": c.Kind})
 }
 
 // phones reads typed numbers with the contact's country, else the organization's.
@@ -147,6 +169,7 @@ type Update struct {
 	Location       patch.Field[string]
 	Phones         patch.Field[[]PhoneInput]
 	AssignedUserID patch.Field[id.ID]
+	AccountID      patch.Field[id.ID]
 }
 
 // Update changes a contact that the actor may see. Codes: errs.NotFound, those of Create.
@@ -161,6 +184,11 @@ func (s *Service) Update(ctx context.Context, who access.Actor, contact id.ID, i
 		}
 		if err := c.apply(in); err != nil {
 			return err
+		}
+		if in.AccountID.Has() || in.Kind.Set {
+			if err := mayBelong(ctx, tx, who, c); err != nil {
+				return err
+			}
 		}
 		if in.Phones.Set {
 			phones, err := s.phones(ctx, tx, c, in.Phones.Value)
@@ -225,6 +253,7 @@ func (c *Contact) apply(in Update) (err error) {
 		return err
 	}
 	in.AssignedUserID.Apply(&c.AssignedUserID)
+	in.AccountID.Apply(&c.AccountID)
 	return nil
 }
 
@@ -238,7 +267,7 @@ func (in Update) fields() []string {
 		{"kind", in.Kind.Set}, {"name", in.Name.Set}, {"company", in.Company.Set}, {"email", in.Email.Set},
 		{"country", in.Country.Set}, {"status", in.Status.Set}, {"tags", in.Tags.Set}, {"timezone", in.Timezone.Set},
 		{"service", in.Service.Set}, {"location", in.Location.Set}, {"phones", in.Phones.Set},
-		{"assignedUserId", in.AssignedUserID.Set},
+		{"assignedUserId", in.AssignedUserID.Set}, {"accountId", in.AccountID.Set},
 	} {
 		if f.set {
 			out = append(out, f.name)

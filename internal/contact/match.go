@@ -27,6 +27,8 @@ type Candidate struct {
 	LastContactedAt *time.Time
 	CreatedAt       time.Time
 	Campaigns       []Membership // the one that contacted them last first, then the newest
+	Inbound         CallSaving   // how a call of theirs is saved by itself (R182)
+	Outbound        CallSaving   // and a call to them
 }
 
 // Membership is a campaign that a candidate is in.
@@ -41,13 +43,28 @@ type Membership struct {
 // contact, are looked at: a switchboard's number may be that of a thousand people.
 const matchLimit = 25
 
-// Match finds who has the number, in one statement. Equality of E.164 is all
-// that counts; an empty or withheld number matches nobody (D11).
+// permitted narrows contacts c to the kinds that identify callers (R179); $1 is the organization.
+const permitted = ` AND (c.kind = ANY ((SELECT s.contact_kinds FROM caller_card_settings s WHERE s.organization_id = $1)::text[])
+				OR NOT EXISTS (SELECT FROM caller_card_settings s WHERE s.organization_id = $1))`
+
+// Match finds who has the number among the kinds that identify callers (R056), in
+// one statement. Equality of E.164 is all that counts; an empty or withheld number
+// matches nobody (D11).
 //
 // The order is that of preference. Whoever is more than a lead comes first
 // (R180), those contacted last first; then the leads, the one that a campaign
 // contacted last first, then the newest (D04).
 func Match(ctx context.Context, q bun.IDB, number phone.E164) ([]Candidate, error) {
+	return match(ctx, q, number, permitted)
+}
+
+// MatchAny is Match among all kinds: for texts, and for whoever would make a
+// contact of a number that nobody has.
+func MatchAny(ctx context.Context, q bun.IDB, number phone.E164) ([]Candidate, error) {
+	return match(ctx, q, number, "")
+}
+
+func match(ctx context.Context, q bun.IDB, number phone.E164, only string) ([]Candidate, error) {
 	if _, ok := phone.FromWire(string(number)); !ok {
 		return nil, nil
 	}
@@ -64,6 +81,8 @@ func Match(ctx context.Context, q bun.IDB, number phone.E164) ([]Candidate, erro
 		CampaignUserID     id.ID      `bun:"campaign_user_id"`
 		CampaignIsActive   *bool      `bun:"campaign_is_active"`
 		CampaignContactsAt *time.Time `bun:"campaign_contacted_at"`
+		Inbound            CallSaving `bun:"inbound_saving"`
+		Outbound           CallSaving `bun:"outbound_saving"`
 	}
 	err := db.Select(ctx, q, &rows, `
 		WITH matched AS (
@@ -75,12 +94,14 @@ func Match(ctx context.Context, q bun.IDB, number phone.E164) ([]Candidate, erro
 					ELSE c.last_contacted_at END DESC NULLS LAST, c.id DESC) AS place
 			FROM contact_phone p
 			JOIN contact c ON c.organization_id = p.organization_id AND c.id = p.contact_id
-			WHERE p.organization_id = $1 AND p.e164 = $2
+			WHERE p.organization_id = $1 AND p.e164 = $2`+only+`
 		)
 		SELECT c.id, c.kind, c.name, c.company, c.country, c.assigned_user_id, c.last_contacted_at, c.created_at,
 			k.id AS campaign_id, k.assigned_user_id AS campaign_user_id, k.is_active AS campaign_is_active,
-			k.last_contacted_at AS campaign_contacted_at
+			k.last_contacted_at AS campaign_contacted_at, coalesce(s.inbound_saving, 'CONTACT') AS inbound_saving,
+			coalesce(s.outbound_saving, 'CONTACT') AS outbound_saving
 		FROM matched c
+		LEFT JOIN caller_card_settings s ON s.organization_id = $1
 		LEFT JOIN LATERAL (
 			SELECT k.id, k.assigned_user_id, k.is_active, m.last_contacted_at
 			FROM campaign_member m
@@ -100,7 +121,7 @@ func Match(ctx context.Context, q bun.IDB, number phone.E164) ([]Candidate, erro
 		if n := len(out); n == 0 || out[n-1].ContactID != r.ID {
 			out = append(out, Candidate{
 				ContactID: r.ID, Kind: r.Kind, Name: r.Name, Company: r.Company, Country: r.Country,
-				AssignedUserID: r.AssignedUserID, LastContactedAt: r.LastContactedAt, CreatedAt: r.CreatedAt,
+				AssignedUserID: r.AssignedUserID, LastContactedAt: r.LastContactedAt, CreatedAt: r.CreatedAt, Inbound: r.Inbound, Outbound: r.Outbound,
 			})
 		}
 		if !r.CampaignID.IsZero() {
@@ -114,12 +135,12 @@ func Match(ctx context.Context, q bun.IDB, number phone.E164) ([]Candidate, erro
 	return out, nil
 }
 
-// Match is the function of that name.
+// Match is MatchAny: who wrote is known whatever their kind.
 func (s *Service) Match(ctx context.Context, q bun.IDB, number phone.E164) ([]Candidate, error) {
-	return Match(ctx, q, number)
+	return MatchAny(ctx, q, number)
 }
 
-// MatchOrCreate is whom Match prefers, or a new contact of the kind that is called
+// MatchOrCreate is whom MatchAny prefers, or a new contact of the kind that is called
 // like its number when nobody has it. Two who ask for one number at once get one
 // contact: the second waits for the first one's transaction. An empty or withheld
 // number is nobody (D11) and gives no contact.
@@ -135,7 +156,7 @@ func (s *Service) MatchOrCreate(ctx context.Context, tx *db.Tx, e164 phone.E164,
 		return id.ID{}, false, db.Translate(err)
 	}
 	// A statement of its own: it sees what was committed before the lock was ours.
-	there, err := Match(ctx, tx, e164)
+	there, err := MatchAny(ctx, tx, e164)
 	if err != nil {
 		return id.ID{}, false, err
 	}

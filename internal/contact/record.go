@@ -35,7 +35,19 @@ type RecordCreate struct {
 
 // CreateRecord adds a business record. Codes: errs.Required, errs.Invalid,
 // errs.Taken for an external id of that kind, errs.NotFound for contact and user.
-func (s *Service) CreateRecord(ctx context.Context, who access.Actor, in RecordCreate) (_ *Record, err error) {
+func (s *Service) CreateRecord(ctx context.Context, who access.Actor, in RecordCreate) (r *Record, err error) {
+	err = s.db.InTx(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
+		r, err = s.CreateRecordIn(ctx, tx, who, in)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// CreateRecordIn is CreateRecord within the caller's transaction.
+func (s *Service) CreateRecordIn(ctx context.Context, tx *db.Tx, who access.Actor, in RecordCreate) (_ *Record, err error) {
 	if err := who.Require(access.ContactEdit); err != nil {
 		return nil, err
 	}
@@ -53,21 +65,14 @@ func (s *Service) CreateRecord(ctx context.Context, who access.Actor, in RecordC
 	if err := r.apply(more); err != nil {
 		return nil, err
 	}
-	ctx = db.WithTenant(ctx, who.OrganizationID)
-	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := mayName(ctx, tx, who, r.ContactID); err != nil {
-			return err
-		}
-		r.CreatedAt, r.UpdatedAt = tx.Now, tx.Now
-		if _, err := tx.NewInsert().Model(r).Exec(ctx); err != nil {
-			return err
-		}
-		return s.changed(ctx, tx, who, "record.create", r.ID, map[string]any{"kind": r.Kind})
-	})
-	if err != nil {
+	if err := mayName(ctx, tx, who, r.ContactID); err != nil {
 		return nil, err
 	}
-	return r, nil
+	r.CreatedAt, r.UpdatedAt = tx.Now, tx.Now
+	if _, err := tx.NewInsert().Model(r).Exec(ctx); err != nil {
+		return nil, err
+	}
+	return r, s.changed(ctx, tx, who, "record.create", r.ID, map[string]any{"kind": r.Kind})
 }
 
 func newRecord(org id.ID, kind RecordKind) *Record {
@@ -341,6 +346,14 @@ func (s *Service) Record(ctx context.Context, who access.Actor, record id.ID) (*
 // seesRecord reports whether the record lies within the actor's visibility.
 func seesRecord(who access.Actor, r *Record) bool {
 	return !seesOwnOnly(who) || !who.UserID.IsZero() && r.AssignedUserID == who.UserID
+}
+
+// RecordSeenBy is the SQL condition that the actor sees the record of the given alias.
+func RecordSeenBy(alias string, who access.Actor, arg func(any) string) string {
+	if !seesOwnOnly(who) {
+		return "true"
+	}
+	return alias + ".assigned_user_id = " + arg(who.UserID)
 }
 
 // SeesRecord reports whether the actor sees a record, for the nouns that link to one.

@@ -54,7 +54,7 @@ const unmasked = ` AND NOT EXISTS (SELECT FROM masked_pair m JOIN organization o
 
 // seesOwnOnly reports whether the actor sees only what is theirs. Contacts
 // belong to no branch: whoever sees a branch sees them all.
-func seesOwnOnly(who access.Actor) bool { return !who.System && who.Visibility == access.SeesOwn }
+func seesOwnOnly(who access.Actor) bool { return who.SeesOwnContacts() }
 
 // Own is SQL for the nouns that link to contacts: it narrows the contacts c to those
 // that the actor, $2 of the organization $1, sees; "" when those are all.
@@ -65,9 +65,12 @@ func Own(who access.Actor) string {
 	return ""
 }
 
-// Unmasked is SQL like Own for those whose phones the actor sees, too (R103).
+// Unmasked is SQL like Own for those whose phones the actor sees, too (R103, R241).
 func Unmasked(who access.Actor) string {
-	if seesOwnOnly(who) {
+	switch {
+	case who.HidesContactDetails():
+		return ` AND $2::uuid IS DISTINCT FROM $2::uuid` // nobody's
+	case seesOwnOnly(who):
 		return unmasked
 	}
 	return ""
@@ -156,6 +159,7 @@ type Filter struct {
 	Number         string // in any form; "" is any
 	NameStartsWith string // in any case
 	AssignedUserID id.ID
+	AccountID      id.ID
 	// R135: the business's own words, exactly as they are written.
 	Status, Tag, Service, Location string
 }
@@ -180,11 +184,17 @@ func (s *Service) where(ctx context.Context, who access.Actor, f Filter) (string
 	if !f.AssignedUserID.IsZero() {
 		b.WriteString(` AND c.assigned_user_id = ` + next(f.AssignedUserID))
 	}
+	if !f.AccountID.IsZero() {
+		b.WriteString(` AND c.account_id = ` + next(f.AccountID))
+	}
 	for _, w := range []struct{ condition, word string }{
 		{` AND c.status = `, f.Status}, {` AND c.service = `, f.Service}, {` AND c.location = `, f.Location},
 	} {
 		if w.word != "" {
 			b.WriteString(w.condition + next(w.word))
+		}
+		if w.word != "" && w.word == f.Location && who.HidesContactDetails() {
+			b.WriteString(` AND false`) // an address finds nobody whose address is hidden
 		}
 	}
 	if f.Tag != "" {
@@ -200,6 +210,7 @@ func (s *Service) where(ctx context.Context, who access.Actor, f Filter) (string
 			return "", nil, errs.New(errs.Invalid, "%s", err).At("filter", "number")
 		}
 		b.WriteString(` AND c.id IN (SELECT p.contact_id FROM contact_phone p WHERE p.organization_id = $1 AND p.e164 = ` + next(string(e)) + `)`)
+		b.WriteString(foundByNumber(who)) // whose number is hidden is not found by it
 	}
 	if strings.TrimSpace(f.NameStartsWith) != "" {
 		prefix, err := checkText(f.NameStartsWith, maxName, "filter", "nameStartsWith")
@@ -209,6 +220,7 @@ func (s *Service) where(ctx context.Context, who access.Actor, f Filter) (string
 		// A range of bytes, which an index serves whatever the prefix holds; LIKE
 		// would be planned without knowing it.
 		p := next(prefix)
+		b.WriteString(NamedFor(who))
 		b.WriteString(` AND lower(c.name) ~>=~ lower(` + p + `::text) AND lower(c.name) ~<~ (lower(` + p + `::text) || chr(1114111))`)
 	}
 	return b.String(), args, nil
@@ -262,7 +274,7 @@ func (s *Service) Get(ctx context.Context, who access.Actor, contact id.ID) (*Co
 	if !who.Can(access.ContactView) {
 		return nil, errNoContact
 	}
-	return one(db.WithTenant(ctx, who.OrganizationID), s.db.App(), who, contact, "")
+	return seen(db.WithTenant(ctx, who.OrganizationID), s.db.App(), who, contact)
 }
 
 // Sees reports whether the actor sees a contact, for the nouns that link to one.
@@ -270,7 +282,7 @@ func Sees(ctx context.Context, q bun.IDB, who access.Actor, contact id.ID) (bool
 	if !who.Can(access.ContactView) {
 		return false, nil
 	}
-	_, err := one(ctx, q, who, contact, "")
+	_, err := seen(ctx, q, who, contact)
 	if errors.Is(err, errNoContact) {
 		return false, nil
 	}
@@ -305,12 +317,17 @@ func (s *Service) Named(ctx context.Context, who access.Actor, ids []id.ID) (map
 	out := make(map[id.ID]*Contact, len(rows))
 	for _, c := range rows {
 		if !c.IsOwn {
-			c = &Contact{OrganizationID: c.OrganizationID, ID: c.ID, Kind: c.Kind, Name: c.Name, Tags: []string{}, Version: c.Version,
-				CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
+			c = nameOnly(c)
 		}
 		out[c.ID] = c
 	}
 	return out, err
+}
+
+// nameOnly is a contact as somebody knows it who does not see it.
+func nameOnly(c *Contact) *Contact {
+	return &Contact{OrganizationID: c.OrganizationID, ID: c.ID, Kind: c.Kind, Name: c.Name, Tags: []string{}, Version: c.Version,
+		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt}
 }
 
 // PhonesByContacts are the phones of contacts of the context's tenant, primary
@@ -339,7 +356,7 @@ func phonesOf(ctx context.Context, q bun.IDB, contacts []id.ID) (map[id.ID][]*Ph
 // list for one without phones, nothing for one that only a call or a message of
 // theirs speaks of (R241, R243), or whom they reach through a masked number.
 func (s *Service) PhonesFor(ctx context.Context, who access.Actor, contacts []id.ID) (map[id.ID][]*Phone, error) {
-	if !who.Can(access.ContactView) {
+	if !who.Can(access.ContactView) || who.HidesContactDetails() {
 		return nil, nil
 	}
 	ctx = db.WithTenant(ctx, who.OrganizationID)

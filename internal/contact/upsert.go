@@ -243,6 +243,15 @@ func (w wanted) find(ctx context.Context, tx *db.Tx, who access.Actor) (*referen
 		if err := scanWords(ctx, tx, out.contacts, out.external, query, args...); err != nil {
 			return nil, err
 		}
+		if len(out.external) < len(w.external) {
+			merged, err := mergedExternal(ctx, tx, who, w.external)
+			if err != nil {
+				return nil, err
+			}
+			for external, survivor := range merged {
+				out.external[external], out.contacts[survivor] = survivor, true
+			}
+		}
 	}
 	if len(w.users)+len(w.mails) > 0 {
 		err := scanWords(ctx, tx, out.users, out.usersMail, `SELECT u.id, lower(u.email) AS word FROM "user" u

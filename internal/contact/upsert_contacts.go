@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"switchboard/internal/access"
 	"switchboard/internal/db"
+	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/patch"
 )
@@ -19,7 +21,25 @@ type ContactUpsert struct {
 	ExternalID string
 	Update
 	AssignedUserEmail patch.Field[string]
+	AccountExternalID patch.Field[string]
 	Source            Source
+
+	// What only a row of a file says.
+	fromFile bool
+	target   id.ID  // the contact that its number or e-mail found
+	country  string // of numbers without a country code
+}
+
+// key is what two rows must not share. A new row without an external id shares
+// nothing with others.
+func (in *ContactUpsert) key(i int) string {
+	switch {
+	case in.ExternalID != "":
+		return "external " + in.ExternalID
+	case !in.target.IsZero():
+		return "id " + in.target.String()
+	}
+	return "row " + strconv.Itoa(i)
 }
 
 // UpsertContacts is UpsertRecords for contacts.
@@ -31,22 +51,32 @@ func (s *Service) UpsertContacts(ctx context.Context, who access.Actor, in []Con
 
 func upsertContacts(ctx context.Context, tx *db.Tx, who access.Actor, in []ContactUpsert, rows []UpsertRow) error {
 	keys := make([]string, len(in))
-	var names wanted
+	var names, groups wanted
 	for i := range in {
 		x := &in[i]
 		if err := rows[i].try(i, x.check); err != nil {
 			return err
 		}
-		keys[i] = x.ExternalID
+		keys[i] = x.key(i)
 		names.user(x.AssignedUserID, x.AssignedUserEmail)
+		groups.contact(x.AccountID, x.AccountExternalID)
 	}
 	found, err := names.find(ctx, tx, who)
 	if err != nil {
 		return err
 	}
+	belong, err := accountsOf(ctx, tx, who, groups.contacts, groups.external)
+	if err != nil {
+		return err
+	}
 	for i := range in {
 		x := &in[i]
-		if err := rows[i].try(i, func() error { return found.assignee(&x.AssignedUserID, x.AssignedUserEmail) }); err != nil {
+		if err := rows[i].try(i, func() error {
+			if err := belong.account(&x.AccountID, x.AccountExternalID); err != nil {
+				return err
+			}
+			return found.assignee(&x.AssignedUserID, x.AssignedUserEmail)
+		}); err != nil {
 			return err
 		}
 	}
@@ -70,8 +100,10 @@ func upsertContacts(ctx context.Context, tx *db.Tx, who access.Actor, in []Conta
 
 // check reads a row by itself; its phones are read when their country is known.
 func (in *ContactUpsert) check() (err error) {
-	if in.ExternalID, err = checkText(in.ExternalID, maxName, "externalId"); err != nil {
-		return err
+	if !in.fromFile || strings.TrimSpace(in.ExternalID) != "" {
+		if in.ExternalID, err = checkText(in.ExternalID, maxName, "externalId"); err != nil {
+			return err
+		}
 	}
 	if err := in.Source.check(); err != nil {
 		return err
@@ -81,7 +113,7 @@ func (in *ContactUpsert) check() (err error) {
 
 // upsertContactsOnce returns the rows whose contacts came into being in between.
 func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, country string, in []ContactUpsert, rows []UpsertRow, left []int) (again []int, err error) {
-	known, hidden, had, err := contactsByExternal(ctx, tx, who, in, left)
+	there, err := contactsNamed(ctx, tx, who, in, left)
 	if err != nil {
 		return nil, err
 	}
@@ -92,14 +124,22 @@ func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, countr
 	newOnes := map[id.ID]int{}
 	for _, i := range left {
 		x := &in[i]
-		c, isNew, whole := known[x.ExternalID], false, x.Update
+		c, isNew, whole := there.of(x), false, x.Update
 		if err := rows[i].try(i, func() error {
+			if survivor, merged := there.merged[x.ExternalID]; c == nil && merged {
+				// The other system has two of what is one here: the one that stayed goes on being its own.
+				rows[i].Status, rows[i].ID = Unchanged, survivor
+				return nil
+			}
 			if c == nil {
 				isNew = true
-				c = &Contact{OrganizationID: who.OrganizationID, ID: id.New(id.Contact), ExternalID: &x.ExternalID, Tags: []string{},
+				c = &Contact{OrganizationID: who.OrganizationID, ID: id.New(id.Contact), Tags: []string{},
 					CreatedByID: who.UserID, Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now}
+				if x.ExternalID != "" {
+					c.ExternalID = &x.ExternalID
+				}
 				whole.Kind.Set, whole.Name.Set = true, true // a contact needs both
-			} else if hidden[c.ID] {
+			} else if there.hidden[c.ID] {
 				return at(errNoContact, "externalId")
 			} else if x.Source.older(c.SourceUpdatedAt, c.SourceVersion) {
 				rows[i].Status, rows[i].ID = Stale, c.ID
@@ -109,14 +149,25 @@ func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, countr
 			if err := c.apply(whole); err != nil {
 				return err
 			}
+			if err := checkAccount(c); err != nil {
+				return err
+			}
 			var now []*Phone
 			if x.Phones.Set {
 				reads := country
-				if c.Country != nil {
+				switch {
+				case c.Country != nil:
 					reads = *c.Country
+				case x.country != "":
+					reads = x.country
 				}
 				if now, err = checkPhones(x.Phones.Value, reads); err != nil {
 					return err
+				}
+				if x.fromFile && !isNew {
+					if now, err = withPhones(there.phones[c.ID], now); err != nil {
+						return err
+					}
 				}
 				for _, p := range now {
 					p.OrganizationID, p.ContactID, p.CreatedAt = c.OrganizationID, c.ID, tx.Now
@@ -124,7 +175,7 @@ func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, countr
 			}
 			news := x.Source.keep(&c.SourceUpdatedAt, &c.SourceVersion)
 			rows[i].Status, rows[i].ID = Unchanged, c.ID
-			switch otherPhones := x.Phones.Set && !samePhones(had[c.ID], now); {
+			switch otherPhones := x.Phones.Set && !samePhones(there.phones[c.ID], now); {
 			case isNew:
 				rows[i].Status = Created
 				newPhones[c.ID], newOnes[c.ID], added = now, i, append(added, c)
@@ -149,7 +200,7 @@ func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, countr
 		_, err := tx.NewInsert().Model(&changed).On("CONFLICT (organization_id, id) DO UPDATE").
 			Set(`kind = excluded.kind, name = excluded.name, company = excluded.company, email = excluded.email, country = excluded.country,
 				status = excluded.status, tags = excluded.tags, timezone = excluded.timezone, service = excluded.service,
-				location = excluded.location, assigned_user_id = excluded.assigned_user_id, source_updated_at = excluded.source_updated_at,
+				location = excluded.location, assigned_user_id = excluded.assigned_user_id, account_id = excluded.account_id, source_updated_at = excluded.source_updated_at,
 				source_version = excluded.source_version, version = excluded.version, updated_at = excluded.updated_at`).
 			Returning("NULL").Exec(ctx)
 		if err != nil {
@@ -182,42 +233,91 @@ func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, countr
 	return again, err
 }
 
-// contactsByExternal locks the contacts that the rows name, tells which of them the
+// thereAlready are the contacts that a batch names.
+type thereAlready struct {
+	external map[string]*Contact
+	ids      map[id.ID]*Contact
+	hidden   map[id.ID]bool     // those that the actor does not see
+	phones   map[id.ID][]*Phone // of those whose phones are sent
+	merged   map[string]id.ID   // external ids of contacts that were merged, with the survivor
+}
+
+// of is the contact that the row changes; nil for a new one.
+func (t thereAlready) of(x *ContactUpsert) *Contact {
+	if x.ExternalID != "" {
+		return t.external[x.ExternalID]
+	}
+	return t.ids[x.target]
+}
+
+// contactsNamed locks the contacts that the rows name, tells which of them the
 // actor does not see, and reads the phones of those whose phones are sent.
-func contactsByExternal(ctx context.Context, tx *db.Tx, who access.Actor, in []ContactUpsert, left []int) (known map[string]*Contact, hidden map[id.ID]bool, had map[id.ID][]*Phone, err error) {
-	external := make([]string, len(left))
+func contactsNamed(ctx context.Context, tx *db.Tx, who access.Actor, in []ContactUpsert, left []int) (t thereAlready, err error) {
+	var external []string
+	var targets []id.ID
 	sent := map[string]bool{}
-	for n, i := range left {
-		external[n], sent[in[i].ExternalID] = in[i].ExternalID, in[i].Phones.Set
+	for _, i := range left {
+		switch x := &in[i]; {
+		case x.ExternalID != "":
+			external, sent[x.ExternalID] = append(external, x.ExternalID), x.Phones.Set
+		case !x.target.IsZero():
+			targets = append(targets, x.target)
+		}
 	}
-	var there []*Contact
-	err = db.Select(ctx, tx, &there, `SELECT `+contactColumns+` FROM contact c
-		WHERE c.organization_id = $1 AND c.external_id = ANY ($2::text[]) ORDER BY c.id FOR NO KEY UPDATE OF c`, who.OrganizationID, external)
-	if err != nil || len(there) == 0 {
-		return nil, nil, nil, err
+	t = thereAlready{external: map[string]*Contact{}, ids: map[id.ID]*Contact{}, hidden: map[id.ID]bool{}}
+	var found []*Contact
+	err = db.Select(ctx, tx, &found, `SELECT `+contactColumns+` FROM contact c
+		WHERE c.organization_id = $1 AND (c.external_id = ANY ($2::text[]) OR c.id = ANY ($3::uuid[])) ORDER BY c.id FOR NO KEY UPDATE OF c`,
+		who.OrganizationID, external, targets)
+	if err != nil {
+		return t, err
 	}
-	known, hidden = make(map[string]*Contact, len(there)), map[id.ID]bool{}
 	var ids, withPhones []id.ID
-	for _, c := range there {
-		known[*c.ExternalID] = c
+	for _, c := range found {
+		t.ids[c.ID] = c
 		ids = append(ids, c.ID)
-		if sent[*c.ExternalID] {
+		if c.ExternalID != nil {
+			t.external[*c.ExternalID] = c
+		}
+		if c.ExternalID == nil || sent[*c.ExternalID] || slices.Contains(targets, c.ID) {
 			withPhones = append(withPhones, c.ID)
 		}
 	}
-	if seesOwnOnly(who) {
-		own := map[id.ID]bool{}
-		err := scanWords(ctx, tx, own, nil, `SELECT c.id, NULL::text AS word FROM contact c
-			WHERE c.organization_id = $1 AND c.id = ANY ($3::uuid[])`+ownContacts, who.OrganizationID, who.UserID, ids)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		for _, x := range ids {
-			hidden[x] = !own[x]
+	if len(t.external) < len(external) {
+		if t.merged, err = mergedExternal(ctx, tx, who, external); err != nil {
+			return t, err
 		}
 	}
-	had, err = phonesOf(ctx, tx, withPhones)
-	return known, hidden, had, err
+	if seesOwnOnly(who) && len(ids) > 0 {
+		own := map[id.ID]bool{}
+		err := scanWords(ctx, tx, own, nil, `SELECT c.id, NULL::text AS word FROM contact c
+			WHERE c.organization_id = $1 AND c.id = ANY ($3::uuid[])`+Own(who), who.OrganizationID, who.UserID, ids)
+		if err != nil {
+			return t, err
+		}
+		for _, x := range ids {
+			t.hidden[x] = !own[x]
+		}
+	}
+	t.phones, err = phonesOf(ctx, tx, withPhones)
+	return t, err
+}
+
+// withPhones are the phones of a contact with those of a file, which takes none
+// away. The primary one stays.
+func withPhones(had, sent []*Phone) ([]*Phone, error) {
+	out := slices.Clone(had)
+	for _, p := range sent {
+		if slices.ContainsFunc(had, func(h *Phone) bool { return h.E164 == p.E164 }) {
+			continue
+		}
+		p.IsPrimary = p.IsPrimary && len(had) == 0
+		out = append(out, p)
+	}
+	if len(out) > maxPhones {
+		return nil, errs.New(errs.Invalid, "with these the contact would have %d phones; it has %d at most", len(out), maxPhones).At("phones")
+	}
+	return out, nil
 }
 
 func samePhones(a, b []*Phone) bool {
