@@ -102,6 +102,9 @@ func (r *queryResolver) Automations(ctx context.Context, first *int, after *stri
 	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, a *automation.Automation) *model.AutomationEdge {
 		return &model.AutomationEdge{Cursor: cursor, Node: a}
 	})
+	if err == nil {
+		c.RetentionRules, err = r.deletionRules(ctx)
+	}
 	return c, err
 }
 

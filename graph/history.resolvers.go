@@ -2,31 +2,40 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"switchboard/graph/exec"
 	"switchboard/graph/model"
+	"switchboard/internal/access"
 	"switchboard/internal/contact"
 	"switchboard/internal/history"
 )
 
 func (r *contactResolver) Timeline(ctx context.Context, obj *contact.Contact, first *int, after *string, filter *model.TimelineFilter) (*model.TimelineConnection, error) {
-	panic(fmt.Errorf("not implemented: Timeline - timeline"))
+	return r.timeline(ctx, obj.ID, filter, page(first, after))
 }
 
 func (r *queryResolver) Search(ctx context.Context, text string, kinds []history.HitKind, first *int, after *string) (*model.SearchConnection, error) {
-	panic(fmt.Errorf("not implemented: Search - search"))
+	p := page(first, after)
+	w, err := r.d.History.Search(ctx, access.From(ctx), text, kinds, p)
+	if err != nil {
+		return nil, err
+	}
+	c := &model.SearchConnection{}
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, x *history.Hit) *model.SearchEdge {
+		return &model.SearchEdge{Cursor: cursor, Node: x}
+	})
+	return c, err
 }
 
 func (r *recordResolver) Timeline(ctx context.Context, obj *contact.Record, first *int, after *string, filter *model.TimelineFilter) (*model.TimelineConnection, error) {
-	panic(fmt.Errorf("not implemented: Timeline - timeline"))
+	return r.timeline(ctx, obj.ID, filter, page(first, after))
 }
 
 func (r *searchHitResolver) Node(ctx context.Context, obj *history.Hit) (model.Node, error) {
-	panic(fmt.Errorf("not implemented: Node - node"))
+	return r.loaded(ctx, obj.NodeID)
 }
 
 func (r *timelineItemResolver) Node(ctx context.Context, obj *history.Item) (model.Node, error) {
-	panic(fmt.Errorf("not implemented: Node - node"))
+	return r.loaded(ctx, obj.NodeID)
 }
 
 func (r *Resolver) SearchHit() exec.SearchHitResolver { return &searchHitResolver{r} }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"switchboard/graph/loader"
 	"switchboard/graph/model"
 	"switchboard/internal/access"
 	"switchboard/internal/call"
@@ -150,6 +151,12 @@ func (r *Resolver) node(ctx context.Context, x id.ID) (model.Node, error) {
 		return anything(r.d.Automations.Run(ctx, who, x))
 	case id.Bulk:
 		return anything(r.d.Messages.Bulk(ctx, who, x))
+	case id.RetentionRule:
+		return there(loader.Load(ctx, loader.From(ctx).RetentionRules, x))
+	case id.RetentionRun:
+		return there(loader.Load(ctx, loader.From(ctx).RetentionRuns, x))
+	case id.LegalHold:
+		return anything(r.d.Retention.Hold(ctx, who, x))
 	}
 	return nil, nil // a kind that is no node
 }

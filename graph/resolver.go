@@ -19,11 +19,13 @@ import (
 	"switchboard/internal/delivery"
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
+	"switchboard/internal/history"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/number"
 	"switchboard/internal/recording"
 	"switchboard/internal/report"
+	"switchboard/internal/retention"
 	"switchboard/internal/session"
 	"switchboard/internal/tenant"
 	"switchboard/internal/user"
@@ -49,6 +51,8 @@ type Domains struct {
 	Automations *automation.Service
 	Deliveries  *delivery.Service
 	Reports     *report.Service
+	Retention   *retention.Service
+	History     *history.Service
 	Events      *event.Log
 	Clock       clock.Clock
 	// Link is an address at which the actor can hear or see a file for five minutes.
@@ -155,7 +159,10 @@ func (r *Resolver) sources() *loader.Sources {
 		CallRecordings: byActor(r.d.Recordings.ByCalls), CallVoicemails: byActor(r.d.Voicemails.ByCalls),
 		MessageMedia: r.d.Messages.MediaByMessages, OptedOutThreads: r.d.Messages.OptedOut,
 		Consents: r.d.Messages.ConsentsByIDs, Countries: r.d.Numbers.Countries, SenderWarnings: r.senderWarnings,
-		ThreadUnread: r.d.Messages.Unread, HiddenEnds: r.d.Messages.HiddenEnds, ThreadReplyProblems: r.d.Messages.ReplyProblems,
+		SeenRecordings: visible(r.d.Recordings.Visible),
+		HoldsOf:        byActor(r.d.Retention.HoldsOf), RetentionRules: visible(r.d.Retention.RulesByIDs), RetentionRuns: visible(r.d.Retention.RunsByIDs),
+		RetentionLast: byActor(r.d.Retention.LastRuns),
+		ThreadUnread:  r.d.Messages.Unread, HiddenEnds: r.d.Messages.HiddenEnds, ThreadReplyProblems: r.d.Messages.ReplyProblems,
 	}
 }
 

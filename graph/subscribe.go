@@ -18,6 +18,7 @@ import (
 	"switchboard/internal/message"
 	"switchboard/internal/number"
 	"switchboard/internal/recording"
+	"switchboard/internal/retention"
 	"switchboard/internal/session"
 	"switchboard/internal/voicemail"
 )
@@ -231,6 +232,10 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 		if x, err := absent(r.d.Deliveries.Get(ctx, who, e.Subject)); x == nil || err != nil {
 			return nil, false, err
 		}
+	case retention.EventRan:
+		if x, err := r.d.Retention.RunsByIDs(ctx, who, []id.ID{e.Subject}); len(x) == 0 || err != nil {
+			return nil, false, err
+		}
 	case number.ConnectionUpdated:
 		if !who.Can(access.ConnectionManage) {
 			return nil, false, nil
@@ -308,6 +313,7 @@ var contractEvents = map[event.Kind]func(h model.EventHead, subject, leg id.ID) 
 	contact.Updated: func(h model.EventHead, s, _ id.ID) model.Event {
 		return &model.ContactUpdated{EventHead: h, ContactID: s}
 	},
+	retention.EventRan: func(h model.EventHead, s, _ id.ID) model.Event { return &model.RetentionRan{EventHead: h, RunID: s} },
 	delivery.EventEndpointDisabled: func(h model.EventHead, s, _ id.ID) model.Event {
 		return &model.WebhookEndpointDisabled{EventHead: h, EndpointID: s}
 	},

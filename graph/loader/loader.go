@@ -21,6 +21,7 @@ import (
 	"switchboard/internal/message"
 	"switchboard/internal/number"
 	"switchboard/internal/recording"
+	"switchboard/internal/retention"
 	"switchboard/internal/route"
 	"switchboard/internal/user"
 	"switchboard/internal/voicemail"
@@ -59,6 +60,7 @@ type Sources struct {
 	Calls          func(ctx context.Context, ids []id.ID) ([]*call.Call, error)
 	Masks          func(ctx context.Context, ids []id.ID) ([]*call.MaskedPair, error)
 	Recordings     func(ctx context.Context, ids []id.ID) ([]*recording.Recording, error)
+	SeenRecordings func(ctx context.Context, ids []id.ID) ([]*recording.Recording, error)
 	Voicemails     func(ctx context.Context, ids []id.ID) ([]*voicemail.Voicemail, error)
 	Threads        func(ctx context.Context, ids []id.ID) ([]*message.Thread, error)
 	Messages       func(ctx context.Context, ids []id.ID) ([]*message.Message, error)
@@ -95,6 +97,10 @@ type Sources struct {
 	SenderWarnings  func(ctx context.Context, numbers []id.ID) (map[id.ID][]string, error)
 	ThreadUnread    func(ctx context.Context, ids []id.ID) (map[id.ID]int, error)
 	HiddenEnds      func(ctx context.Context, threads []id.ID) (map[id.ID]bool, error)
+	HoldsOf         func(ctx context.Context, subjects []id.ID) (map[id.ID]*retention.Hold, error)
+	RetentionRules  func(ctx context.Context, ids []id.ID) ([]*retention.Rule, error)
+	RetentionRuns   func(ctx context.Context, ids []id.ID) ([]*retention.Run, error)
+	RetentionLast   func(ctx context.Context, rules []id.ID) (map[id.ID]*retention.Run, error)
 	// ThreadReplyProblems has nothing for a thread without one.
 	ThreadReplyProblems func(ctx context.Context, ids []id.ID) (map[id.ID]*string, error)
 }
@@ -119,6 +125,7 @@ type Loaders struct {
 	Calls          *One[call.Call]
 	Masks          *One[call.MaskedPair]
 	Recordings     *One[recording.Recording]
+	SeenRecordings *One[recording.Recording]
 	Voicemails     *One[voicemail.Voicemail]
 	Threads        *One[message.Thread]
 	Messages       *One[message.Message]
@@ -155,6 +162,10 @@ type Loaders struct {
 	SenderWarnings  *Batch[[]string]
 	ThreadUnread    *Batch[int]
 	HiddenEnds      *Batch[bool]
+	HoldsOf         *Batch[*retention.Hold]
+	RetentionRules  *One[retention.Rule]
+	RetentionRuns   *One[retention.Run]
+	RetentionLast   *Batch[*retention.Run]
 
 	ThreadReplyProblems *Batch[*string]
 }
@@ -180,6 +191,7 @@ func New(s *Sources) *Loaders {
 		Calls:          one(s.Calls, func(x *call.Call) id.ID { return x.ID }),
 		Masks:          one(s.Masks, func(x *call.MaskedPair) id.ID { return x.ID }),
 		Recordings:     one(s.Recordings, func(x *recording.Recording) id.ID { return x.ID }),
+		SeenRecordings: one(s.SeenRecordings, func(x *recording.Recording) id.ID { return x.ID }),
 		Voicemails:     one(s.Voicemails, func(x *voicemail.Voicemail) id.ID { return x.ID }),
 		Threads:        one(s.Threads, func(x *message.Thread) id.ID { return x.ID }),
 		Messages:       one(s.Messages, func(x *message.Message) id.ID { return x.ID }),
@@ -216,6 +228,10 @@ func New(s *Sources) *Loaders {
 		SenderWarnings:  many(s.SenderWarnings),
 		ThreadUnread:    many(s.ThreadUnread),
 		HiddenEnds:      many(s.HiddenEnds),
+		HoldsOf:         many(s.HoldsOf),
+		RetentionRules:  one(s.RetentionRules, func(x *retention.Rule) id.ID { return x.ID }),
+		RetentionRuns:   one(s.RetentionRuns, func(x *retention.Run) id.ID { return x.ID }),
+		RetentionLast:   many(s.RetentionLast),
 
 		ThreadReplyProblems: many(s.ThreadReplyProblems),
 	}

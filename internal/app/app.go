@@ -31,6 +31,7 @@ import (
 	"switchboard/internal/db"
 	"switchboard/internal/delivery"
 	"switchboard/internal/event"
+	"switchboard/internal/history"
 	"switchboard/internal/id"
 	"switchboard/internal/inbox"
 	"switchboard/internal/job"
@@ -39,6 +40,7 @@ import (
 	"switchboard/internal/number"
 	"switchboard/internal/recording"
 	"switchboard/internal/report"
+	"switchboard/internal/retention"
 	"switchboard/internal/secret"
 	"switchboard/internal/session"
 	"switchboard/internal/tenant"
@@ -94,6 +96,8 @@ type App struct {
 	Automations *automation.Service
 	Deliveries  *delivery.Service
 	Reports     *report.Service
+	Retention   *retention.Service
+	History     *history.Service
 
 	Edge     *edge.Edge
 	renderer *graph.Renderer
@@ -206,6 +210,8 @@ func (a *App) domains(base *url.URL, o Options) (err error) {
 	a.Deliveries = delivery.New(delivery.Deps{DB: a.DB, Keys: a.Keys, Events: a.Events, Show: a.show, Loopback: o.FetchLoopback, Logger: a.Log}, a.Jobs)
 	a.closers = append(a.closers, a.Deliveries.Close)
 	a.Reports = report.New(a.DB)
+	a.Retention = retention.New(retention.Deps{DB: a.DB, Jobs: a.Jobs, Keys: a.Keys, Logger: a.Log, Purges: a.purges(), Noted: a.held})
+	a.History = history.New(a.DB, func(ctx context.Context) (string, error) { return a.country(ctx, a.DB.App()) })
 
 	a.Numbers.Register(a.Jobs)
 	a.Jobs.Sweep("event.trim", 10*time.Minute, a.Events.Trim)
@@ -223,7 +229,7 @@ func (a *App) edges(base *url.URL, o Options) {
 			return who, err
 		},
 		Resume: a.Sessions.Resume, Keys: a.Keys, Clock: a.Clock, Base: base, Logger: a.Log,
-		Kinds: a.openers(), Small: map[id.Kind]media.Open{id.Media: a.Messages.OpenThumbnail}, Upload: a.upload, Public: a.publicFile,
+		Kinds: a.openers(), Parts: map[id.Kind]media.OpenPart{id.Recording: a.openRecording}, Small: map[id.Kind]media.Open{id.Media: a.Messages.OpenThumbnail}, Upload: a.upload, Public: a.publicFile,
 	})
 	a.Webhooks = webhook.New(webhook.Options{
 		Base: base, Account: a.webhookAccount, Hooks: a.hooks, Box: a.Inbox, Calls: a.Calls, Messages: a.Messages, Clock: a.Clock, Logger: a.Log,
@@ -234,6 +240,7 @@ func (a *App) edges(base *url.URL, o Options) {
 	r := graph.New(graph.Domains{
 		Tenants: a.Tenants, Roles: a.Roles, Sessions: a.Sessions, Users: a.Users, Contacts: a.Contacts, Numbers: a.Numbers,
 		Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Messages: a.Messages, Templates: a.Templates, Automations: a.Automations, Deliveries: a.Deliveries, Reports: a.Reports,
+		Retention: a.Retention, History: a.History,
 		Events: a.Events, Clock: a.Clock, Link: a.Media.Link, SmallLink: a.Media.SmallLink,
 	})
 	a.renderer = r.Renderer()

@@ -7,6 +7,8 @@ import (
 	"switchboard/internal/db"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
+	"switchboard/internal/recording"
+	"switchboard/internal/transcript"
 )
 
 // source is where the things of a kind are found, as SQL. $1 is the organization.
@@ -22,17 +24,19 @@ type source struct {
 // what then goes.
 var sources = map[Kind]source{
 	Recordings: {
-		from: `recording x JOIN call c ON c.organization_id = x.organization_id AND c.id = x.call_id
-  WHERE x.organization_id = $1 AND x.purpose = 'CALL' AND x.status IN ('COMPLETED', 'ABSENT', 'FAILED')`,
-		id: "x.id", at: "x.started_at", branch: "c.branch_id", bytes: "coalesce(x.size_bytes, 0)",
-		held: "is_held(x.organization_id, x.id, x.call_id, c.contact_id, c.record_id)",
+		from: `recording JOIN call ON call.organization_id = recording.organization_id AND call.id = recording.call_id
+  WHERE recording.organization_id = $1 AND recording.purpose = 'CALL' AND recording.status IN ('COMPLETED', 'ABSENT', 'FAILED')`,
+		id: "recording.id", at: "recording.started_at", branch: "call.branch_id", bytes: "coalesce(recording.size_bytes, 0)", held: recording.Held,
 	},
 	Voicemails: {
-		from: `voicemail x JOIN call c ON c.organization_id = x.organization_id AND c.id = x.call_id
-  JOIN recording r ON r.organization_id = x.organization_id AND r.id = x.recording_id
-  WHERE x.organization_id = $1 AND x.deleted_at IS NULL`,
-		id: "x.id", at: "x.received_at", branch: "x.branch_id", bytes: "coalesce(r.size_bytes, 0)",
-		held: "is_held(x.organization_id, x.id, x.recording_id, x.call_id, x.contact_id, c.contact_id, c.record_id)",
+		from: `voicemail JOIN call ON call.organization_id = voicemail.organization_id AND call.id = voicemail.call_id
+  JOIN recording ON recording.organization_id = voicemail.organization_id AND recording.id = voicemail.recording_id
+  WHERE voicemail.organization_id = $1 AND voicemail.deleted_at IS NULL`,
+		id: "voicemail.id", at: "voicemail.received_at", branch: "voicemail.branch_id", bytes: "coalesce(recording.size_bytes, 0)", held: recording.Held,
+	},
+	Transcripts: {
+		from: `transcript WHERE transcript.organization_id = $1 AND transcript.status IN ('COMPLETED', 'FAILED')`,
+		id:   "transcript.id", at: "transcript.recorded_at", branch: "transcript.branch_id", bytes: "0", held: transcript.Held,
 	},
 	MessageMedia: {
 		from: `message m JOIN sms_thread t ON t.organization_id = m.organization_id AND t.id = m.thread_id

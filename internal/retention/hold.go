@@ -153,19 +153,17 @@ WHERE hold.organization_id = $1 AND (hold.placed_at, hold.id) < ($2, $3)`+only+`
 	return db.NewWindow(rows, limit, func(h *Hold) db.Keyset { return db.Keyset{At: h.PlacedAt, ID: h.ID} }), nil
 }
 
-// HoldsByIDs are holds by id, for those who may see them.
-func (s *Service) HoldsByIDs(ctx context.Context, who access.Actor, ids []id.ID) (map[id.ID]*Hold, error) {
-	if may(who) != nil {
-		return nil, nil
+// Hold is one hold; errs.NotFound for those who may not see it too.
+func (s *Service) Hold(ctx context.Context, who access.Actor, hold id.ID) (_ *Hold, err error) {
+	defer errs.Wrap(&err, "retention.Hold(%s)", hold)
+	h := &Hold{}
+	if may(who) == nil {
+		err = db.Select(access.With(ctx, who), s.d.DB.App(), h, `SELECT `+holdColumns+` FROM legal_hold hold WHERE hold.organization_id = $1 AND hold.id = $2`, who.OrganizationID, hold)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return h, err
+		}
 	}
-	var rows []*Hold
-	err := db.Select(access.With(ctx, who), s.d.DB.App(), &rows, `SELECT `+holdColumns+` FROM legal_hold hold WHERE hold.organization_id = $1 AND hold.id = ANY ($2::uuid[])`,
-		who.OrganizationID, ids)
-	out := make(map[id.ID]*Hold, len(rows))
-	for _, h := range rows {
-		out[h.ID] = h
-	}
-	return out, err
+	return nil, errs.New(errs.NotFound, "there is no such hold")
 }
 
 // HoldsOf are the holds that keep calls and recordings from being deleted: their

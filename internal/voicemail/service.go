@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,6 +17,7 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
 	"switchboard/internal/id"
+	"switchboard/internal/recording"
 )
 
 // The kinds of event about voicemails.
@@ -26,12 +28,21 @@ const (
 
 // Service is voicemails as the other packages use them. It is a projection of
 // package call: register it there, after package recording's.
-type Service struct{ d *db.DB }
+type Service struct {
+	d          *db.DB
+	recordings *recording.Service
+	calls      *call.Service
+}
 
 var _ call.Projection = (*Service)(nil)
 
-// New makes a Service.
-func New(d *db.DB) *Service { return &Service{d: d} }
+// New makes a Service. It tells of the voicemails whose recordings are deleted
+// (recording.Service.OnPurge), and calls back through calls.
+func New(d *db.DB, recordings *recording.Service, calls *call.Service) *Service {
+	s := &Service{d: d, recordings: recordings, calls: calls}
+	recordings.OnPurge(s.purged)
+	return s
+}
 
 // Apply keeps the row of the voicemail that was left on a call, once.
 func (s *Service) Apply(ctx context.Context, tx *db.Tx, st call.State) (err error) {
@@ -79,10 +90,12 @@ func told(kind event.Kind, voicemail, call, branch, actor id.ID) event.Event {
 
 const columns = `voicemail.organization_id, voicemail.id, voicemail.call_id, voicemail.recording_id, voicemail.phone_number_id, voicemail.branch_id, voicemail.contact_id,
 	voicemail.from_number, voicemail.duration_seconds, voicemail.owner_user_id, voicemail.heard_at, voicemail.heard_by_user_id, voicemail.received_at,
-	voicemail.version, voicemail.created_at, voicemail.updated_at, mask.user_id AS mask_user_id, coalesce(mask.fieldworker_number, '') AS mask_user_number`
+	voicemail.version, voicemail.created_at, voicemail.updated_at, mask.user_id AS mask_user_id, coalesce(mask.fieldworker_number, '') AS mask_user_number,
+	call.record_id, recording.deleted_at, recording.deleted_by, recording.delete_reason, ` + recording.Held + ` AS is_held`
 
-// from has the masked pair of the call beside the voicemail (R103).
-const from = ` FROM voicemail LEFT JOIN call ON call.organization_id = voicemail.organization_id AND call.id = voicemail.call_id
+// from has the call, its masked pair (R103) and the recording beside the voicemail.
+const from = ` FROM voicemail JOIN call ON call.organization_id = voicemail.organization_id AND call.id = voicemail.call_id
+	JOIN recording ON recording.organization_id = voicemail.organization_id AND recording.id = voicemail.recording_id
 	LEFT JOIN masked_pair mask ON mask.organization_id = call.organization_id AND mask.id = call.masked_pair_id`
 
 // hide hides from the reader who left a voicemail on a masked call.
@@ -92,11 +105,63 @@ func hide(who access.Actor, rows ...*Voicemail) {
 	}
 }
 
-// Filter narrows a list of voicemails. The zero Filter is all of them.
+// live is the condition that a voicemail is not deleted.
+const live = "recording.status <> 'DELETED'"
+
+// Filter narrows a list of voicemails. The zero Filter is all that are not deleted.
 type Filter struct {
-	IsHeard       *bool
-	PhoneNumberID id.ID
-	BranchID      id.ID
+	IsHeard        *bool // by anybody
+	IsHeardByMe    *bool
+	PhoneNumberID  id.ID
+	BranchID       id.ID
+	OwnerID        id.ID
+	IsUnassigned   *bool
+	ContactID      id.ID
+	RecordID       id.ID
+	ReceivedFrom   time.Time
+	ReceivedBefore time.Time
+	MinSeconds     *int
+	HasTranscript  *bool
+	IsDeleted      bool // only deleted ones
+}
+
+// filter adds the filter's conditions.
+func (q *query) filter(f Filter, who access.Actor) {
+	equal := func(column string, v id.ID) {
+		if !v.IsZero() {
+			q.and(column + " = " + q.arg(v))
+		}
+	}
+	is := func(condition string, v *bool) {
+		if v != nil {
+			q.and("(" + condition + ") = " + q.arg(*v))
+		}
+	}
+	if f.IsDeleted {
+		q.and("NOT " + live)
+	} else {
+		q.and(live)
+	}
+	is("voicemail.heard_at IS NOT NULL", f.IsHeard)
+	if f.IsHeardByMe != nil {
+		is("EXISTS (SELECT FROM voicemail_heard h WHERE h.organization_id = voicemail.organization_id AND h.voicemail_id = voicemail.id AND h.user_id = "+q.arg(who.UserID)+")", f.IsHeardByMe)
+	}
+	equal("voicemail.phone_number_id", f.PhoneNumberID)
+	equal("voicemail.branch_id", f.BranchID)
+	equal("voicemail.owner_user_id", f.OwnerID)
+	is("voicemail.owner_user_id IS NULL", f.IsUnassigned)
+	equal("voicemail.contact_id", f.ContactID)
+	equal("call.record_id", f.RecordID)
+	if !f.ReceivedFrom.IsZero() {
+		q.and("voicemail.received_at >= " + q.arg(f.ReceivedFrom))
+	}
+	if !f.ReceivedBefore.IsZero() {
+		q.and("voicemail.received_at < " + q.arg(f.ReceivedBefore))
+	}
+	if f.MinSeconds != nil {
+		q.and("voicemail.duration_seconds >= " + q.arg(*f.MinSeconds))
+	}
+	is("EXISTS (SELECT FROM transcript t WHERE t.organization_id = voicemail.organization_id AND (t.voicemail_id = voicemail.id OR t.recording_id = voicemail.recording_id))", f.HasTranscript)
 }
 
 type query struct {
@@ -117,21 +182,24 @@ func voicemails(who access.Actor) *query {
 	return q
 }
 
-// seenBy narrows to what the actor sees: the whole organization; those of their
-// branches; those they own or are told of (R128, R129, D25); those of calls that
-// rang them.
-func (q *query) seenBy(who access.Actor) {
+// seenBy narrows to what the actor sees.
+func (q *query) seenBy(who access.Actor) { q.and(SeenBy("voicemail", who, q.arg)) }
+
+// SeenBy is the SQL condition that the actor sees the voicemail of the given
+// alias: all of the organization; those of their branches; those they own or are
+// told of (R128, R129, D25); those of calls that rang them.
+func SeenBy(alias string, who access.Actor, arg func(any) string) string {
 	if who.SeesAll() {
-		return
+		return "true"
 	}
-	user := q.arg(who.UserID)
-	own := "voicemail.owner_user_id = " + user +
-		" OR EXISTS (SELECT FROM phone_number_voicemail_user n WHERE n.organization_id = $1 AND n.phone_number_id = voicemail.phone_number_id AND n.user_id = " + user + ")" +
-		" OR EXISTS (SELECT FROM call_leg own WHERE own.organization_id = $1 AND own.call_id = voicemail.call_id AND own.user_id = " + user + ")"
+	user := arg(who.UserID)
+	own := alias + ".owner_user_id = " + user +
+		" OR EXISTS (SELECT FROM phone_number_voicemail_user n WHERE n.organization_id = " + alias + ".organization_id AND n.phone_number_id = " + alias + ".phone_number_id AND n.user_id = " + user + ")" +
+		" OR EXISTS (SELECT FROM call_leg own WHERE own.organization_id = " + alias + ".organization_id AND own.call_id = " + alias + ".call_id AND own.user_id = " + user + ")"
 	if b := who.SeesBranches(); len(b) > 0 {
-		own += " OR voicemail.branch_id = ANY (" + q.arg(b) + "::uuid[])"
+		own += " OR " + alias + ".branch_id = ANY (" + arg(b) + "::uuid[])"
 	}
-	q.and("(" + own + ")")
+	return "(" + own + ")"
 }
 
 // List is a page of voicemails, newest first. Codes: errs.Forbidden without
@@ -147,15 +215,7 @@ func (s *Service) List(ctx context.Context, who access.Actor, f Filter, p db.Pag
 	}
 	q := voicemails(who)
 	q.seenBy(who)
-	if f.IsHeard != nil {
-		q.and("(voicemail.heard_at IS NOT NULL) = " + q.arg(*f.IsHeard))
-	}
-	if !f.PhoneNumberID.IsZero() {
-		q.and("voicemail.phone_number_id = " + q.arg(f.PhoneNumberID))
-	}
-	if !f.BranchID.IsZero() {
-		q.and("voicemail.branch_id = " + q.arg(f.BranchID))
-	}
+	q.filter(f, who)
 	q.and("(voicemail.received_at, voicemail.id) < (" + q.arg(after.At) + ", " + q.arg(after.ID) + ")")
 	q.sql.WriteString(" ORDER BY voicemail.received_at DESC, voicemail.id DESC LIMIT " + q.arg(limit+1))
 	var rows []*Voicemail
@@ -237,30 +297,4 @@ func (s *Service) ByCalls(ctx context.Context, who access.Actor, calls []id.ID) 
 		out[v.CallID] = v
 	}
 	return out, err
-}
-
-// MarkHeard notes that a voicemail was heard, or marks it as new again. Marking it
-// as it is changes nothing. Codes: errs.Forbidden, errs.NotFound.
-func (s *Service) MarkHeard(ctx context.Context, who access.Actor, voicemail id.ID, heard bool) (_ *Voicemail, err error) {
-	defer errs.Wrap(&err, "voicemail.MarkHeard")
-	if err := who.Require(access.VoicemailListen); err != nil {
-		return nil, err
-	}
-	v, err := s.Get(ctx, who, voicemail)
-	if err != nil {
-		return nil, err
-	}
-	err = s.d.InTx(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
-		n, err := db.Exec(ctx, tx, `UPDATE voicemail SET heard_at = CASE WHEN $3::boolean THEN $4::timestamptz END, heard_by_user_id = CASE WHEN $3::boolean THEN $5::uuid END,
-				version = version + 1, updated_at = $4
-			WHERE organization_id = $1 AND id = $2 AND (heard_at IS NOT NULL) <> $3::boolean`, who.OrganizationID, voicemail, heard, tx.Now, who.UserID)
-		if err != nil || n == 0 {
-			return err
-		}
-		return event.Append(ctx, tx, told(EventUpdated, v.ID, v.CallID, v.BranchID, who.UserID))
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.Get(ctx, who, voicemail)
 }
