@@ -240,7 +240,7 @@ func (e *Emulator) control(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	do, known := controls[name]
-	for _, m := range []map[string]func(*Emulator, json.RawMessage) (any, error){messageControls, consoleControls} {
+	for _, m := range []map[string]func(*Emulator, json.RawMessage) (any, error){messageControls, consoleControls, recordingControls} {
 		if !known {
 			do, known = m[name]
 		}
@@ -248,7 +248,7 @@ func (e *Emulator) control(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !known:
 		names := []string{}
-		for _, m := range []map[string]func(*Emulator, json.RawMessage) (any, error){controls, messageControls, consoleControls} {
+		for _, m := range []map[string]func(*Emulator, json.RawMessage) (any, error){controls, messageControls, consoleControls, recordingControls} {
 			for n := range m {
 				names = append(names, n)
 			}

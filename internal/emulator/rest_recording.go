@@ -79,7 +79,7 @@ func (e *Emulator) recordings(q *request, c *call) result {
 	case isMedia && (q.Method == http.MethodGet || q.Method == http.MethodHead):
 		return e.recordingMedia(q, r, ext)
 	case q.Method == http.MethodGet:
-		if r.gone && q.get("IncludeSoftDeleted") != "true" {
+		if !r.shown(q, e.at) {
 			return q.notFound()
 		}
 		if c != nil {
@@ -101,7 +101,7 @@ func (e *Emulator) listRecordings(q *request, c *call) result {
 		all = c.recordings
 	}
 	for _, r := range newestFirst(all) {
-		if r.call.account != q.account || r.gone && q.get("IncludeSoftDeleted") != "true" {
+		if r.call.account != q.account || !r.shown(q, e.at) {
 			continue
 		}
 		if sid := q.get("ConferenceSid"); sid != "" && (r.room == nil || r.room.sid != sid) {
@@ -159,19 +159,6 @@ func (e *Emulator) updateRecording(q *request, r *recording) result {
 	body := show(r)
 	body["status"] = r.status
 	return ok(body)
-}
-
-func (e *Emulator) deleteRecording(q *request, r *recording) result {
-	if r.gone {
-		return q.notFound()
-	}
-	if r.active() {
-		return fail(20409, "a recording in progress cannot be deleted")
-	}
-	r.gone = true
-	e.turn(r, deleted)
-	r.sound = [2][]span{}
-	return gone()
 }
 
 // recordingMedia serves the sound of a finished recording.
