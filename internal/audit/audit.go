@@ -42,6 +42,9 @@ type Action struct {
 	IsAccess bool // to what is private; not a change
 }
 
+// IsNode marks the type as one with an id (GraphQL interface Node).
+func (*Entry) IsNode() {}
+
 // Details lists what the entry says, sorted by name; lists and objects as JSON.
 func (e Entry) Details() []Datum {
 	out := make([]Datum, 0, len(e.Detail))
@@ -91,31 +94,16 @@ func Write(ctx context.Context, tx *db.Tx, e Entry) (err error) {
 	if len(detail) > MaxDetail {
 		return errs.New(errs.Internal, "the detail has %d bytes; %d are allowed", len(detail), MaxDetail)
 	}
-	_, err = tx.Pgx().Exec(ctx, `INSERT INTO audit_entry (organization_id, id, actor_id, action, subject, detail, at)
-		VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7)`,
-		e.OrganizationID, e.ID, e.ActorID, e.Action, e.Subject, string(detail), e.At)
+	if e.ClientAddress == nil && e.UserAgent == nil {
+		e.ClientAddress, e.UserAgent = clientFrom(ctx)
+	}
+	_, err = tx.Pgx().Exec(ctx, `INSERT INTO audit_entry (organization_id, id, actor_id, action, subject, detail, at, client_address, user_agent)
+		VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8, $9)`,
+		e.OrganizationID, e.ID, e.ActorID, e.Action, e.Subject, string(detail), e.At, e.ClientAddress, e.UserAgent)
 	return db.Translate(err)
 }
 
 // List gives the tenant's entries, newest first; those about one subject if it is not zero.
-func List(ctx context.Context, q bun.IDB, subject id.ID, page db.Page) (_ db.Window[Entry], err error) {
-	defer errs.Wrap(&err, "audit.List")
-	limit, after, err := page.Keyset()
-	if err != nil {
-		return db.Window[Entry]{}, err
-	}
-	org := db.TenantFrom(ctx)
-	var rows []Entry
-	if subject.IsZero() {
-		err = db.Select(ctx, q, &rows, `SELECT organization_id, id, actor_id, action, subject, detail, at FROM audit_entry
-			WHERE organization_id = $1 AND (at, id) < ($2, $3) ORDER BY at DESC, id DESC LIMIT $4`, org, after.At, after.ID, limit+1)
-	} else {
-		err = db.Select(ctx, q, &rows, `SELECT organization_id, id, actor_id, action, subject, detail, at FROM audit_entry
-			WHERE organization_id = $1 AND subject = $2 AND (at, id) < ($3, $4) ORDER BY at DESC, id DESC LIMIT $5`,
-			org, subject, after.At, after.ID, limit+1)
-	}
-	if err != nil {
-		return db.Window[Entry]{}, err
-	}
-	return db.NewWindow(rows, limit, func(e Entry) db.Keyset { return db.Keyset{At: e.At, ID: e.ID} }), nil
+func List(ctx context.Context, q bun.IDB, subject id.ID, page db.Page) (db.Window[*Entry], error) {
+	return Search(ctx, q, Filter{SubjectID: subject}, page)
 }

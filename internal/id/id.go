@@ -125,6 +125,9 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
+// KindOf is the kind whose ids begin with the prefix; 0 when there is none.
+func KindOf(prefix string) Kind { return kinds[prefix] }
+
 // New makes an ID that sorts after those made before it in this process.
 func New(k Kind) ID {
 	u, err := uuid.NewV7()
