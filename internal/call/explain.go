@@ -30,7 +30,8 @@ func (s *Service) ExplainCallerID(ctx context.Context, who access.Actor, in Star
 	if x.Trace == nil {
 		x.Trace = []route.Trace{}
 	}
-	if d.to != "" && (start.MaskedPair.IsZero() || in.To != "") { // R103: what was typed is known
+	hidden := !start.MaskedPair.IsZero() || who.HidesContactDetails() // R103, R241
+	if d.to != "" && (!hidden || in.To != "") {                       // what was typed is known
 		x.To = &d.to
 		dialled := string(d.to)
 		if start.Dialled != "" {

@@ -111,13 +111,18 @@ const (
 	joinMask = ` LEFT JOIN masked_pair mask ON mask.organization_id = call.organization_id AND mask.id = call.masked_pair_id`
 )
 
-// Hides reports whether the reader may not see the number of one end of a masked
-// call: the customer's is hidden from the fieldworker of the pair and from those
-// who may not see contacts, the fieldworker's from all but themselves and
-// administrators.
+// Hides reports whether the reader may not see the number of one end of a call that
+// is no number of ours. Of a masked call the customer's is hidden from the
+// fieldworker of the pair and from those who may not see contacts, the fieldworker's
+// from all but themselves and administrators (R103). Who sees no contact details
+// sees none of any call (R241).
 func Hides(who access.Actor, fieldworker id.ID, theirs, address string) bool {
 	switch {
-	case fieldworker.IsZero() || who.System:
+	case who.System:
+		return false
+	case who.HidesContactDetails() && (fieldworker.IsZero() || address != theirs):
+		return true
+	case fieldworker.IsZero():
 		return false
 	case address == theirs:
 		return private(who, route.UserPhone, fieldworker)
@@ -125,7 +130,7 @@ func Hides(who access.Actor, fieldworker id.ID, theirs, address string) bool {
 	return who.UserID == fieldworker || !who.Can(access.ContactView)
 }
 
-// hide hides from the reader the end of a masked call that is no number of ours.
+// hide hides from the reader the end of a call that is no number of ours.
 func (c *Call) hide(who access.Actor) {
 	if c.Transfer != nil {
 		c.Transfer.Masked = Hides(who, c.MaskUserID, c.MaskUserNumber, c.Transfer.ToNumber)
@@ -150,6 +155,9 @@ func (l *Leg) hide(who access.Actor) {
 func PartyOf(address string, hidden bool) Party {
 	if e, ok := phone.FromWire(address); ok && hidden {
 		return Party{Display: phone.Mask(e)}
+	}
+	if hidden && !phone.Anonymous(address) {
+		return Party{Display: phone.Mask("?")} // a SIP address, or what a network sent for a number
 	}
 	return route.PartyOf(address)
 }

@@ -1,8 +1,10 @@
 package call
 
 import (
+	"context"
 	"slices"
 
+	"switchboard/internal/access"
 	"switchboard/internal/contact"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
@@ -89,6 +91,9 @@ func (c *control) targets(in PartyInput) ([]route.Target, error) {
 	field, users := "branchId", []id.ID(nil)
 	if !in.UserID.IsZero() {
 		field, users = "userId", []id.ID{in.UserID}
+		if err := mayCallAdmin(c.ctx, c.tx, c.who, in.UserID); err != nil {
+			return nil, err
+		}
 		if c.st.room.side(func(s *seat) bool {
 			return s.by == in.UserID && s.talks && s.ended == nil && !s.out && s.role != monitor
 		}) != nil {
@@ -115,9 +120,29 @@ func (c *control) targets(in PartyInput) ([]route.Target, error) {
 	return nil, errs.New(errs.Conflict, "nobody there has anything to ring right now").At(field)
 }
 
+// mayCallAdmin refuses fieldworkers who do not call administrators (R245). Code: errs.Forbidden.
+func mayCallAdmin(ctx context.Context, tx *db.Tx, who access.Actor, user id.ID) error {
+	if who.MayCallAdmins() {
+		return nil
+	}
+	var admin bool
+	err := tx.Pgx().QueryRow(ctx, `SELECT EXISTS (SELECT FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
+		WHERE u.organization_id = $1 AND u.id = $2 AND r.built_in = 'ADMIN')`, who.OrganizationID, user).Scan(&admin)
+	if err == nil && admin {
+		return access.Refusal(access.CallAdmins).At("userId")
+	}
+	return db.Translate(err)
+}
+
 // number is a party outside.
 func (c *control) number(in PartyInput) ([]route.Target, error) {
+	if option := c.who.Withheld(access.CallMake); option != "" {
+		return nil, access.Refusal(option)
+	}
 	raw := in.To
+	if raw != "" && c.who.HidesContactDetails() {
+		return nil, TypedRefused()
+	}
 	var to phone.E164
 	if !in.ContactID.IsZero() {
 		if err := mayLink(c.ctx, c.tx, c.who, in.ContactID, id.ID{}); err != nil {

@@ -15,6 +15,7 @@ import (
 	"switchboard/internal/id"
 	"switchboard/internal/route"
 	"switchboard/internal/twilio"
+	"switchboard/internal/user"
 )
 
 // FromApp takes a call that a device makes by itself through the Voice SDK: it is
@@ -90,23 +91,12 @@ func (s *Service) owner(ctx context.Context, tx *db.Tx, device id.ID) (access.Ac
 
 // person is a user as they may act now, where no session says so: on a phone.
 // Code: errs.Forbidden for who is switched off.
-func (s *Service) person(ctx context.Context, tx *db.Tx, user id.ID) (access.Actor, error) {
-	a := access.Actor{OrganizationID: db.TenantFrom(ctx), UserID: user}
-	var permissions []access.Permission
-	var active bool
-	err := tx.Pgx().QueryRow(ctx, `SELECT u.login_id, u.role_id, r.permissions, r.visibility, u.is_fieldworker, u.fieldworker_switched, u.status = 'ACTIVE',
-			ARRAY(SELECT m.branch_id FROM branch_user m WHERE m.organization_id = $1 AND m.user_id = u.id ORDER BY m.branch_id)
-		FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
-		WHERE u.organization_id = $1 AND u.id = $2`, a.OrganizationID, user).
-		Scan(&a.LoginID, &a.RoleID, &permissions, &a.Visibility, &a.IsFieldworker, &a.Switched, &active, &a.BranchIDs)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-		return access.Actor{}, db.Translate(err)
-	}
-	if err != nil || !active {
+func (s *Service) person(ctx context.Context, tx *db.Tx, who id.ID) (access.Actor, error) {
+	a, err := user.Acting(ctx, tx, who)
+	if errs.IsCode(err, errs.NotFound) || errs.IsCode(err, errs.Forbidden) {
 		return access.Actor{}, errs.New(errs.Forbidden, "your user is switched off; ask an administrator")
 	}
-	a.Permissions = access.SetOf(permissions...)
-	return a, nil
+	return a, err
 }
 
 // The longest parameters of an app's call, in characters.

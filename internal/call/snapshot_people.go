@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"switchboard/internal/access"
 	"switchboard/internal/db"
 	"switchboard/internal/id"
 	"switchboard/internal/number"
@@ -19,7 +20,7 @@ import (
 // where the number includes them, and those whom a layer, a contact, a key or a
 // masked pair names.
 const scenePeople = `
-	SELECT u.id, u.name, u.status = 'ACTIVE', u.is_fieldworker, u.is_general_fieldworker,
+	SELECT u.id, u.name, u.status = 'ACTIVE', u.is_fieldworker, u.fieldworker_switched, u.is_general_fieldworker,
 		EXISTS (SELECT FROM branch_user b WHERE b.organization_id = $1 AND b.branch_id = $6 AND b.user_id = u.id),
 		m.user_id IS NOT NULL, coalesce(m.position, 0), coalesce(x.incoming_calls, true),
 		'CALL_RECEIVE' = ANY (r.permissions), u.do_not_disturb,
@@ -96,11 +97,13 @@ func (sc *scene) readPeople(ctx context.Context, p pgx.Tx, org id.ID, led []id.I
 			ids                                          []id.ID
 			names, platforms, microphones, alerts, reach []string
 			seen                                         []time.Time
+			switched                                     []access.FieldworkerOption
 		)
-		if err := rows.Scan(&x.ID, &x.Name, &x.Active, &x.Fieldworker, &x.GeneralFieldworker, &x.InBranch, &x.InTeam, &x.Position, &x.LineReceive, &x.MayReceive,
+		if err := rows.Scan(&x.ID, &x.Name, &x.Active, &x.Fieldworker, &switched, &x.GeneralFieldworker, &x.InBranch, &x.InTeam, &x.Position, &x.LineReceive, &x.MayReceive,
 			&x.DoNotDisturb, &x.LineDoNotDisturb, &x.Phone, &x.SIPAddress, &ids, &names, &seen, &platforms, &microphones, &alerts, &reach); err != nil {
 			return err
 		}
+		x.NoDetails = access.Actor{IsFieldworker: x.Fieldworker, Switched: switched}.HidesContactDetails()
 		for i := range ids {
 			d := user.Device{Platform: user.Platform(platforms[i]), Microphone: user.Microphone(microphones[i]),
 				Notifications: user.Notifications(alerts[i]), Network: user.Network(reach[i])}

@@ -30,6 +30,8 @@ type StartInput struct {
 	RingMySIP     bool
 	DetectMachine bool
 	DropMessageID id.ID // left by itself when a machine answers (R109)
+
+	known bool // To was not typed by the actor: it stands in something that they see
 }
 
 // StartNotice is what starting a call costs (R087).
@@ -281,6 +283,9 @@ func (d *draft) whom(ctx context.Context) error {
 		}
 	}
 	d.raw = d.in.To
+	if d.raw != "" && !d.test && !d.in.known && d.who.HidesContactDetails() {
+		return TypedRefused()
+	}
 	if d.raw == "" {
 		if about.IsZero() {
 			if !d.in.RecordID.IsZero() {
@@ -330,6 +335,14 @@ func (d *draft) whom(ctx context.Context) error {
 		d.country = *c.Country
 	}
 	return nil
+}
+
+// TypedRefused is what somebody is told who sees no contact details and types a
+// number (R241): what comes of it would say whose it is. They call and write to
+// contacts, records and conversations by their ids.
+func TypedRefused() error {
+	return errs.New(errs.Forbidden, "the fieldworker option %s is off for you: call or write to a contact or a record instead of a number, or have an administrator switch it on",
+		access.DisplayContactDetails).At("to")
 }
 
 // destination asks the organization's rules, and writes the destination as it is dialled (R089).

@@ -219,6 +219,9 @@ func (d *draft) colleague(ctx context.Context) error {
 	if d.in.UserID == d.who.UserID {
 		return errs.New(errs.Invalid, "you cannot call yourself").At("userId")
 	}
+	if err := mayCallAdmin(ctx, d.tx, d.who, d.in.UserID); err != nil {
+		return err
+	}
 	var (
 		me, name, address           string
 		active, receives, disturbed bool

@@ -357,6 +357,10 @@ func mask(who access.Actor, d *route.Decision) {
 			if t.Kind == route.Customer && !who.System { // whose booking it is does not stand there
 				t.Masked = !who.SeesAll() || who.IsFieldworker || !who.Can(access.ContactView)
 			}
+			switch t.Kind {
+			case route.Caller, route.Callee, route.Guest:
+				t.Masked = t.Masked || who.HidesContactDetails()
+			}
 		}
 	}
 }
@@ -422,6 +426,48 @@ func (s *Service) DecisionsByCalls(ctx context.Context, who access.Actor, calls 
 		}
 		mask(who, d)
 		out[r.ID] = d
+	}
+	return out, err
+}
+
+// Place is where somebody stands in a call.
+type Place struct {
+	Took    bool // started or answered it
+	Talks   bool // is in it now
+	Talked  bool // was in it
+	MayMove bool // the number lets it be transferred (R099)
+}
+
+// Places are where the actor stands in calls, in one statement: what commands in a
+// call ask, for who wants to know before.
+func (s *Service) Places(ctx context.Context, q bun.IDB, who access.Actor, calls map[id.ID]*Call) (map[id.ID]Place, error) {
+	out := make(map[id.ID]Place, len(calls))
+	if len(calls) == 0 {
+		return out, nil
+	}
+	ids := make([]id.ID, 0, len(calls))
+	for x, c := range calls {
+		ids = append(ids, x)
+		out[x] = Place{Took: c.tookPart(who)}
+	}
+	var rows []struct {
+		ID      id.ID `bun:"id"`
+		Talks   bool  `bun:"talks"`
+		Talked  bool  `bun:"talked"`
+		MayMove bool  `bun:"may_move"`
+	}
+	err := db.Select(in(ctx, who), q, &rows, `
+		SELECT call.id, EXISTS (SELECT FROM call_leg l WHERE l.organization_id = $1 AND l.call_id = call.id AND l.user_id = $3 AND l.status = 'IN_PROGRESS'
+				AND l.answered_at IS NOT NULL AND l.purpose <> 'MONITOR') AS talks,
+			EXISTS (SELECT FROM call_leg l WHERE l.organization_id = $1 AND l.call_id = call.id AND l.user_id = $3
+				AND l.answered_at IS NOT NULL AND l.purpose <> 'MONITOR') AS talked,
+			coalesce((SELECT (f.data->'start'->'plan'->>'allowTransfer')::boolean FROM call_fact f
+				WHERE f.organization_id = $1 AND f.call_id = call.id AND f.key = 'started'), false) AS may_move
+		FROM call WHERE call.organization_id = $1 AND call.id = ANY ($2::uuid[])`, who.OrganizationID, ids, who.UserID)
+	for _, r := range rows {
+		p := out[r.ID]
+		p.Talks, p.Talked, p.MayMove = r.Talks, r.Talked, r.MayMove
+		out[r.ID] = p
 	}
 	return out, err
 }

@@ -155,14 +155,15 @@ func (w script) recorded(d *twilio.Dial) {
 }
 
 // callerID is what phones show (D15): the office number where the organization
-// wants it or the caller hides; else, like on devices, the caller's own.
+// wants it or the caller hides; else, like on devices, the caller's own. All that one
+// <Dial> rings shows one number: with somebody who sees no contact details, ours (R241).
 func (w script) callerID(targets []route.Target) string {
 	_, shown := phone.FromWire(w.state.Call.FromNumber)
 	if w.state.Plan.MaskNumbers {
 		return w.state.Call.ToNumber // R103: also on devices
 	}
 	for _, t := range targets {
-		if t.Kind != route.Device && (w.state.Plan.ShowOffice || !shown) {
+		if t.Discreet || t.Kind != route.Device && (w.state.Plan.ShowOffice || !shown) {
 			return w.state.Call.ToNumber
 		}
 	}

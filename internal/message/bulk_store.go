@@ -280,7 +280,7 @@ func (s *Service) BulkRecipients(ctx context.Context, b *Bulk, f RecipientFilter
 	}
 	hidden, err := contact.Masked(access.With(ctx, who), s.db.App(), who, contacts)
 	for _, r := range rows {
-		if hidden[r.ContactID] {
+		if hidden[r.ContactID] || who.HidesContactDetails() {
 			if e, err := phone.Parse(r.Given, ""); err == nil && r.E164 != nil && e == *r.E164 {
 				r.Given = phone.Mask(e)
 			}

@@ -452,13 +452,13 @@ type ConsentFilter struct {
 func consentsFor(who access.Actor, byNumber bool) *query {
 	q := selectFor(who, `SELECT cs.* FROM consent cs WHERE cs.organization_id = $1`)
 	own := contact.Own(who)
+	if byNumber {
+		own += contact.Unmasked(who)
+	}
 	if own == "" {
 		return q
 	}
 	q.arg(who.UserID) // $2
-	if byNumber {
-		own += contact.Unmasked(who)
-	}
 	q.and(`EXISTS (SELECT FROM contact c WHERE c.organization_id = $1 AND c.id = cs.contact_id` + own + `)`)
 	return q
 }

@@ -92,7 +92,7 @@ func (q *query) filter(who access.Actor, f Filter) error {
 	q.equal("t.branch_id", f.BranchID)
 	q.equal("t.contact_id", f.ContactID)
 	if f.Number != "" {
-		q.and("t.their_number = " + q.arg(string(f.Number)))
+		q.and(q.byNumber(who, string(f.Number), false))
 	}
 	if f.Search == "" {
 		return nil
@@ -255,31 +255,55 @@ WHERE t.organization_id = $1`)
 func (s *Service) HiddenEnds(ctx context.Context, threads []id.ID) (_ map[id.ID]bool, err error) {
 	defer errs.Wrap(&err, "message.HiddenEnds")
 	who := access.From(ctx)
-	condition := hiddenEnd(who)
+	condition := hiddenEnd(who, "$2")
 	if condition == "" {
 		return nil, nil
+	}
+	out := make(map[id.ID]bool, len(threads))
+	if who.HidesContactDetails() {
+		for _, t := range threads {
+			out[t] = true
+		}
+		return out, nil
 	}
 	var rows []struct {
 		ID id.ID `bun:"id"`
 	}
 	err = db.Select(access.With(ctx, who), s.db.App(), &rows, `SELECT t.id FROM sms_thread t
 WHERE t.organization_id = $1 AND t.id = ANY ($3::uuid[]) AND `+condition, who.OrganizationID, who.UserID, threads)
-	out := make(map[id.ID]bool, len(rows))
 	for _, r := range rows {
 		out[r.ID] = true
 	}
 	return out, err
 }
 
-// hiddenEnd is SQL for the threads t of which the actor, $2, does not see the other
-// end's number; "" for who sees them all.
-func hiddenEnd(who access.Actor) string {
-	seen := contact.Unmasked(who)
-	if seen == "" {
-		return ""
+// hiddenEnd is SQL for the threads t of which the actor, whose place in the query is
+// user, does not see the other end's number; "" for who sees them all.
+func hiddenEnd(who access.Actor, user string) string {
+	hidden := contact.Hidden(who, user)
+	if hidden == "" || who.HidesContactDetails() {
+		return hidden
 	}
 	return `EXISTS (SELECT FROM contact_phone p JOIN contact c ON c.organization_id = p.organization_id AND c.id = p.contact_id
-  WHERE p.organization_id = $1 AND p.e164 = t.their_number AND NOT (true` + seen + `))`
+  WHERE p.organization_id = $1 AND p.e164 = t.their_number AND ` + hidden + `)`
+}
+
+// byNumber is the condition that the other end's number of a thread t is this one,
+// or has these digits. A number that is hidden from the actor has none: to find it
+// would confirm it (R103, R241).
+func (q *query) byNumber(who access.Actor, number string, part bool) string {
+	if who.HidesContactDetails() {
+		return "false"
+	}
+	place := q.arg(number)
+	condition := "t.their_number = " + place
+	if part {
+		condition = "t.their_number LIKE '%' || " + place + "::text || '%'"
+	}
+	if contact.Hidden(who, "") != "" {
+		condition = "(" + condition + " AND NOT " + hiddenEnd(who, q.arg(who.UserID)) + ")"
+	}
+	return condition
 }
 
 // addressable reports whether an end of a thread is a number that can be written
@@ -391,7 +415,7 @@ WHERE m.organization_id = $1`)
 	q.equal("m.bulk_id", f.BulkID)
 	q.equal("m.automation_id", f.AutomationID)
 	if f.Number != "" {
-		q.and("t.their_number = " + q.arg(string(f.Number)))
+		q.and(q.byNumber(who, string(f.Number), false))
 	}
 	if f.HasMedia != nil {
 		q.and("m.media_count " + either(*f.HasMedia, "> 0", "= 0"))

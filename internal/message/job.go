@@ -218,13 +218,20 @@ func (s *Service) barred(ctx context.Context, tx *db.Tx, m *Message, t *Thread) 
 		return fmt.Sprintf("whoever wrote it may not send from number %s any more; write it anew from another", n.E164), nil
 	}
 	who, invoice, err := writer(ctx, tx, m)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case !who.Can(access.SMSSend):
-		return fmt.Sprintf("the role of whoever wrote it lacks the permission %s by now", access.SMSSend), nil
-	case invoice && !who.Can(access.SMSSendInvoice):
-		return fmt.Sprintf("the role of whoever wrote it lacks the permission %s by now", access.SMSSendInvoice), nil
+	}
+	needs := []access.Permission{access.SMSSend}
+	if invoice {
+		needs = append(needs, access.SMSSendInvoice)
+	}
+	for _, p := range needs {
+		switch option := who.Withheld(p); {
+		case option != "":
+			return fmt.Sprintf("the fieldworker option %s of whoever wrote it is off by now", option), nil
+		case !who.Can(p):
+			return fmt.Sprintf("the role of whoever wrote it lacks the permission %s by now", p), nil
+		}
 	}
 	early, err := call.TooEarly(ctx, tx, who, tx.Now, []call.Contacting{{ContactID: m.ContactID, RecordID: m.RecordID, Number: m.ToNumber}})
 	if e := early[0]; e != nil {

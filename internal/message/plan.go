@@ -146,6 +146,10 @@ func (p *plan) whom(ctx context.Context) (err error) {
 				continue
 			}
 		}
+		if r.To != "" && p.thread == nil && p.who.HidesContactDetails() {
+			x.say(blocking(Restricted, "%s", typedRefused()))
+			continue
+		}
 		if r.To != "" {
 			if x.E164, err = phone.Parse(r.To, p.org.DefaultCountry); err != nil {
 				x.say(blocking(InvalidNumber, "%s", err.Error()))
@@ -187,9 +191,28 @@ func (p *plan) whom(ctx context.Context) (err error) {
 		return err
 	}
 	for _, x := range p.all {
+		p.hide(x)
 		p.reach(x)
 	}
 	return nil
+}
+
+// typedRefused is why who sees no contact details names nobody by a number (R241).
+func typedRefused() string {
+	e, _ := errs.As(call.TypedRefused())
+	return e.Message
+}
+
+// hide keeps from the actor the number of a recipient that they did not type.
+func (p *plan) hide(x *PreviewRecipient) {
+	named := x.about
+	if p.thread == nil || !p.who.HidesContactDetails() && !p.masked[named] {
+		return
+	}
+	x.IsHidden, x.Given = true, phone.Mask(x.E164)
+	if c := p.people[named]; c != nil {
+		x.Given = c.NameFor(p.who)
+	}
 }
 
 // reach finds the number of a recipient that was named by a contact.
@@ -208,7 +231,7 @@ func (p *plan) reach(x *PreviewRecipient) {
 		return
 	}
 	if x.Given == "" && known != nil {
-		x.Given = known.Name
+		x.Given = known.NameFor(p.who)
 	}
 	if x.blocked() || x.E164 != "" {
 		return
@@ -337,9 +360,9 @@ func (p *plan) write(x *PreviewRecipient) {
 		switch c := p.people[x.about]; {
 		case c == nil:
 		case !c.IsOwn && p.thread != nil: // who only reads the thread knows the name (R243)
-			facts.Contact = &contact.Contact{ID: c.ID, Name: c.Name}
+			facts.Contact = &contact.Contact{ID: c.ID, Name: c.NameFor(p.who)}
 		case c.IsOwn:
-			facts.Contact = c
+			facts.Contact = c.For(p.who)
 			if list := p.phones[c.ID]; len(list) > 0 && !p.masked[c.ID] {
 				facts.Phone = list[0].E164
 			}
@@ -410,7 +433,8 @@ func (p *plan) judge() {
 // judgeOne applies the rules that look at nobody else.
 func (p *plan) judgeOne(x *PreviewRecipient, early *errs.Error) {
 	if r := p.records[x.RecordID]; r != nil && r.Kind == contact.RecordInvoice && !p.who.Can(access.SMSSendInvoice) {
-		x.say(blocking(Restricted, "your role lacks the permission %s; an administrator can grant it", access.SMSSendInvoice))
+		e, _ := errs.As(p.who.Require(access.SMSSendInvoice))
+		x.say(blocking(Restricted, "%s", e.Message))
 	}
 	if early != nil {
 		x.say(blocking(Restricted, "%s", early.Message))

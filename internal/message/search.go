@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"switchboard/internal/access"
+	"switchboard/internal/contact"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
@@ -91,10 +92,10 @@ func (q *query) searchThreads(who access.Actor, f Filter) error {
 		name := q.arg(strings.TrimSpace(f.Search))
 		// A range of bytes, which an index serves whatever was typed.
 		found += ` OR t.contact_id IN (SELECT k.id FROM contact k
-    WHERE k.organization_id = $1 AND lower(k.name) ~>=~ lower(` + name + `::text) AND lower(k.name) ~<~ (lower(` + name + `::text) || chr(1114111)))`
+    WHERE k.organization_id = $1 AND lower(k.name) ~>=~ lower(` + name + `::text) AND lower(k.name) ~<~ (lower(` + name + `::text) || chr(1114111))` + strings.ReplaceAll(contact.NamedFor(who), "c.name", "k.name") + `)`
 	}
 	if d := digitsOf(f.Search); d != "" {
-		found += ` OR t.their_number LIKE '%' || ` + q.arg(d) + `::text || '%'`
+		found += ` OR ` + q.byNumber(who, d, true)
 	}
 	q.and("(" + found + ")")
 	return nil

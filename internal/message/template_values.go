@@ -118,7 +118,7 @@ func (s *Templates) facts(ctx context.Context, who access.Actor, contactID, reco
 		}
 		return f, nil, err
 	}
-	f.Contact = named[contactID]
+	f.Contact = named[contactID].For(who)
 	phones, err := s.d.Contacts.PhonesFor(ctx, who, []id.ID{contactID})
 	if err != nil {
 		return f, nil, err

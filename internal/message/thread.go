@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"switchboard/internal/access"
+	"switchboard/internal/call"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
@@ -242,6 +243,9 @@ func (s *Service) Start(ctx context.Context, who access.Actor, in StartThread) (
 // other is the other end of a thread to be opened: its number, and the contact
 // and the country of it, where they are known.
 func (s *Service) other(ctx context.Context, who access.Actor, in StartThread) (to phone.E164, contact id.ID, country string, err error) {
+	if in.To != "" && who.HidesContactDetails() {
+		return "", contact, "", blame(call.TypedRefused(), "to")
+	}
 	if in.To != "" {
 		home, err := s.country(ctx, s.db.App())
 		if err != nil {

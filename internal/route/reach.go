@@ -71,11 +71,11 @@ func lastSeenFirst(all []ringing) []key {
 func (x *decider) target(r ringing) Target {
 	switch {
 	case r.device != nil:
-		return Target{Kind: Device, UserID: r.person.ID, DeviceID: r.device.ID, Address: "client:" + r.device.ID.String()}
+		return Target{Kind: Device, UserID: r.person.ID, DeviceID: r.device.ID, Address: "client:" + r.device.ID.String(), Discreet: r.person.NoDetails}
 	case x.s.Number.ReachBy == ByPhone:
-		return Target{Kind: UserPhone, UserID: r.person.ID, Address: r.person.Phone, Screen: x.s.Number.Screen && !x.masked}
+		return Target{Kind: UserPhone, UserID: r.person.ID, Address: r.person.Phone, Screen: x.s.Number.Screen && !x.masked, Discreet: r.person.NoDetails}
 	}
-	return Target{Kind: SIP, UserID: r.person.ID, Address: r.person.SIPAddress}
+	return Target{Kind: SIP, UserID: r.person.ID, Address: r.person.SIPAddress, Discreet: r.person.NoDetails}
 }
 
 // reach adds what rings for a person by the number's setting (D21).

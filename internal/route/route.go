@@ -132,6 +132,8 @@ type Target struct {
 
 	// Screen asks whoever picks up to press 1, so that a machine never answers (R052).
 	Screen bool `json:"screen,omitempty"`
+	// Discreet is one whose person sees no caller's number (R241): what rings shows ours.
+	Discreet bool `json:"discreet,omitempty"`
 	// Own is rung by a call of our own, because the <Dial> has its ten (T01); After
 	// is how long after the step began, in milliseconds, by the connection's pace.
 	Own   bool `json:"own,omitempty"`

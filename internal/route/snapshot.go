@@ -193,6 +193,7 @@ type Person struct {
 	Name               string
 	Active             bool
 	Fieldworker        bool
+	NoDetails          bool // sees no contact details, and so no caller's number (R241)
 	GeneralFieldworker bool
 	InBranch           bool // of the number's branch
 	InTeam             bool // of the number's team
