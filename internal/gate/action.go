@@ -49,7 +49,7 @@ const (
 	ManageUsers        Action = "MANAGE_USERS"
 	ManageNumbers      Action = "MANAGE_NUMBERS"
 	ManageConnections  Action = "MANAGE_CONNECTIONS"
-	ManageApiKeys      Action = "MANAGE_API_KEYS"
+	ManageAPIKeys      Action = "MANAGE_API_KEYS"
 	ManageTemplates    Action = "MANAGE_TEMPLATES"
 	ManageAutomations  Action = "MANAGE_AUTOMATIONS"
 	ManageWebhooks     Action = "MANAGE_WEBHOOKS"
