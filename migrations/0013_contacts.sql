@@ -153,6 +153,8 @@ CREATE TABLE contact_import (
   problem         text,
   -- The refused rows as a file in the blob store.
   failed_key      text,
+  -- That file is written to its end.
+  has_failed_file boolean NOT NULL DEFAULT false,
   created_by      uuid,
   created_by_key  uuid,
   told_at         timestamptz,

@@ -233,7 +233,9 @@ func (s *CallerCardSettings) card(who access.Actor, a CardAsk, matches []*cardMa
 		matches = slices.DeleteFunc(slices.Clone(matches), func(x *cardMatch) bool { return x.ID == m.ID })
 		matches = append([]*cardMatch{m}, matches...)
 	}
-	more := slices.ContainsFunc(matches, func(m *cardMatch) bool { return m.Kind == KindAccount || m.Kind == KindContact || m.Kind == KindCustomer })
+	more := slices.ContainsFunc(matches, func(m *cardMatch) bool {
+		return m.Kind == KindAccount || m.Kind == KindContact || m.Kind == KindCustomer
+	})
 	var own, hidden []*Contact // accounts that have the number; whom the actor does not see
 	var people []*cardMatch
 	for _, m := range matches {

@@ -16,7 +16,7 @@ import (
 
 // The events. The contact or record that was created or changed is the subject.
 const (
-	Updated       event.Kind = "CONTACT_UPDATED"
+	Updated event.Kind = "CONTACT_UPDATED"
 	// Removed says that its subject, a contact, is gone; its data is a RemovedData.
 	Removed event.Kind = "CONTACT_REMOVED"
 	// ImportUpdated says that its subject, an import, went on or ended.
@@ -36,7 +36,7 @@ type Deps struct {
 	// Files keeps what is imported; without it nothing can be.
 	Files *blob.Store
 	// Actor is who imports, as they are now: a file is read after its sender has gone.
-	Actor func(ctx context.Context, organization, user, key id.ID) (access.Actor, error)
+	Actor func(ctx context.Context, organization, userOrKey id.ID) (access.Actor, error)
 }
 
 // Service keeps contacts, campaigns and business records.

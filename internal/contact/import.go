@@ -124,6 +124,7 @@ type Import struct {
 	FailedCount       int            `bun:"failed_count"`
 	Problem           *string        `bun:"problem"`
 	FailedKey         *string        `bun:"failed_key"`
+	HasFailedFile     bool           `bun:"has_failed_file"`
 	CreatedByID       id.ID          `bun:"created_by,type:uuid,nullzero"`
 	CreatedByKeyID    id.ID          `bun:"created_by_key,type:uuid,nullzero"`
 	ToldAt            *time.Time     `bun:"told_at"`

@@ -28,6 +28,7 @@ type ContactUpsert struct {
 	fromFile bool
 	target   id.ID  // the contact that its number or e-mail found
 	country  string // of numbers without a country code
+	kind     Kind   // of a new contact
 }
 
 // key is what two rows must not share. A new row without an external id shares
@@ -137,6 +138,9 @@ func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, countr
 					CreatedByID: who.UserID, Version: 1, CreatedAt: tx.Now, UpdatedAt: tx.Now}
 				if x.ExternalID != "" {
 					c.ExternalID = &x.ExternalID
+				}
+				if x.kind != "" && !whole.Kind.Has() {
+					whole.Kind = patch.To(x.kind)
 				}
 				whole.Kind.Set, whole.Name.Set = true, true // a contact needs both
 			} else if there.hidden[c.ID] {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"time"
 
 	"switchboard/internal/access"
@@ -22,6 +23,16 @@ type RecordUpsert struct {
 	ContactExternalID patch.Field[string]
 	AssignedUserEmail patch.Field[string]
 	Source            Source
+
+	fromFile bool // a row of a file may have no external id; it is a new record then
+}
+
+// key is what two rows must not share.
+func (in *RecordUpsert) key(i int) string {
+	if in.ExternalID == "" {
+		return "row " + strconv.Itoa(i)
+	}
+	return string(in.Kind) + " " + in.ExternalID
 }
 
 // passes is how often a batch looks again for records and contacts that others made meanwhile.
@@ -47,7 +58,7 @@ func upsertRecords(ctx context.Context, tx *db.Tx, who access.Actor, in []Record
 		if err := rows[i].try(i, x.check); err != nil {
 			return err
 		}
-		keys[i] = string(x.Kind) + " " + x.ExternalID
+		keys[i] = x.key(i)
 		names.contact(x.ContactID, x.ContactExternalID)
 		names.user(x.AssignedUserID, x.AssignedUserEmail)
 	}
@@ -101,11 +112,17 @@ func upsertRecordsOnce(ctx context.Context, tx *db.Tx, who access.Actor, in []Re
 	newOnes := map[id.ID]int{}
 	for _, i := range left {
 		x := &in[i]
-		r := known[string(x.Kind)+" "+x.ExternalID]
+		var r *Record
+		if x.ExternalID != "" {
+			r = known[x.key(i)]
+		}
 		if err := rows[i].try(i, func() error {
 			if r == nil {
 				r = newRecord(who.OrganizationID, x.Kind)
-				r.ExternalID, r.CreatedAt, r.UpdatedAt = &x.ExternalID, tx.Now, tx.Now
+				r.CreatedAt, r.UpdatedAt = tx.Now, tx.Now
+				if x.ExternalID != "" {
+					r.ExternalID = &x.ExternalID
+				}
 				whole := x.RecordUpdate
 				whole.Title.Set = true // a record needs one
 				if err := r.apply(whole); err != nil {
@@ -197,8 +214,10 @@ func (in *RecordUpsert) check() (err error) {
 	if !in.Kind.Known() {
 		return errs.New(errs.Invalid, "%q is not a kind of record", string(in.Kind)).At("kind")
 	}
-	if in.ExternalID, err = checkText(in.ExternalID, maxName, "externalId"); err != nil {
-		return err
+	if !in.fromFile || trim(in.ExternalID) != "" {
+		if in.ExternalID, err = checkText(in.ExternalID, maxName, "externalId"); err != nil {
+			return err
+		}
 	}
 	if err := in.Source.check(); err != nil {
 		return err
