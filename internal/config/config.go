@@ -32,6 +32,14 @@ type Config struct {
 	BlobURL     string `env:"BLOB_URL" help:"where audio and media are kept, encrypted (default: file://DATA_DIR/blob)"`
 	Keyset      string `env:"KEYSET" help:"the encryption keyset, base64; unset: the file DATA_DIR/keyset.json, made at the first start"`
 
+	VAPIDPrivateKey   string `env:"VAPID_PRIVATE_KEY" help:"the key that web push is signed with: 32 bytes of P-256, base64url; unset: one is made at the first start and kept sealed in the database"`
+	VAPIDSubject      string `env:"VAPID_SUBJECT" help:"whom push services may ask about us: an e-mail address or https address (default: the address of MAIL_FROM, else PUBLIC_URL)"`
+	WebPushOff        bool   `env:"WEB_PUSH_OFF" help:"no notifications by web push"`
+	SMTPURL           string `env:"SMTP_URL" help:"the mail server for notifications: smtp://user:password@host:587 (STARTTLS) or smtps://host:465; ?tls=none only without a password; unset: no mail"`
+	MailFrom          string `env:"MAIL_FROM" help:"who notifications by mail are from, such as Switchboard <phone@example.com>"`
+	PushWebhookURL    string `env:"PUSH_WEBHOOK_URL" help:"where notifications for phones are posted, signed: a service of yours that reaches APNs and FCM; unset: none"`
+	PushWebhookSecret string `env:"PUSH_WEBHOOK_SECRET" help:"the secret that signs posts to PUSH_WEBHOOK_URL; 16 characters at least"`
+
 	TwilioBaseURL   string        `env:"TWILIO_BASE_URL" help:"send Twilio's REST calls elsewhere; only with TWILIO_TEST"`
 	TwilioTest      bool          `env:"TWILIO_TEST" help:"explicit test switch: allows a TWILIO_BASE_URL that is not Twilio's, and a PUBLIC_URL without https"`
 	CORSOrigins     []string      `env:"CORS_ORIGINS" help:"origins of front ends, comma separated; unset: none"`
@@ -97,6 +105,18 @@ func (c Config) Validate() error {
 	}
 	if c.Keyset == DemoKeyset {
 		bad("KEYSET is the one of the demo, which everybody knows: unset it to have one made, or make your own")
+	}
+	if (c.SMTPURL == "") != (c.MailFrom == "") {
+		bad("SMTP_URL and MAIL_FROM belong together: set both, or neither")
+	}
+	if (c.PushWebhookURL == "") != (c.PushWebhookSecret == "") {
+		bad("PUSH_WEBHOOK_URL and PUSH_WEBHOOK_SECRET belong together: set both, or neither")
+	}
+	if c.PushWebhookSecret != "" && len(c.PushWebhookSecret) < 16 {
+		bad("PUSH_WEBHOOK_SECRET has %d characters: give 16 or more", len(c.PushWebhookSecret))
+	}
+	if u, err := url.Parse(c.PushWebhookURL); c.PushWebhookURL != "" && !c.TwilioTest && (err != nil || u.Scheme != "https") {
+		bad("PUSH_WEBHOOK_URL is not https: what is posted there names people")
 	}
 	if c.DatabaseMax < 2 || c.DatabaseMax > 1000 {
 		bad("DATABASE_MAX_CONNS is %d: choose 2 to 1000", c.DatabaseMax)

@@ -228,6 +228,15 @@ func (s *Service) keepPushToken(d *Device, f patch.Field[string]) (err error) {
 	return err
 }
 
+// PushToken is the token that wakes a device; "" when it has none.
+func (s *Service) PushToken(d *Device) (string, error) {
+	if !d.HasPushToken() {
+		return "", nil
+	}
+	token, err := s.d.Keys.Open(d.PushSealed, d.OrganizationID.String(), pushColumn(d.ID))
+	return string(token), err
+}
+
 // pushColumn is the associated data of a device's push token.
 func pushColumn(device id.ID) string { return "device.push_sealed " + device.String() }
 
