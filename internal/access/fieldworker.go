@@ -134,6 +134,27 @@ func (a Actor) Withheld(p Permission) FieldworkerOption {
 	return a.withheld(p)
 }
 
+// MaySQL is the SQL condition that the users u, whose roles are r, may do all of it:
+// what Can says, for those who are looked for.
+func MaySQL(u, r string, all ...Permission) string {
+	words := make([]string, len(all))
+	for i, p := range all {
+		words[i] = string(p)
+	}
+	condition := r + ".permissions @> '{" + strings.Join(words, ",") + "}'"
+	for _, o := range FieldworkerOptions {
+		if !slices.ContainsFunc(all, func(p Permission) bool { return slices.Contains(o.Withholds, p) }) {
+			continue
+		}
+		switched := "'" + string(o.Option) + "' = ANY (" + u + ".fieldworker_switched)"
+		if o.IsOnByDefault == o.NarrowsWhenOn { // it narrows where it stands by default
+			switched = "NOT " + switched
+		}
+		condition += " AND NOT (" + u + ".is_fieldworker AND " + switched + ")"
+	}
+	return "(" + condition + ")"
+}
+
 // Effective is what the actor may do: what the role allows, without what an option
 // takes away.
 func (a Actor) Effective() Set {

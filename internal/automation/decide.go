@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"switchboard/internal/access"
 	"switchboard/internal/contact"
 	"switchboard/internal/message"
 	"switchboard/internal/phone"
@@ -38,6 +39,7 @@ type snapshot struct {
 	whom    string     // the recipient in words
 	to      phone.E164 // "": there is no number
 	noPhone string     // why not
+	silent  string     // of whom customers are not told that they are on the way (R240); "": nobody
 	already bool       // the same cause wrote to this number for another recipient
 	facts   message.MergeFacts
 	hidden  bool             // the recipient may not see all of the contact
@@ -176,6 +178,8 @@ func (s *snapshot) decideConditions(d *decision) {
 
 func (s *snapshot) decideRecipient(d *decision) {
 	switch {
+	case s.silent != "":
+		d.no(partRecipient, Refused, "the fieldworker option %s is off for %s: customers are not told when they are on the way or late; switch it on to have it sent", access.NotifyOnTheWay, s.silent)
 	case s.to == "":
 		d.no(partRecipient, NoRecipient, "%s", s.noPhone)
 	case s.already:

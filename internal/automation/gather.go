@@ -168,6 +168,11 @@ func (g *gatherer) snapshot(r *Run, now time.Time) *snapshot {
 	default:
 		s.whom, s.to = "the contact", s.facts.Phone
 	}
+	if t := g.rule.Trigger; s.record != nil && (t == OnTheWay || t == RunningLate) && s.whom == "the contact" { // R240
+		if p := g.people[s.record.AssignedUserID]; p != nil && !p.actor(g.rule.OrganizationID).MayNotifyOnTheWay() {
+			s.silent = p.Name
+		}
+	}
 	s.zones = message.ZonesOf(s.to, timezone, g.org.Location())
 	return s
 }
@@ -209,8 +214,11 @@ func (g *gatherer) toUser(s *snapshot) {
 		if p != nil {
 			may = g.shown[p.ID][c.ID]
 		}
+		if p != nil {
+			s.facts.Contact = c.For(p.actor(g.rule.OrganizationID))
+		}
 		if s.hidden = !may.phone; !may.all { // like contact.Named
-			s.facts.Contact = &contact.Contact{OrganizationID: c.OrganizationID, ID: c.ID, Kind: c.Kind, Name: c.Name}
+			s.facts.Contact = &contact.Contact{OrganizationID: c.OrganizationID, ID: c.ID, Kind: c.Kind, Name: s.facts.Contact.Name}
 		}
 		if !may.phone {
 			s.facts.Phone = ""

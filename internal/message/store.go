@@ -310,8 +310,8 @@ ON CONFLICT (organization_id, user_id, thread_id) DO UPDATE SET read_until = gre
 // mayAnswer is the users u who may answer the thread t by a message with $11
 // files: active, allowed to read and to write, and not switched off for the number
 // by its team (R026).
-const mayAnswer = `SELECT u.id FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
-      WHERE u.organization_id = $1 AND u.status = 'ACTIVE' AND r.permissions @> '{SMS_VIEW,SMS_SEND}'
+var mayAnswer = `SELECT u.id FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
+      WHERE u.organization_id = $1 AND u.status = 'ACTIVE' AND ` + access.MaySQL("u", "r", access.SMSView, access.SMSSend) + `
         AND NOT EXISTS (SELECT FROM phone_number n
           JOIN team_user tu ON tu.organization_id = n.organization_id AND tu.team_id = n.team_id AND tu.user_id = u.id
           JOIN phone_number_user x ON x.organization_id = n.organization_id AND x.phone_number_id = n.id AND x.user_id = u.id

@@ -96,7 +96,7 @@ func answers(ctx context.Context, tx *db.Tx, t *Thread, user id.ID) error {
 		E164   phone.E164 `bun:"e164"`
 	}
 	err := db.Select(ctx, tx, &row, `
-SELECT u.name, u.status, r.name AS role, r.permissions @> '{SMS_VIEW,SMS_SEND}' AS may, n.e164,
+SELECT u.name, u.status, r.name AS role, `+access.MaySQL("u", "r", access.SMSView, access.SMSSend)+` AS may, n.e164,
   EXISTS (SELECT FROM team_user tu
     JOIN phone_number_user x ON x.organization_id = $1 AND x.phone_number_id = n.id AND x.user_id = u.id
     WHERE tu.organization_id = $1 AND tu.team_id = n.team_id AND tu.user_id = u.id AND NOT x.sms) AS off

@@ -499,9 +499,9 @@ func answers(ctx context.Context, tx *db.Tx, org, user id.ID, field string) erro
 		May    bool   `bun:"may"`
 	}
 	err := db.Select(ctx, tx, &p, `
-		SELECT u.name, u.status, r.permissions @> ARRAY[$3, $4]::text[] AS may FROM "user" u
+		SELECT u.name, u.status, `+access.MaySQL("u", "r", access.SMSView, access.SMSSend)+` AS may FROM "user" u
 		JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
-		WHERE u.organization_id = $1 AND u.id = $2`, org, user, string(access.SMSView), string(access.SMSSend))
+		WHERE u.organization_id = $1 AND u.id = $2`, org, user)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return errs.New(errs.NotFound, "there is no such user; choose one of your organization").At(field)
