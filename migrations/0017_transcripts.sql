@@ -101,6 +101,10 @@ CREATE TABLE transcript (
   provider_state   jsonb,
   attempts         int NOT NULL DEFAULT 0,
   asked_at         timestamptz,
+  -- Who works on it has it until then; the moment tells one worker from the next.
+  leased_until     timestamptz,
+  -- How many seconds of the month it took, given back when the provider did nothing.
+  reserved_seconds int,
   due_at           timestamptz,
   completed_at     timestamptz,
   deleted_at       timestamptz,

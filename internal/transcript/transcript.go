@@ -132,6 +132,8 @@ type Transcript struct {
 	ProviderState   []byte       `bun:"provider_state"`
 	Attempts        int          `bun:"attempts"`
 	AskedAt         *time.Time   `bun:"asked_at"`
+	LeasedUntil     *time.Time   `bun:"leased_until"`
+	ReservedSeconds *int         `bun:"reserved_seconds"`
 	DueAt           *time.Time   `bun:"due_at"`
 	CompletedAt     *time.Time   `bun:"completed_at"`
 	DeletedAt       *time.Time   `bun:"deleted_at"`
