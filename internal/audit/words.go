@@ -11,7 +11,6 @@ import (
 var acts = map[string]string{
 	"apiKey.create": "created an API key", "apiKey.revoke": "revoked an API key",
 	"audio.create":       "uploaded audio",
-	"audit.read":         "!read the audit log",
 	"automation.archive": "archived an automation", "automation.create": "created an automation", "automation.delete": "deleted an automation",
 	"automation.disable": "switched an automation off", "automation.enable": "switched an automation on", "automation.update": "changed an automation",
 	"branch.create": "created a branch", "branch.delete": "deleted a branch", "branch.update": "changed a branch",
