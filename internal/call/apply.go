@@ -95,6 +95,10 @@ func (s *Service) begin(ctx context.Context, tx *db.Tx, in Incoming, sc scene, d
 		From: in.Form.From, To: in.Form.To, Number: sc.Number.ID, Branch: sc.Number.BranchID, Contact: d.ContactID, Campaign: d.CampaignID,
 		CallerLeg: id.New(id.Leg), Decision: &d, BusinessUnit: sc.businessUnit, Hops: sc.Hops, Notices: sc.plan.notices(), Plan: sc.plan,
 	}
+	var err error
+	if start.Contact, start.Record, err = saved(ctx, tx, sc.saving, start.Contact, id.ID{}); err != nil {
+		return nil, err
+	}
 	if err := start.ofMask(ctx, tx, sc.Mask); err != nil {
 		return nil, err
 	}

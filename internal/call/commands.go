@@ -3,7 +3,6 @@ package call
 import (
 	"context"
 	"time"
-	"unicode/utf8"
 
 	"switchboard/internal/access"
 	"switchboard/internal/db"
@@ -199,63 +198,16 @@ const maxUpdates = 500
 // errs.Invalid by field, errs.LimitReached.
 func (s *Service) Update(ctx context.Context, who access.Actor, call id.ID, in UpdateInput) (_ *Call, err error) {
 	defer errs.Wrap(&err, "call.Update")
-	c, err := s.Get(ctx, who, call)
+	c, err := s.mayChange(ctx, who, call)
 	if err != nil {
 		return nil, err
 	}
-	if taken := !c.UserID.IsZero() || !c.AnsweredByID.IsZero(); taken && !c.tookPart(who) {
-		talked, err := s.talks(ctx, who, call, LegInProgress, LegEnded)
-		if err != nil {
-			return nil, err
-		}
-		if !talked {
-			if err := who.Require(access.CallControl); err != nil {
-				return nil, err
-			}
-		}
+	change, err := changeOf(in)
+	if err != nil || *change == (Change{}) {
+		return c, err
 	}
-	change := &Change{}
-	text := func(dst **string, f patch.Field[string], name string, limit int) error {
-		if !f.Set {
-			return nil
-		}
-		if utf8.RuneCountInString(f.Value) > limit {
-			return errs.New(errs.Invalid, "%s is longer than %d characters", name, limit).At(name)
-		}
-		*dst = new(f.Value)
-		return nil
-	}
-	if err := text(&change.Outcome, in.Outcome, "outcome", 200); err != nil {
-		return nil, err
-	}
-	if err := text(&change.Notes, in.Notes, "notes", maxText); err != nil {
-		return nil, err
-	}
-	if in.ContactID.Set {
-		change.Contact = new(in.ContactID.Value)
-	}
-	if in.RecordID.Set {
-		change.Record = new(in.RecordID.Value)
-	}
-	if *change == (Change{}) {
-		return c, nil
-	}
-	ctx = db.WithTenant(ctx, who.OrganizationID)
-	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := mayLink(ctx, tx, who, in.ContactID.Value, in.RecordID.Value); err != nil {
-			return err
-		}
-		var written int
-		if err := tx.Pgx().QueryRow(ctx, `SELECT count(*) FROM call_fact WHERE organization_id = $1 AND call_id = $2 AND key LIKE 'update/%'`,
-			who.OrganizationID, call).Scan(&written); err != nil {
-			return db.Translate(err)
-		}
-		if written >= maxUpdates {
-			return errs.New(errs.LimitReached, "this call was changed %d times, which is the most", written)
-		}
-		_, _, err := s.take(ctx, tx, call, who.UserID, Fact{Key: "update/" + id.New(id.Fact).String(), Kind: FactCommand, At: tx.Now,
-			Data: FactData{Command: CommandUpdate, By: who.UserID, Change: change}})
-		return err
+	err = s.DB.InTx(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
+		return s.change(ctx, tx, who, call, in, change)
 	})
 	if err != nil {
 		return nil, err

@@ -26,7 +26,8 @@ type scene struct {
 	defaultCountry string
 	businessUnit   string
 	menu           id.ID
-	masking        bool // switched on (R285)
+	masking        bool               // switched on (R285)
+	saving         contact.CallSaving // R182
 }
 
 // look says which scene is read.
@@ -177,6 +178,7 @@ func (sc *scene) readContacts(ctx context.Context, tx *db.Tx) error {
 		return err
 	}
 	for _, c := range found {
+		sc.saving = c.Inbound
 		x := route.Contact{ID: c.ContactID, IsLead: c.Kind == contact.KindLead, AssignedUserID: c.AssignedUserID, ContactedAt: moment(c.LastContactedAt), CreatedAt: c.CreatedAt}
 		for _, k := range c.Campaigns {
 			x.Campaigns = append(x.Campaigns, route.Campaign{ID: k.CampaignID, AssignedUserID: k.AssignedUserID, ContactedAt: moment(k.LastContactedAt)})

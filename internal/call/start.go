@@ -143,6 +143,7 @@ type draft struct {
 	trace   []route.Trace
 	looking bool // nothing is made: refusals are gathered rather than returned
 	refused []*errs.Error
+	saving  contact.CallSaving // how the call is saved by itself, where its number found the contact
 }
 
 // prepareFrom decides everything about a call that a person starts, on a leg that
@@ -177,6 +178,10 @@ func (d *draft) fill(ctx context.Context) (err error) {
 		if err := d.keepRefusal(step(ctx)); err != nil {
 			return err
 		}
+	}
+	// Whom the rules were asked about is known; whether the call is linked to them is another matter.
+	if d.start.Contact, d.start.Record, err = saved(ctx, d.tx, d.saving, d.start.Contact, d.start.Record); err != nil {
+		return err
 	}
 	return nil
 }
@@ -331,6 +336,9 @@ func (d *draft) whom(ctx context.Context) error {
 		}
 	}
 	start.Contact = c.ContactID
+	if about.IsZero() {
+		d.saving = c.Outbound
+	}
 	if c.Country != nil {
 		d.country = *c.Country
 	}

@@ -66,7 +66,7 @@ func (s *Service) CreateCampaign(ctx context.Context, who access.Actor, in Campa
 				return err
 			}
 		}
-		return s.changed(ctx, tx, who, "campaign.create", c.ID, map[string]any{"members": len(members)})
+		return changed(ctx, tx, who, "campaign.create", c.ID, map[string]any{"members": len(members)})
 	})
 	if err != nil {
 		return nil, err

@@ -47,7 +47,7 @@ func (s *Service) UpdateCampaign(ctx context.Context, who access.Actor, campaign
 		if _, err := tx.NewUpdate().Model(c).WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		return s.changed(ctx, tx, who, "campaign.update", c.ID, map[string]any{"fields": mentioned(
+		return changed(ctx, tx, who, "campaign.update", c.ID, map[string]any{"fields": mentioned(
 			"name", in.Name.Set, "assignedUserId", in.AssignedUserID.Set, "isActive", in.IsActive.Set)})
 	})
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *Service) members(ctx context.Context, who access.Actor, campaign id.ID,
 		if c, err = lockCampaign(ctx, tx, campaign); err != nil || n == 0 {
 			return err
 		}
-		return s.changed(ctx, tx, who, action, campaign, map[string]any{"members": n})
+		return changed(ctx, tx, who, action, campaign, map[string]any{"members": n})
 	})
 	if err != nil {
 		return nil, err

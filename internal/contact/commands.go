@@ -70,7 +70,7 @@ type Create struct {
 // external id that exists, errs.NotFound for the user or the account.
 func (s *Service) Create(ctx context.Context, who access.Actor, in Create) (c *Contact, err error) {
 	err = s.db.InTx(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
-		c, err = s.CreateIn(ctx, tx, who, in)
+		c, err = CreateIn(ctx, tx, who, in)
 		return err
 	})
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *Service) Create(ctx context.Context, who access.Actor, in Create) (c *C
 }
 
 // CreateIn is Create within the caller's transaction, for what is made of several things.
-func (s *Service) CreateIn(ctx context.Context, tx *db.Tx, who access.Actor, in Create) (_ *Contact, err error) {
+func CreateIn(ctx context.Context, tx *db.Tx, who access.Actor, in Create) (_ *Contact, err error) {
 	if err := who.Require(access.ContactEdit); err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (s *Service) CreateIn(ctx context.Context, tx *db.Tx, who access.Actor, in 
 	if err := checkUser(in.AssignedUserID); err != nil {
 		return nil, err
 	}
-	phones, err := s.phones(ctx, tx, c, in.Phones)
+	phones, err := readPhones(ctx, tx, c, in.Phones)
 	if err != nil {
 		return nil, err
 	}
@@ -135,11 +135,11 @@ func (s *Service) CreateIn(ctx context.Context, tx *db.Tx, who access.Actor, in 
 	if err := insert(ctx, tx, c, phones); err != nil {
 		return nil, err
 	}
-	return c, s.changed(ctx, tx, who, "contact.create", c.ID, map[string]any{"kind": c.Kind})
+	return c, changed(ctx, tx, who, "contact.create", c.ID, map[string]any{"kind": c.Kind})
 }
 
-// phones reads typed numbers with the contact's country, else the organization's.
-func (s *Service) phones(ctx context.Context, tx *db.Tx, c *Contact, in []PhoneInput) ([]*Phone, error) {
+// readPhones reads typed numbers with the contact's country, else the organization's.
+func readPhones(ctx context.Context, tx *db.Tx, c *Contact, in []PhoneInput) ([]*Phone, error) {
 	if len(in) == 0 {
 		return nil, nil
 	}
@@ -191,7 +191,7 @@ func (s *Service) Update(ctx context.Context, who access.Actor, contact id.ID, i
 			}
 		}
 		if in.Phones.Set {
-			phones, err := s.phones(ctx, tx, c, in.Phones.Value)
+			phones, err := readPhones(ctx, tx, c, in.Phones.Value)
 			if err != nil {
 				return err
 			}
@@ -203,7 +203,7 @@ func (s *Service) Update(ctx context.Context, who access.Actor, contact id.ID, i
 		if _, err := tx.NewUpdate().Model(c).WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		return s.changed(ctx, tx, who, "contact.update", c.ID, map[string]any{"fields": in.fields()})
+		return changed(ctx, tx, who, "contact.update", c.ID, map[string]any{"fields": in.fields()})
 	})
 	if err != nil {
 		return nil, err
@@ -293,7 +293,7 @@ func (s *Service) Touch(ctx context.Context, tx *db.Tx, contact, campaign, numbe
 }
 
 // changed tells the log and the audit record.
-func (s *Service) changed(ctx context.Context, tx *db.Tx, who access.Actor, action string, subject id.ID, detail map[string]any) error {
+func changed(ctx context.Context, tx *db.Tx, who access.Actor, action string, subject id.ID, detail map[string]any) error {
 	if kind, ok := map[id.Kind]event.Kind{id.Contact: Updated, id.Record: RecordUpdated}[subject.Kind()]; ok {
 		err := event.Append(ctx, tx, event.Event{OrganizationID: who.OrganizationID, Kind: kind, Subject: subject, ActorID: who.UserID})
 		if err != nil {

@@ -108,7 +108,7 @@ func (s *Service) merge(ctx context.Context, tx *db.Tx, who access.Actor, keep i
 	if err := event.Append(ctx, tx, events...); err != nil {
 		return nil, err
 	}
-	return c, s.changed(ctx, tx, who, "contact.merge", keep, map[string]any{"from": merged})
+	return c, changed(ctx, tx, who, "contact.merge", keep, map[string]any{"from": merged})
 }
 
 // mergeable refuses what the actor does not see and what is held, and leaves out

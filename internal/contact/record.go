@@ -37,7 +37,7 @@ type RecordCreate struct {
 // errs.Taken for an external id of that kind, errs.NotFound for contact and user.
 func (s *Service) CreateRecord(ctx context.Context, who access.Actor, in RecordCreate) (r *Record, err error) {
 	err = s.db.InTx(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
-		r, err = s.CreateRecordIn(ctx, tx, who, in)
+		r, err = CreateRecordIn(ctx, tx, who, in)
 		return err
 	})
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *Service) CreateRecord(ctx context.Context, who access.Actor, in RecordC
 }
 
 // CreateRecordIn is CreateRecord within the caller's transaction.
-func (s *Service) CreateRecordIn(ctx context.Context, tx *db.Tx, who access.Actor, in RecordCreate) (_ *Record, err error) {
+func CreateRecordIn(ctx context.Context, tx *db.Tx, who access.Actor, in RecordCreate) (_ *Record, err error) {
 	if err := who.Require(access.ContactEdit); err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (s *Service) CreateRecordIn(ctx context.Context, tx *db.Tx, who access.Acto
 	if _, err := tx.NewInsert().Model(r).Exec(ctx); err != nil {
 		return nil, err
 	}
-	return r, s.changed(ctx, tx, who, "record.create", r.ID, map[string]any{"kind": r.Kind})
+	return r, changed(ctx, tx, who, "record.create", r.ID, map[string]any{"kind": r.Kind})
 }
 
 func newRecord(org id.ID, kind RecordKind) *Record {
@@ -142,7 +142,7 @@ func (s *Service) UpdateRecord(ctx context.Context, who access.Actor, record id.
 		if err := saveRecord(ctx, tx, r); err != nil {
 			return err
 		}
-		return s.changed(ctx, tx, who, "record.update", r.ID, map[string]any{"fields": in.fields()})
+		return changed(ctx, tx, who, "record.update", r.ID, map[string]any{"fields": in.fields()})
 	})
 	if err != nil {
 		return nil, err
