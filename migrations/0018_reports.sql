@@ -142,15 +142,20 @@ SELECT p.organization_id, p.at, p.direction, p.status, p.phone_number_id, p.bran
   p.waited, p.wait, p.wait_seconds, 1, p.answered, p.picked, p.pick, p.talked, p.talk, p.rang, p.ring, p.lasted, p.duration
 FROM call c, call_rollup_part(c) p WHERE c.ended_at IS NOT NULL AND c.is_logged AND NOT c.is_test;
 
--- R102: what Twilio charged for a leg, in millionths; it says so some time after the leg has ended. Until then the
--- estimate stands: by what a minute cost last, else by the list. The price of a route is per begun minute.
+-- R102: what a leg costs, in millionths. Twilio charges for each begun minute and says so some time after the leg has
+-- ended; until then the estimate stands, by what a minute cost last, else by the list.
 ALTER TABLE call_leg
-  ADD COLUMN price_micros     bigint,
-  ADD COLUMN price_currency   text,
-  ADD COLUMN price_asked_at   timestamptz,
-  ADD COLUMN price_asks       int NOT NULL DEFAULT 0,
-  ADD CONSTRAINT leg_price_currency CHECK ((price_micros IS NULL) = (price_currency IS NULL));
-CREATE INDEX leg_unpriced ON call_leg (ended_at) WHERE price_micros IS NULL AND twilio_sid IS NOT NULL AND ended_at IS NOT NULL AND price_asks < 8;
+  ADD COLUMN billed_minutes    int,
+  ADD COLUMN estimated_micros  bigint,
+  ADD COLUMN estimated_currency text,
+  ADD COLUMN price_micros      bigint,
+  ADD COLUMN price_currency    text,
+  ADD COLUMN price_asked_at    timestamptz,
+  ADD COLUMN price_asks        int NOT NULL DEFAULT 0,
+  ADD CONSTRAINT leg_price_currency CHECK ((price_micros IS NULL) = (price_currency IS NULL)),
+  ADD CONSTRAINT leg_estimate_currency CHECK ((estimated_micros IS NULL) = (estimated_currency IS NULL));
+CREATE INDEX leg_unestimated ON call_leg (ended_at) WHERE billed_minutes IS NULL AND twilio_sid IS NOT NULL AND ended_at IS NOT NULL;
+CREATE INDEX leg_unpriced ON call_leg (ended_at) WHERE price_micros IS NULL AND billed_minutes > 0 AND price_asks < 8;
 
 -- What a minute to a country cost last, learned from Twilio.
 CREATE TABLE call_rate (

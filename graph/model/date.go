@@ -10,6 +10,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"switchboard/internal/clock"
 	"switchboard/internal/errs"
 )
 
@@ -20,21 +21,8 @@ type Date struct {
 	Day   int
 }
 
-// In is the first moment of the day in the zone. Where clocks change at midnight
-// there may be no 00:00, for which time.Date gives 23:00 of the day before, or two
-// of them. A day that a zone left out begins with the next one.
-func (d Date) In(zone *time.Location) time.Time {
-	const step = 15 * time.Minute // shifts are whole numbers of it
-	day := time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
-	t := time.Date(d.Year, d.Month, d.Day, 0, 0, 0, 0, zone)
-	for t.Format(time.DateOnly) < day {
-		t = t.Add(step)
-	}
-	for t.Add(-step).Format(time.DateOnly) >= day {
-		t = t.Add(-step)
-	}
-	return t
-}
+// In is the first moment of the day in the zone.
+func (d Date) In(zone *time.Location) time.Time { return clock.Midnight(d.Year, d.Month, d.Day, zone) }
 
 // String is YYYY-MM-DD.
 func (d Date) String() string { return fmt.Sprintf("%04d-%02d-%02d", d.Year, d.Month, d.Day) }

@@ -37,7 +37,7 @@ func (e *Emulator) callJSON(c *call) map[string]any {
 	body := map[string]any{
 		"sid": c.sid, "account_sid": c.account.sid, "api_version": "2010-04-01", "from": c.from, "to": c.to, "from_formatted": c.from, "to_formatted": c.to,
 		"direction": c.direction, "status": status, "parent_call_sid": nil, "phone_number_sid": "", "answered_by": nil, "caller_name": null(c.callerName),
-		"forwarded_from": null(c.forwardedFrom), "group_sid": nil, "trunk_sid": "", "price": nil, "price_unit": "USD", "duration": nil, "end_time": nil,
+		"forwarded_from": null(c.forwardedFrom), "group_sid": nil, "trunk_sid": "", "price": null(e.callCost(c)), "price_unit": e.o.PriceUnit, "duration": nil, "end_time": nil,
 		"start_time": nullDate(c.started), "date_created": rfc2822(c.created), "date_updated": rfc2822(c.history[len(c.history)-1].at),
 		"queue_time": strconv.FormatInt(c.queueTime.Milliseconds(), 10), "uri": uri + ".json",
 		"subresource_uris": map[string]any{"recordings": uri + "/Recordings.json", "notifications": uri + "/Notifications.json"},

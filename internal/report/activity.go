@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"switchboard/internal/access"
 	"switchboard/internal/call"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
+	"switchboard/internal/message"
 )
 
 // ActivityGroup is what activity is grouped by.
@@ -173,4 +175,51 @@ func (s *Service) AnsweredBy(ctx context.Context, who access.Actor, f CallFilter
 		return nil
 	})
 	return out, err
+}
+
+// relatedSince is how long before a call what else there was with the same party counts.
+const relatedSince = 7 * 24 * time.Hour
+
+// Recent is what belongs to calls of the log (R222), in the order of the calls: the
+// actor sees them. Messages are counted for those who see messages.
+func (s *Service) Recent(ctx context.Context, who access.Actor, calls []*call.Call) (out []*RecentCall, err error) {
+	defer errs.Wrap(&err, "report.Recent")
+	out = make([]*RecentCall, len(calls))
+	at := make(map[id.ID]*RecentCall, len(calls))
+	ids := make([]id.ID, len(calls))
+	for i, c := range calls {
+		out[i] = &RecentCall{Call: c}
+		at[c.ID], ids[i] = out[i], c.ID
+	}
+	if len(calls) == 0 {
+		return out, nil
+	}
+	q := &query{args: []any{who.OrganizationID, ids, relatedSince.Seconds()}}
+	messages := "0"
+	if who.Can(access.SMSView) {
+		sight := ""
+		if x := message.Sight(who, q.arg); x != "" {
+			sight = " AND " + x
+		}
+		messages = `(SELECT count(*) FROM message m JOIN sms_thread t ON t.organization_id = m.organization_id AND t.id = m.thread_id
+    WHERE t.organization_id = $1 AND t.their_number = p.their AND m.at >= p.started_at - make_interval(secs => $3)` + sight + `)`
+	}
+	q.sql.WriteString(`WITH p AS (SELECT c.id, c.started_at, c.contact_id, CASE c.direction WHEN 'INBOUND' THEN c.from_number WHEN 'OUTBOUND' THEN c.to_number END AS their
+  FROM call c WHERE c.organization_id = $1 AND c.id = ANY ($2::uuid[]))
+SELECT p.id, ` + messages + ` AS messages,
+  (SELECT count(*) FROM call o WHERE o.organization_id = $1 AND o.id <> p.id AND o.started_at >= p.started_at - make_interval(secs => $3) AND o.is_logged AND o.contact_id = p.contact_id
+    AND ` + call.SeenBy("o", who, q.arg) + `) AS calls
+FROM p`)
+	var rows []struct {
+		ID       id.ID `bun:"id"`
+		Messages int   `bun:"messages"`
+		Calls    int   `bun:"calls"`
+	}
+	if err := db.Select(access.With(ctx, who), s.db.App(), &rows, q.sql.String(), q.args...); err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		at[r.ID].MessageCount, at[r.ID].CallCount = r.Messages, r.Calls
+	}
+	return out, nil
 }

@@ -16,6 +16,8 @@ import (
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
+	"switchboard/internal/job"
+	"switchboard/internal/twilio"
 )
 
 // Group is what statistics are grouped by.
@@ -78,14 +80,35 @@ type CallFilter struct {
 	ExcludeInternal bool
 }
 
-// Service answers reports.
-type Service struct {
-	db    *db.DB
-	scans bool // never asks the sums: to compare with, in tests
+// Deps are what a Service works with.
+type Deps struct {
+	DB *db.DB
+	// Jobs has the sums folded, prices asked for and caps looked at; nil for a
+	// Service that only answers.
+	Jobs *job.Runner
+	// Client is the Twilio client of a connection of the context's tenant.
+	Client func(ctx context.Context, connection id.ID) (*twilio.Client, error)
 }
 
-// New makes a Service.
-func New(d *db.DB) *Service { return &Service{db: d} }
+// Service answers reports.
+type Service struct {
+	db     *db.DB
+	client func(ctx context.Context, connection id.ID) (*twilio.Client, error)
+	scans  bool // never asks the sums: to compare with, in tests
+}
+
+// New makes a Service and registers its jobs and sweeps: before the runner starts.
+func New(d Deps) *Service {
+	s := &Service{db: d.DB, client: d.Client}
+	if d.Jobs != nil {
+		job.Handle(d.Jobs, s.readPrices)
+		d.Jobs.Sweep("report.fold", foldEvery, func(ctx context.Context, _ time.Time) error { return s.Fold(ctx) })
+		d.Jobs.Sweep("report.estimate", estimateEvery, func(ctx context.Context, _ time.Time) error { return s.estimate(ctx) })
+		d.Jobs.Sweep("report.prices", callPrices, s.sweepPrices)
+		d.Jobs.Sweep("report.caps", capsEvery, s.sweepCaps)
+	}
+	return s
+}
 
 func mean(sum, n int) *float64 {
 	if n == 0 {

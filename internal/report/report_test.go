@@ -56,7 +56,7 @@ func newStage(t testing.TB) *stage {
 	t.Helper()
 	now := time.Date(2026, 10, 10, 0, 0, 0, 0, time.UTC)
 	s := &stage{TB: t, db: testkit.DB(t, testkit.Clock(clock.NewFake(now))), labels: map[id.ID]string{}}
-	s.svc = report.New(s.db)
+	s.svc = report.New(report.Deps{DB: s.db})
 	s.org, s.connection = id.New(id.Organization), id.New(id.Connection)
 	s.exec(`INSERT INTO organization (organization_id, name, updated_at) VALUES ($1, 'Acme', $2)`, s.org, now)
 	s.exec(`INSERT INTO twilio_connection (organization_id, id, name, account_sid, account_type, account_status, updated_at)

@@ -8,7 +8,6 @@ import (
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
-	"switchboard/internal/job"
 )
 
 // What is kept: a trigger appends to call_rollup_delta what each call that ended
@@ -98,11 +97,6 @@ const (
 	foldBatch = 20_000
 	foldMost  = 50 // batches of one organization at a time
 )
-
-// RegisterJobs adds the sweeps of this package. Call it once, before the runner starts.
-func (s *Service) RegisterJobs(r *job.Runner) {
-	r.Sweep("report.fold", foldEvery, func(ctx context.Context, _ time.Time) error { return s.Fold(ctx) })
-}
 
 // Fold moves what calls have added into the sums, and makes the sums anew of an
 // organization whose time zone has changed. Reports say the same before and after.
