@@ -73,6 +73,7 @@ type FollowUp struct {
 	Kind                  Kind       `bun:"kind"`
 	Status                Status     `bun:"status"`
 	CallerNumber          string     `bun:"caller_number"`
+	MaskedPairID          id.ID      `bun:"masked_pair_id,type:uuid"`
 	ContactID             id.ID      `bun:"contact_id,type:uuid"`
 	RecordID              id.ID      `bun:"record_id,type:uuid"`
 	BranchID              id.ID      `bun:"branch_id,type:uuid"`
