@@ -175,12 +175,8 @@ func (r *queryResolver) RingingCalls(ctx context.Context, deviceID *id.ID, first
 }
 
 func (r *queryResolver) Voicemails(ctx context.Context, first *int, after *string, filter *model.VoicemailFilter) (*model.VoicemailConnection, error) {
-	f := voicemail.Filter{}
-	if filter != nil {
-		f = voicemail.Filter{IsHeard: filter.IsHeard.Value(), PhoneNumberID: given(filter.PhoneNumberID), BranchID: given(filter.BranchID)}
-	}
 	p := page(first, after)
-	w, err := r.d.Voicemails.List(ctx, access.From(ctx), f, p)
+	w, err := r.d.Voicemails.List(ctx, access.From(ctx), voicemailFilter(filter), p)
 	if err != nil {
 		return nil, err
 	}
@@ -208,10 +204,7 @@ func (r *recordingResolver) Call(ctx context.Context, obj *recording.Recording) 
 }
 
 func (r *recordingResolver) URL(ctx context.Context, obj *recording.Recording, channel *recording.Side, download *bool) (*string, error) {
-	if obj.MediaState != recording.MediaStored {
-		return nil, nil
-	}
-	return r.link(ctx, obj.ID)
+	return r.recordingLink(ctx, obj, of(channel), of(download))
 }
 
 func (r *recordingUpdatedResolver) Actor(ctx context.Context, obj *model.RecordingUpdated) (*user.User, error) {

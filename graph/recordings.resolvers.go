@@ -2,9 +2,11 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"switchboard/graph/exec"
+	"switchboard/graph/loader"
 	"switchboard/graph/model"
+	"switchboard/internal/access"
+	"switchboard/internal/call"
 	"switchboard/internal/contact"
 	"switchboard/internal/id"
 	"switchboard/internal/number"
@@ -15,115 +17,157 @@ import (
 )
 
 func (r *mutationResolver) RecordingsDelete(ctx context.Context, ids []*id.ID, reason *string) (*model.RecordingsDeletePayload, error) {
-	panic(fmt.Errorf("not implemented: RecordingsDelete - recordingsDelete"))
+	results, err := r.d.Recordings.Delete(ctx, access.From(ctx), every(ids, deref), of(reason))
+	problems, err := userErrors(err)
+	return &model.RecordingsDeletePayload{Results: some(results), UserErrors: problems}, err
 }
 
 func (r *mutationResolver) VoicemailsDelete(ctx context.Context, ids []*id.ID, reason *string) (*model.VoicemailsDeletePayload, error) {
-	panic(fmt.Errorf("not implemented: VoicemailsDelete - voicemailsDelete"))
+	results, err := r.d.Voicemails.Delete(ctx, access.From(ctx), every(ids, deref), of(reason))
+	problems, err := userErrors(err)
+	return &model.VoicemailsDeletePayload{Results: some(results), UserErrors: problems}, err
 }
 
 func (r *mutationResolver) VoicemailsAssign(ctx context.Context, ids []*id.ID, userID *id.ID) (*model.VoicemailsAssignPayload, error) {
-	panic(fmt.Errorf("not implemented: VoicemailsAssign - voicemailsAssign"))
+	list, err := r.d.Voicemails.Assign(ctx, access.From(ctx), every(ids, deref), of(userID))
+	problems, err := userErrors(err)
+	return &model.VoicemailsAssignPayload{Voicemails: some(list), UserErrors: problems}, err
 }
 
 func (r *mutationResolver) VoicemailCallBack(ctx context.Context, id id.ID, input *model.VoicemailCallBackInput, idempotencyKey *string) (*model.VoicemailCallBackPayload, error) {
-	panic(fmt.Errorf("not implemented: VoicemailCallBack - voicemailCallBack"))
+	in := voicemail.CallBack{}
+	if input != nil {
+		in = voicemail.CallBack{PhoneNumberID: given(input.PhoneNumberID), DeviceID: given(input.DeviceID), RingMyPhone: given(input.RingMyPhone), RingMySIP: given(input.RingMySip)}
+	}
+	c, err := r.d.Voicemails.Call(ctx, access.From(ctx), id, in, of(idempotencyKey))
+	problems, err := userErrors(err)
+	return &model.VoicemailCallBackPayload{Call: c, Notice: unless(problems, call.StartNotice), Notices: noticesOf(c), UserErrors: problems}, err
 }
 
 func (r *mutationResolver) RecordingPolicyUpdate(ctx context.Context, input model.RecordingPolicyInput) (*model.RecordingPolicyUpdatePayload, error) {
-	panic(fmt.Errorf("not implemented: RecordingPolicyUpdate - recordingPolicyUpdate"))
+	p, err := r.d.Recordings.UpdatePolicy(ctx, access.From(ctx), recording.PolicyChange{
+		WhenDeletedAtTwilio: kept(input.WhenDeletedAtTwilio), AreChannelsSwapped: kept(input.AreChannelsSwapped),
+	})
+	problems, err := userErrors(err)
+	return &model.RecordingPolicyUpdatePayload{Policy: p, UserErrors: problems}, err
 }
 
 func (r *organizationResolver) RecordingPolicy(ctx context.Context, obj *tenant.Organization) (*recording.Policy, error) {
-	panic(fmt.Errorf("not implemented: RecordingPolicy - recordingPolicy"))
+	return r.d.Recordings.Policy(ctx, access.From(ctx))
 }
 
 func (r *queryResolver) Recordings(ctx context.Context, first *int, after *string, filter *model.RecordingFilter) (*model.RecordingConnection, error) {
-	panic(fmt.Errorf("not implemented: Recordings - recordings"))
+	p := page(first, after)
+	w, err := r.d.Recordings.List(ctx, access.From(ctx), recordingFilter(filter), p)
+	if err != nil {
+		return nil, err
+	}
+	c := &model.RecordingConnection{}
+	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, x *recording.Recording) *model.RecordingEdge {
+		return &model.RecordingEdge{Cursor: cursor, Node: x}
+	})
+	return c, err
 }
 
 func (r *queryResolver) Recording(ctx context.Context, id id.ID) (*recording.Recording, error) {
-	panic(fmt.Errorf("not implemented: Recording - recording"))
+	return absent(r.d.Recordings.Get(ctx, access.From(ctx), id))
 }
 
 func (r *queryResolver) VoicemailCounts(ctx context.Context) (*voicemail.Counts, error) {
-	panic(fmt.Errorf("not implemented: VoicemailCounts - voicemailCounts"))
+	return r.d.Voicemails.Count(ctx, access.From(ctx))
 }
 
 func (r *recordingResolver) Contact(ctx context.Context, obj *recording.Recording) (*contact.Contact, error) {
-	panic(fmt.Errorf("not implemented: Contact - contact"))
+	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
 }
 
 func (r *recordingResolver) Record(ctx context.Context, obj *recording.Recording) (*contact.Record, error) {
-	panic(fmt.Errorf("not implemented: Record - record"))
+	return loader.Load(ctx, loader.From(ctx).Records, obj.RecordID)
 }
 
 func (r *recordingResolver) Branch(ctx context.Context, obj *recording.Recording) (*number.Branch, error) {
-	panic(fmt.Errorf("not implemented: Branch - branch"))
+	return loader.Load(ctx, loader.From(ctx).Branches, obj.BranchID)
 }
 
 func (r *recordingResolver) PhoneNumber(ctx context.Context, obj *recording.Recording) (*number.PhoneNumber, error) {
-	panic(fmt.Errorf("not implemented: PhoneNumber - phoneNumber"))
+	return loader.Load(ctx, loader.From(ctx).Numbers, obj.PhoneNumberID)
 }
 
 func (r *recordingResolver) Voicemail(ctx context.Context, obj *recording.Recording) (*voicemail.Voicemail, error) {
-	panic(fmt.Errorf("not implemented: Voicemail - voicemail"))
+	if obj.Purpose != recording.OfVoicemail {
+		return nil, nil
+	}
+	return loader.From(ctx).RecordingVoicemails.Load(ctx, obj.ID)
 }
 
 func (r *recordingResolver) Waveform(ctx context.Context, obj *recording.Recording, points int, channel *recording.Side) ([]float64, error) {
-	panic(fmt.Errorf("not implemented: Waveform - waveform"))
+	peaks, err := loader.From(ctx).RecordingWaveforms.Load(ctx, obj.ID)
+	if err != nil {
+		return nil, err
+	}
+	return r.d.Recordings.Waveform(ctx, obj, peaks, points, of(channel))
 }
 
 func (r *recordingResolver) IsHeardByMe(ctx context.Context, obj *recording.Recording) (bool, error) {
-	panic(fmt.Errorf("not implemented: IsHeardByMe - isHeardByMe"))
+	return loader.From(ctx).RecordingsHeard.Load(ctx, obj.ID)
 }
 
 func (r *recordingResolver) DeletedBy(ctx context.Context, obj *recording.Recording) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: DeletedBy - deletedBy"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.DeletedByID)
 }
 
 func (r *recordingResolver) Ledger(ctx context.Context, obj *recording.Recording, first *int, after *string) (*model.RecordingLedgerConnection, error) {
-	panic(fmt.Errorf("not implemented: Ledger - ledger"))
+	return r.ledger(ctx, obj, page(first, after))
 }
 
 func (r *recordingDeletionResolver) Recording(ctx context.Context, obj *recording.DeletionResult) (*recording.Recording, error) {
-	panic(fmt.Errorf("not implemented: Recording - recording"))
+	if obj.Outcome == recording.OutcomeNotFound {
+		return nil, nil
+	}
+	return loader.Load(ctx, loader.From(ctx).SeenRecordings, obj.ID)
 }
 
 func (r *recordingLedgerEntryResolver) Actor(ctx context.Context, obj *recording.LedgerEntry) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: Actor - actor"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
 }
 
 func (r *voicemailResolver) Record(ctx context.Context, obj *voicemail.Voicemail) (*contact.Record, error) {
-	panic(fmt.Errorf("not implemented: Record - record"))
+	return loader.Load(ctx, loader.From(ctx).Records, obj.RecordID)
 }
 
 func (r *voicemailResolver) IsHeardByMe(ctx context.Context, obj *voicemail.Voicemail) (bool, error) {
-	panic(fmt.Errorf("not implemented: IsHeardByMe - isHeardByMe"))
+	return loader.From(ctx).VoicemailsHeard.Load(ctx, obj.ID)
 }
 
 func (r *voicemailResolver) Listeners(ctx context.Context, obj *voicemail.Voicemail) ([]*voicemail.Listener, error) {
-	panic(fmt.Errorf("not implemented: Listeners - listeners"))
+	return all(loader.From(ctx).VoicemailListeners.Load(ctx, obj.ID))
 }
 
 func (r *voicemailResolver) NotifiedUsers(ctx context.Context, obj *voicemail.Voicemail) ([]*user.User, error) {
-	panic(fmt.Errorf("not implemented: NotifiedUsers - notifiedUsers"))
+	ids, err := loader.From(ctx).VoicemailNotified.Load(ctx, obj.ID)
+	if err != nil {
+		return nil, err
+	}
+	return loader.LoadAll(ctx, loader.From(ctx).Users, ids)
 }
 
 func (r *voicemailResolver) DeletedBy(ctx context.Context, obj *voicemail.Voicemail) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: DeletedBy - deletedBy"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.DeletedByID)
 }
 
 func (r *voicemailDeletionResolver) Voicemail(ctx context.Context, obj *voicemail.DeletionResult) (*voicemail.Voicemail, error) {
-	panic(fmt.Errorf("not implemented: Voicemail - voicemail"))
+	if obj.Outcome == recording.OutcomeNotFound {
+		return nil, nil
+	}
+	return loader.Load(ctx, loader.From(ctx).Voicemails, obj.ID)
 }
 
 func (r *voicemailListenerResolver) User(ctx context.Context, obj *voicemail.Listener) (*user.User, error) {
-	panic(fmt.Errorf("not implemented: User - user"))
+	return loader.Load(ctx, loader.From(ctx).Users, obj.UserID)
 }
 
 func (r *voicemailNumberCountResolver) PhoneNumber(ctx context.Context, obj *voicemail.NumberCount) (*number.PhoneNumber, error) {
-	panic(fmt.Errorf("not implemented: PhoneNumber - phoneNumber"))
+	return loader.Load(ctx, loader.From(ctx).Numbers, obj.PhoneNumberID)
 }
 
 func (r *Resolver) RecordingDeletion() exec.RecordingDeletionResolver {

@@ -11,7 +11,12 @@ ALTER TABLE recording
   -- When the erasing of a tombstone's audio, here and at Twilio, is to be tried next; NULL when nothing is left to do.
   ADD COLUMN erase_due_at      timestamptz,
   ADD COLUMN erase_attempts    int NOT NULL DEFAULT 0,
+  -- Whose voice the first of two channels has: that of the recorded leg.
+  ADD COLUMN first_side        text NOT NULL DEFAULT 'CALLER',
+  -- How many pauses and resumptions stand in the ledger.
+  ADD COLUMN noted_pauses      int NOT NULL DEFAULT 0,
   ADD CONSTRAINT recording_tombstone CHECK ((status = 'DELETED') = (deleted_at IS NOT NULL)),
+  ADD CONSTRAINT recording_first_side_known CHECK (first_side IN ('CALLER', 'USER')),
   ADD CONSTRAINT recording_reason_length CHECK (length(delete_reason) <= 500);
 CREATE INDEX recording_erase_due ON recording (erase_due_at) WHERE erase_due_at IS NOT NULL;
 CREATE INDEX recording_newest ON recording (organization_id, purpose, started_at DESC, id DESC) WHERE status <> 'DELETED';
@@ -83,13 +88,8 @@ CREATE TABLE recording_comparison (
 CREATE INDEX recording_comparison_due ON recording_comparison (due_at);
 CALL tenant_table('recording_comparison');
 
--- A tombstone keeps who, when and where, and has no audio.
-ALTER TABLE voicemail
-  ADD COLUMN deleted_at    timestamptz,
-  ADD COLUMN deleted_by    uuid,
-  ADD COLUMN delete_reason text,
-  ADD CONSTRAINT voicemail_reason_length CHECK (length(delete_reason) <= 500);
-CREATE INDEX voicemail_new ON voicemail (organization_id, phone_number_id) WHERE heard_at IS NULL AND deleted_at IS NULL;
+-- What is new at a number. A voicemail is deleted when its recording is.
+CREATE INDEX voicemail_new ON voicemail (organization_id, phone_number_id) WHERE heard_at IS NULL;
 
 -- Who has heard a voicemail. The first of them stands in the voicemail too.
 CREATE TABLE voicemail_heard (

@@ -5,9 +5,9 @@ import (
 	"io"
 
 	"switchboard/internal/access"
-	"switchboard/internal/blob"
 	"switchboard/internal/call"
 	"switchboard/internal/id"
+	"switchboard/internal/media"
 	"switchboard/internal/number"
 	"switchboard/internal/recording"
 	"switchboard/internal/voicemail"
@@ -20,7 +20,7 @@ func (a *App) voice() {
 		DB: a.DB, Clock: a.Clock, Logger: a.Log, Client: a.Numbers.Credentials, Hooks: a.hooks, Audio: a.playURL,
 	})
 	a.Recordings = recording.New(recording.Deps{DB: a.DB, Clock: a.Clock, Blobs: a.Blobs, Logger: a.Log, Client: a.Numbers.Credentials})
-	a.Voicemails = voicemail.New(a.DB)
+	a.Voicemails = voicemail.New(a.DB, a.Recordings, a.Calls)
 	a.Calls.Project(a.Recordings)
 	a.Calls.Project(a.Voicemails)
 	a.Calls.Register(a.Jobs)
@@ -41,7 +41,8 @@ func (a *App) hooks(ctx context.Context, connection id.ID) (call.Hooks, error) {
 	return a.Numbers.Hooks(ctx, connection)
 }
 
-func (a *App) openRecording(ctx context.Context, who access.Actor, x id.ID) (io.ReadSeekCloser, blob.Info, error) {
-	body, info, err := a.Recordings.Open(ctx, who, x)
-	return body, blob.Info{ContentType: info.ContentType, Size: info.Size}, err
+// openRecording opens a recording, or one side of it.
+func (a *App) openRecording(ctx context.Context, who access.Actor, x id.ID, part media.Part) (io.ReadSeekCloser, media.File, error) {
+	body, info, err := a.Recordings.Open(ctx, who, x, recording.Playing{Side: recording.Side(part.Channel), Download: part.Download})
+	return body, media.File{ContentType: info.ContentType, Name: info.Name}, err
 }

@@ -74,7 +74,7 @@ func newStage(t testing.TB) *stage {
 	s.calls = call.New(call.Deps{DB: s.db, Clock: s.clock, Client: client, Hooks: func(context.Context, id.ID) (call.Hooks, error) { return hooks{}, nil },
 		Audio: func(token string) string { return "https://us.test/twilio/media/" + token }})
 	s.recs = recording.New(recording.Deps{DB: s.db, Clock: s.clock, Blobs: blobs, Client: client})
-	s.mails = voicemail.New(s.db)
+	s.mails = voicemail.New(s.db, s.recs, s.calls)
 	s.calls.Project(s.recs)
 	s.calls.Project(s.mails)
 	s.settle()

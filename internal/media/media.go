@@ -32,6 +32,29 @@ import (
 // Open opens one thing for an actor, or returns errs.NotFound.
 type Open func(ctx context.Context, who access.Actor, x id.ID) (io.ReadSeekCloser, blob.Info, error)
 
+// Part is what is wanted of a recording.
+type Part struct {
+	Channel  string // CALLER or USER; empty: all of it
+	Download bool   // to be saved rather than played
+}
+
+// File describes what was opened in part.
+type File struct {
+	ContentType string
+	Name        string // for whoever saves it, without personal data
+}
+
+// OpenPart opens one thing, or a part of it, for an actor, or returns errs.NotFound:
+// because of a Gone, for what was deleted.
+type OpenPart func(ctx context.Context, who access.Actor, x id.ID, p Part) (io.ReadSeekCloser, File, error)
+
+// Gone is the cause of an error about something that was deleted and has left a
+// tombstone, which is what it is as JSON.
+type Gone interface {
+	error
+	json.Marshaler
+}
+
 // Options are what a Handler works with.
 type Options struct {
 	// Authenticate says who a bearer token speaks for.
@@ -40,6 +63,8 @@ type Options struct {
 	Resume func(ctx context.Context, organization, credential id.ID) (access.Actor, error)
 	// Kinds says how each kind of thing is opened.
 	Kinds map[id.Kind]Open
+	// Parts says how each kind of thing is opened of which parts can be had.
+	Parts map[id.Kind]OpenPart
 	// Small says how the small picture of a thing is opened, for the kinds that have one.
 	Small map[id.Kind]Open
 	// Upload keeps what a person sends for a purpose (audio, message) and gives its id.
@@ -173,7 +198,7 @@ func (h *Handler) bearer(r *http.Request) (access.Actor, error) {
 
 // stream gives a recording, a voicemail's audio, a greeting or a picture, with
 // ranges. 401: no or a dead token; 404: absent, or not the actor's; 409: not
-// stored yet, try again.
+// stored yet, try again; 410: deleted, with its tombstone; 415: no such part.
 func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 	x, err := id.Parse(r.PathValue("id"))
 	if err != nil {
@@ -185,16 +210,20 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, err)
 		return
 	}
-	kinds := h.o.Kinds
+	kinds, parts := h.o.Kinds, h.o.Parts
 	if r.URL.Query().Get("size") == "small" {
-		kinds = h.o.Small
+		kinds, parts = h.o.Small, nil
+	}
+	ctx := access.With(r.Context(), who)
+	if part, ok := parts[x.Kind()]; ok {
+		h.part(w, r.WithContext(ctx), who, x, part)
+		return
 	}
 	open, ok := kinds[x.Kind()]
 	if !ok {
 		h.refuse(w, r, errs.New(errs.NotFound, "there is no such file"))
 		return
 	}
-	ctx := access.With(r.Context(), who)
 	body, info, err := open(ctx, who, x)
 	if err != nil {
 		h.refuse(w, r, err)
@@ -202,6 +231,29 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	defer body.Close()
 	h.serve(w, r, x.String(), body, info)
+}
+
+// part gives a recording or one side of it: ?channel=CALLER or USER, ?download=true.
+// The signature of a link says who may have the thing, whatever part of it.
+func (h *Handler) part(w http.ResponseWriter, r *http.Request, who access.Actor, x id.ID, open OpenPart) {
+	q := r.URL.Query()
+	p := Part{Channel: q.Get("channel"), Download: q.Get("download") == "true"}
+	body, file, err := open(r.Context(), who, x, p)
+	if err != nil {
+		h.refuse(w, r, err)
+		return
+	}
+	defer body.Close()
+	if p.Download {
+		w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s"`, file.Name))
+	} else {
+		w.Header().Set("Content-Disposition", fmt.Sprintf(`inline; filename="%s"`, file.Name))
+	}
+	// The audio of a recording never changes, so a range goes on where another ended (If-Range).
+	w.Header().Set("ETag", `"`+strings.TrimSuffix(file.Name, ".wav")+`"`)
+	w.Header().Set("Content-Type", file.ContentType)
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	http.ServeContent(w, r, "", time.Time{}, body)
 }
 
 // play gives Twilio the audio of a <Play>, or the picture of an MMS. 404 for
@@ -285,7 +337,11 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="switchboard"`)
 	}
+	answer := map[string]any{"code": e.Code, "message": e.Message}
+	if gone := Gone(nil); errors.As(err, &gone) {
+		status, answer["tombstone"] = http.StatusGone, gone
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"code": e.Code, "message": e.Message})
+	_ = json.NewEncoder(w).Encode(answer)
 }

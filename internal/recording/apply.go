@@ -35,7 +35,10 @@ type Deps struct {
 
 // Service is recordings as the other packages use them. It is a projection of
 // package call: register it there, before package voicemail's.
-type Service struct{ Deps }
+type Service struct {
+	Deps
+	purged func(ctx context.Context, tx *db.Tx, recordings []id.ID, actor id.ID) error
+}
 
 var _ call.Projection = (*Service)(nil)
 
@@ -47,7 +50,7 @@ func New(d Deps) *Service {
 	if d.Clock == nil {
 		d.Clock = clock.Real{}
 	}
-	return &Service{d}
+	return &Service{Deps: d}
 }
 
 var statusOf = map[string]RecordingStatus{"in-progress": InProgress, "paused": Paused, "completed": Completed, "absent": Absent, "failed": Failed}
@@ -60,7 +63,7 @@ func (s *Service) Apply(ctx context.Context, tx *db.Tx, st call.State) (err erro
 		return nil
 	}
 	var rows []*Recording
-	if err := db.Select(ctx, tx, &rows, `SELECT `+columns+` FROM recording
+	if err := db.Select(ctx, tx, &rows, `SELECT `+stored+` FROM recording
 		WHERE recording.organization_id = $1 AND recording.call_id = $2`, st.Call.OrganizationID, st.Call.ID); err != nil {
 		return err
 	}
@@ -75,13 +78,21 @@ func (s *Service) Apply(ctx context.Context, tx *db.Tx, st call.State) (err erro
 	)
 	for _, x := range st.Recordings {
 		old := known[x.SID]
+		if old != nil && old.Status == Deleted {
+			continue // whatever Twilio still tells of it
+		}
 		r := fold(st, x, old, tx.Now)
+		entries, pauses := life(st, x, r)
+		r.NotedPauses = pauses
 		if old != nil && reflect.DeepEqual(*old, r) {
 			continue
 		}
 		r.UpdatedAt = tx.Now
 		b.Queue(upsert, r.OrganizationID, r.ID, r.CallID, r.TwilioSID, string(r.Purpose), string(r.Status), r.Channels, r.OffsetSeconds, r.DurationSeconds,
-			r.StartedAt, string(r.MediaState), r.DueAt, r.UpdatedAt)
+			r.StartedAt, string(r.MediaState), r.DueAt, r.UpdatedAt, r.NotedPauses, string(r.FirstSide))
+		for _, e := range entries {
+			queue(b, r.OrganizationID, tx.Now, e)
+		}
 		if r.Status == Completed && (old == nil || old.Status != Completed) {
 			jobs = append(jobs, Fetch{Organization: r.OrganizationID, Recording: r.ID})
 		}
@@ -100,11 +111,13 @@ func (s *Service) Apply(ctx context.Context, tx *db.Tx, st call.State) (err erro
 }
 
 const upsert = `
-	INSERT INTO recording (organization_id, id, call_id, twilio_sid, purpose, status, channels, offset_seconds, duration_seconds, started_at, media_state, due_at, updated_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+	INSERT INTO recording (organization_id, id, call_id, twilio_sid, purpose, status, channels, offset_seconds, duration_seconds, started_at, media_state, due_at, updated_at, noted_pauses, first_side)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 	ON CONFLICT ON CONSTRAINT recording_sid_unique DO UPDATE SET purpose = excluded.purpose, status = excluded.status, channels = excluded.channels,
 		offset_seconds = excluded.offset_seconds, duration_seconds = excluded.duration_seconds, started_at = excluded.started_at,
-		media_state = excluded.media_state, due_at = excluded.due_at, updated_at = excluded.updated_at`
+		media_state = excluded.media_state, due_at = excluded.due_at, updated_at = excluded.updated_at, noted_pauses = excluded.noted_pauses,
+		first_side = excluded.first_side
+	WHERE recording.status <> 'DELETED'`
 
 // fold is the row as it should be, with what only we know left as it is.
 func fold(st call.State, x call.Recorded, old *Recording, now time.Time) Recording {
@@ -119,6 +132,7 @@ func fold(st call.State, x call.Recorded, old *Recording, now time.Time) Recordi
 	if r.Status == "" {
 		r.Status = InProgress
 	}
+	r.FirstSide = firstSide(st, x)
 	r.OffsetSeconds, r.DurationSeconds, r.StartedAt = x.OffsetSeconds, x.DurationSeconds, x.StartedAt
 	if old != nil && old.StartedAt.Equal(r.StartedAt) {
 		r.StartedAt = old.StartedAt

@@ -194,14 +194,14 @@ func TestTheAudioIsStoredOnceAndWhole(t *testing.T) {
 	if r := s.only(); r.MediaState != recording.MediaPending || r.MediaError == nil {
 		t.Errorf("being fetched: %s", r.MediaState)
 	}
-	if _, _, err := s.recs.Open(s.ctx, s.boss(), s.only().ID); !errs.IsCode(err, errs.Conflict) {
+	if _, _, err := s.recs.Open(s.ctx, s.boss(), s.only().ID, recording.Playing{}); !errs.IsCode(err, errs.Conflict) {
 		t.Errorf("opened before it was there: %v", err)
 	}
 	r := s.until(recording.MediaStored)
 	if *r.SizeBytes != int64(len(audio)) || *r.ContentType != "audio/wav" || r.DueAt != nil || r.MediaError != nil {
 		t.Errorf("%d bytes of %s", *r.SizeBytes, *r.ContentType)
 	}
-	f, info, err := s.recs.Open(s.ctx, s.boss(), r.ID)
+	f, info, err := s.recs.Open(s.ctx, s.boss(), r.ID, recording.Playing{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,12 +256,12 @@ func TestListeningNeedsPermissionAndIsWrittenDown(t *testing.T) {
 	} {
 		x := who
 		change(&x)
-		if _, _, err := s.recs.Open(s.ctx, x, r.ID); !errs.IsCode(err, errs.NotFound) {
+		if _, _, err := s.recs.Open(s.ctx, x, r.ID, recording.Playing{}); !errs.IsCode(err, errs.NotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for range 3 {
-		f, _, err := s.recs.Open(s.ctx, who, r.ID)
+		f, _, err := s.recs.Open(s.ctx, who, r.ID, recording.Playing{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,14 +8,13 @@ import (
 	"strconv"
 	"time"
 
-	"switchboard/internal/access"
-	"switchboard/internal/audit"
 	"switchboard/internal/blob"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
 	"switchboard/internal/id"
 	"switchboard/internal/job"
+	"switchboard/internal/sound"
 	"switchboard/internal/twilio"
 )
 
@@ -26,8 +25,9 @@ const (
 	firstLook = time.Minute
 	// lease is how long one attempt may take before another is made.
 	lease = 10 * time.Minute
-	// compact is from how many seconds on a recording is fetched as MP3.
-	compact = 20 * 60
+	// compact is from how many seconds on a recording is fetched as MP3, which has
+	// neither a waveform nor single channels.
+	compact = 60 * 60
 )
 
 // waits are the pauses between attempts. Twilio says 404 for a while after a
@@ -60,14 +60,18 @@ func (Fetch) InsertOpts() job.Options { return job.Options{Queue: job.Media, Max
 // Register adds the jobs and the sweep to the runner.
 func (s *Service) Register(r *job.Runner) {
 	job.Handle(r, s.fetch)
+	job.Handle(r, s.erase)
+	job.Handle(r, s.compare)
 	r.Sweep("recording.fetch", time.Second, s.sweep)
+	r.Sweep("recording.erase", time.Second, s.eraseDue)
+	r.Sweep("recording.compare", 10*time.Second, s.compareDue)
 }
 
 // sweep starts the attempts that are due.
 func (s *Service) sweep(ctx context.Context, now time.Time) error {
 	return s.DB.InWorkerTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		var due []*Recording
-		if err := db.Select(ctx, tx, &due, `SELECT `+columns+` FROM recording
+		if err := db.Select(ctx, tx, &due, `SELECT `+stored+` FROM recording
 			WHERE recording.due_at <= $1 ORDER BY recording.due_at LIMIT 200 FOR UPDATE SKIP LOCKED`, now); err != nil {
 			return err
 		}
@@ -99,7 +103,7 @@ func (s *Service) fetch(ctx context.Context, f Fetch) (err error) {
 	}
 	info, failure := s.download(ctx, connection, r)
 	if failure == nil {
-		if err := s.stored(ctx, r, info); err != nil {
+		if err := s.stored(ctx, r, info, s.peaks(ctx, r, info)); err != nil {
 			_ = s.Blobs.Delete(ctx, r.OrganizationID, info.Key)
 			return err
 		}
@@ -120,7 +124,7 @@ func (s *Service) claim(ctx context.Context, f Fetch) (r *Recording, connection 
 		if err := db.Select(ctx, tx, &rows, `UPDATE recording SET attempts = $3 + 1, due_at = $4, updated_at = $5
 			WHERE organization_id = $1 AND id = $2 AND status = 'COMPLETED' AND media_state = 'PENDING'
 				AND (attempts = $3 OR $6::boolean AND attempts = $3 + 1)
-			RETURNING `+columns, f.Organization, f.Recording, f.Try, tx.Now.Add(lease), tx.Now, again); err != nil || len(rows) == 0 {
+			RETURNING `+stored, f.Organization, f.Recording, f.Try, tx.Now.Add(lease), tx.Now, again); err != nil || len(rows) == 0 {
 			return err
 		}
 		r = rows[0]
@@ -190,8 +194,27 @@ func (w *whole) check() error {
 	return nil
 }
 
+// peaks are those of the audio that was just stored; nil for what cannot be read,
+// which is heard all the same.
+func (s *Service) peaks(ctx context.Context, r *Recording, info blob.Info) *sound.Peaks {
+	if info.ContentType != "audio/wav" {
+		return nil
+	}
+	f, _, err := s.Blobs.Open(ctx, r.OrganizationID, info.Key)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	p, err := sound.ReadPeaks(f)
+	if err != nil {
+		s.Logger.WarnContext(ctx, "a recording has no waveform", "recording_id", r.ID, "error", err)
+		return nil
+	}
+	return &p
+}
+
 // stored notes that the audio is ours, in the transaction that makes it so.
-func (s *Service) stored(ctx context.Context, r *Recording, info blob.Info) error {
+func (s *Service) stored(ctx context.Context, r *Recording, info blob.Info, peaks *sound.Peaks) error {
 	return s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		n, err := db.Exec(ctx, tx, `UPDATE recording SET media_state = 'STORED', media_error = NULL, blob_key = $3, content_type = $4, size_bytes = $5, due_at = NULL, updated_at = $6
 			WHERE organization_id = $1 AND id = $2 AND media_state = 'PENDING'`, r.OrganizationID, r.ID, info.Key, info.ContentType, info.Size, tx.Now)
@@ -200,6 +223,15 @@ func (s *Service) stored(ctx context.Context, r *Recording, info blob.Info) erro
 			return err
 		case n == 0:
 			return errs.New(errs.Conflict, "the recording was stored or deleted meanwhile")
+		}
+		if peaks != nil {
+			if _, err := db.Exec(ctx, tx, `INSERT INTO recording_waveform (organization_id, recording_id, channels, peaks) VALUES ($1, $2, $3, $4)
+				ON CONFLICT (organization_id, recording_id) DO UPDATE SET channels = excluded.channels, peaks = excluded.peaks`, r.OrganizationID, r.ID, peaks.Channels, peaks.Levels); err != nil {
+				return err
+			}
+		}
+		if err := Note(ctx, tx, LedgerEntry{RecordingID: r.ID, Kind: Stored, Key: new("stored")}); err != nil {
+			return err
 		}
 		done := *r
 		done.MediaState = MediaStored
@@ -242,61 +274,11 @@ func (s *Service) putOff(ctx context.Context, r *Recording, failure error) error
 		if err != nil || state == MediaPending {
 			return err
 		}
+		if err := Note(ctx, tx, LedgerEntry{RecordingID: r.ID, Kind: NotStored, Reason: &why, Key: new("not stored")}); err != nil {
+			return err
+		}
 		given := *r
 		given.MediaState = state
 		return event.Append(ctx, tx, updated(given))
-	})
-}
-
-// Info describes the audio of a recording.
-type Info struct {
-	ContentType string
-	Size        int64
-	ChangedAt   time.Time
-	Name        string // a file name for whoever saves it
-}
-
-// relisten is how long one entry of the audit record covers: players ask for many
-// ranges of one file.
-const relisten = 5 * time.Minute
-
-// Open opens the audio at its start; ranges are read by seeking. Who listens is
-// written to the audit record. Codes: errs.NotFound where Get says so,
-// errs.Conflict while the audio is not stored.
-func (s *Service) Open(ctx context.Context, who access.Actor, recording id.ID) (_ io.ReadSeekCloser, info Info, err error) {
-	defer errs.Wrap(&err, "recording.Open")
-	r, err := s.Get(ctx, who, recording)
-	if err != nil {
-		return nil, info, err
-	}
-	if r.MediaState != MediaStored || r.BlobKey == nil {
-		return nil, info, errs.New(errs.Conflict, "the audio of this recording is not here: its mediaState is %s", r.MediaState)
-	}
-	if err := s.note(ctx, who, r); err != nil {
-		return nil, info, err
-	}
-	f, b, err := s.Blobs.Open(ctx, r.OrganizationID, *r.BlobKey)
-	if err != nil {
-		return nil, info, err
-	}
-	name := r.ID.String() + ".wav"
-	if b.ContentType == "audio/mpeg" {
-		name = r.ID.String() + ".mp3"
-	}
-	return f, Info{ContentType: b.ContentType, Size: b.Size, ChangedAt: r.UpdatedAt, Name: name}, nil
-}
-
-func (s *Service) note(ctx context.Context, who access.Actor, r *Recording) error {
-	actor := who.UserID
-	if actor.IsZero() {
-		actor = who.APIKeyID
-	}
-	return s.DB.InTx(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
-		var heard bool
-		if err := tx.Pgx().QueryRow(ctx, `SELECT EXISTS (SELECT FROM audit_entry WHERE organization_id = $1 AND subject = $2 AND actor_id = $3
-			AND action = 'recording.listen' AND at > $4)`, who.OrganizationID, r.ID, actor, tx.Now.Add(-relisten)).Scan(&heard); err != nil || heard {
-			return err
-		}
-		return audit.Write(ctx, tx, audit.Entry{ActorID: actor, Action: "recording.listen", Subject: r.ID, Detail: map[string]any{"call": r.CallID, "purpose": r.Purpose}})
 	})
 }

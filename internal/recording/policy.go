@@ -1,11 +1,17 @@
 package recording
 
 import (
+	"context"
 	"time"
 
 	"github.com/uptrace/bun"
 
+	"switchboard/internal/access"
+	"switchboard/internal/audit"
+	"switchboard/internal/db"
+	"switchboard/internal/errs"
 	"switchboard/internal/id"
+	"switchboard/internal/patch"
 )
 
 // DeletedAtTwilio is what a deletion at Twilio does to our copy (R282).
@@ -26,4 +32,51 @@ type Policy struct {
 	AreChannelsSwapped  bool            `bun:"are_channels_swapped"`
 	CreatedAt           time.Time       `bun:"created_at"`
 	UpdatedAt           time.Time       `bun:"updated_at"`
+}
+
+// PolicyChange is what changes about the policy.
+type PolicyChange struct {
+	WhenDeletedAtTwilio patch.Field[DeletedAtTwilio]
+	AreChannelsSwapped  patch.Field[bool]
+}
+
+// Policy is what becomes of the recordings of the actor's organization.
+func (s *Service) Policy(ctx context.Context, who access.Actor) (_ *Policy, err error) {
+	defer errs.Wrap(&err, "recording.Policy")
+	if !who.Known() {
+		return nil, who.Require(access.RecordingListen)
+	}
+	p, err := s.policy(ctx, who.OrganizationID)
+	return &p, err
+}
+
+// UpdatePolicy changes it. Codes: errs.Forbidden without SETTINGS_MANAGE, errs.Invalid.
+func (s *Service) UpdatePolicy(ctx context.Context, who access.Actor, in PolicyChange) (_ *Policy, err error) {
+	defer errs.Wrap(&err, "recording.UpdatePolicy")
+	if err := who.Require(access.SettingsManage); err != nil {
+		return nil, err
+	}
+	if f := in.WhenDeletedAtTwilio; f.Has() && f.Value != DeleteCopy && f.Value != KeepCopy {
+		return nil, errs.New(errs.Invalid, "this is %s or %s", DeleteCopy, KeepCopy).At("whenDeletedAtTwilio")
+	}
+	p, err := s.policy(ctx, who.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	if in.WhenDeletedAtTwilio.Has() {
+		p.WhenDeletedAtTwilio = in.WhenDeletedAtTwilio.Value
+	}
+	if in.AreChannelsSwapped.Has() {
+		p.AreChannelsSwapped = in.AreChannelsSwapped.Value
+	}
+	err = s.DB.InTx(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
+		if _, err := db.Exec(ctx, tx, `INSERT INTO recording_policy (organization_id, when_deleted_at_twilio, are_channels_swapped, updated_at) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (organization_id) DO UPDATE SET when_deleted_at_twilio = excluded.when_deleted_at_twilio, are_channels_swapped = excluded.are_channels_swapped, updated_at = excluded.updated_at`,
+			p.OrganizationID, string(p.WhenDeletedAtTwilio), p.AreChannelsSwapped, tx.Now); err != nil {
+			return err
+		}
+		return audit.Write(ctx, tx, audit.Entry{ActorID: who.ID(), Action: "recording.policy", Subject: who.OrganizationID,
+			Detail: map[string]any{"whenDeletedAtTwilio": p.WhenDeletedAtTwilio, "areChannelsSwapped": p.AreChannelsSwapped}})
+	})
+	return &p, err
 }

@@ -1,8 +1,10 @@
 // Package recording is what was recorded of calls: where each recording stands,
 // and our own copy of its audio, fetched once, checked and encrypted.
 //
-// It does not start or stop recordings. The invariant: audio is called STORED
-// only when every byte that Twilio announced lies in our own store.
+// It does not start or stop recordings. The invariants: audio is called STORED
+// only when every byte that Twilio announced lies in our own store; a deleted
+// recording stays a tombstone whatever Twilio tells later; and what happened to
+// one stands in its ledger, which is never changed.
 package recording
 
 import (
@@ -78,6 +80,8 @@ type Recording struct {
 	GoneAtTwilioAt *time.Time `bun:"gone_at_twilio_at"`
 	EraseDueAt     *time.Time `bun:"erase_due_at"`
 	EraseAttempts  int        `bun:"erase_attempts"`
+	NotedPauses    int        `bun:"noted_pauses"`
+	FirstSide      Side       `bun:"first_side"` // whose voice the first of two channels has
 
 	// Of its call, for those who read.
 	ContactID     id.ID             `bun:"contact_id,scanonly,type:uuid"`

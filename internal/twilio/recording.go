@@ -68,6 +68,44 @@ func (c *Client) ListRecordings(ctx context.Context, callSID string) (recordings
 	return recordings, err
 }
 
+// maxListed bounds what RecordingsBetween reads: pages of a thousand.
+const maxListed = 20
+
+// RecordingsBetween lists the recordings that were made between two times, without
+// those deleted, by SID. A long list is cut: then complete is false.
+func (c *Client) RecordingsBetween(ctx context.Context, from, to time.Time) (sids map[string]bool, complete bool, err error) {
+	sids = map[string]bool{}
+	n := 0
+	err = pages(func(token, page string) (*string, error) {
+		if n++; n > maxListed {
+			return nil, errStop
+		}
+		p, err := send(ctx, c, func(s *v2010.ApiService) (*v2010.ListRecordingResponse, error) {
+			return s.PageRecording(&v2010.ListRecordingParams{DateCreatedAfter: &from, DateCreatedBefore: &to, PageSize: set(1000)}, token, page)
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range p.Recordings {
+			if str(x.Status) != "deleted" {
+				sids[str(x.Sid)] = true
+			}
+		}
+		return p.NextPageUri, nil
+	})
+	return sids, err == nil && n <= maxListed, err
+}
+
+// FetchRecording looks up one recording. One that was deleted is NotFound.
+func (c *Client) FetchRecording(ctx context.Context, sid string) (Recording, error) {
+	if err := CheckSID(RecordingSID, sid); err != nil {
+		return Recording{}, err
+	}
+	var x recordingJSON
+	err := c.raw(ctx, http.MethodGet, c.path("Recordings", sid+".json"), nil, &x)
+	return x.recording(), err
+}
+
 // RecordingRequest starts a recording of a running call.
 type RecordingRequest struct {
 	Channels, Track, Trim string

@@ -268,6 +268,25 @@ func (s *Service) Visible(ctx context.Context, who access.Actor, ids []id.ID) (m
 	return out, err
 }
 
+// ByRecordings are the voicemails whose audio recordings are, as far as the actor
+// may see them, in one statement.
+func (s *Service) ByRecordings(ctx context.Context, who access.Actor, recordings []id.ID) (map[id.ID]*Voicemail, error) {
+	out := map[id.ID]*Voicemail{}
+	if !who.Can(access.VoicemailListen) || len(recordings) == 0 {
+		return out, nil
+	}
+	q := voicemails(who)
+	q.and("voicemail.recording_id = ANY (" + q.arg(recordings) + "::uuid[])")
+	q.seenBy(who)
+	var rows []*Voicemail
+	err := db.Select(db.WithTenant(ctx, who.OrganizationID), s.d.App(), &rows, q.sql.String(), q.args...)
+	hide(who, rows...)
+	for _, v := range rows {
+		out[v.RecordingID] = v
+	}
+	return out, err
+}
+
 // ByIDs are voicemails of the context's tenant by id, in one statement. It asks
 // nobody's permission: it follows references from what the actor sees already.
 func (s *Service) ByIDs(ctx context.Context, ids []id.ID) (map[id.ID]*Voicemail, error) {

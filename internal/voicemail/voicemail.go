@@ -34,13 +34,13 @@ type Voicemail struct {
 	Version         int64      `bun:"version"`
 	CreatedAt       time.Time  `bun:"created_at"`
 	UpdatedAt       time.Time  `bun:"updated_at"`
-	DeletedAt       *time.Time `bun:"deleted_at"`
-	DeletedByID     id.ID      `bun:"deleted_by,type:uuid"`
-	DeleteReason    *string    `bun:"delete_reason"`
 
-	// Of its call, and whether a legal hold keeps it.
-	RecordID id.ID `bun:"record_id,scanonly,type:uuid"`
-	IsHeld   bool  `bun:"is_held,scanonly"`
+	// Of its call and of its recording: a voicemail is deleted when its audio is.
+	RecordID     id.ID      `bun:"record_id,scanonly,type:uuid"`
+	DeletedAt    *time.Time `bun:"deleted_at,scanonly"`
+	DeletedByID  id.ID      `bun:"deleted_by,scanonly,type:uuid"`
+	DeleteReason *string    `bun:"delete_reason,scanonly"`
+	IsHeld       bool       `bun:"is_held,scanonly"`
 
 	// The fieldworker of the call's masked pair, and whether who left it is hidden from the reader.
 	MaskUserID     id.ID  `bun:"mask_user_id,scanonly,type:uuid"`

@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"switchboard/internal/access"
+	"switchboard/internal/call"
 	"switchboard/internal/clock"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
+	"switchboard/internal/recording"
 	"switchboard/internal/testkit"
 	"switchboard/internal/voicemail"
 )
@@ -43,7 +45,7 @@ func (s *stage) exec(sql string, args ...any) {
 func newStage(t *testing.T, n int) *stage {
 	t.Helper()
 	s := &stage{t: t, db: testkit.DB(t, testkit.Clock(clock.NewFake(start)), testkit.MaxConns(4))}
-	s.v = voicemail.New(s.db)
+	s.v = voicemail.New(s.db, recording.New(recording.Deps{DB: s.db}), call.New(call.Deps{DB: s.db}))
 	s.org, s.branch, s.number = id.New(id.Organization), id.New(id.Branch), id.New(id.PhoneNumber)
 	s.ctx = db.WithTenant(t.Context(), s.org)
 	conn, role := id.New(id.Connection), id.New(id.Role)
