@@ -75,7 +75,7 @@ CREATE UNIQUE INDEX follow_up_one_open ON follow_up (organization_id, key) WHERE
 CREATE INDEX follow_up_by_caller ON follow_up (organization_id, caller) WHERE status = 'PENDING';
 CREATE INDEX follow_up_newest ON follow_up (organization_id, last_attempt_at DESC, id DESC);
 CREATE INDEX follow_up_open ON follow_up (organization_id, last_attempt_at DESC, id DESC) WHERE status = 'PENDING';
-CREATE INDEX follow_up_by_due ON follow_up (organization_id, coalesce(due_at, 'infinity'), id) WHERE status = 'PENDING';
+CREATE INDEX follow_up_by_due ON follow_up (organization_id, coalesce(due_at, '9999-12-31 00:00:00+00'), id) WHERE status = 'PENDING';
 CREATE INDEX follow_up_escalate ON follow_up (escalate_at) WHERE escalate_at IS NOT NULL;
 CREATE INDEX follow_up_by_mask ON follow_up (organization_id, masked_pair_id);
 CREATE INDEX follow_up_by_contact ON follow_up (organization_id, contact_id, last_attempt_at DESC, id DESC);
@@ -95,6 +95,8 @@ CREATE TABLE follow_up_attempt (
   call_id         uuid NOT NULL,
   follow_up_id    uuid NOT NULL,
   voicemail_id    uuid,
+  -- The voicemail's owner when it was last looked at: giving it to somebody else gives them the follow-up.
+  voicemail_owner uuid,
   at              timestamptz NOT NULL,
   created_at      timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (organization_id, call_id),
@@ -136,6 +138,7 @@ CREATE TABLE follow_up_entry (
   CONSTRAINT follow_up_entry_note_length CHECK (length(note) BETWEEN 1 AND 4000)
 );
 CREATE INDEX follow_up_entry_newest ON follow_up_entry (organization_id, follow_up_id, at DESC, id DESC);
+CREATE UNIQUE INDEX follow_up_entry_one_call_back ON follow_up_entry (organization_id, follow_up_id, call_id) WHERE change = 'CALLED_BACK';
 CREATE INDEX follow_up_entry_by_actor ON follow_up_entry (organization_id, actor_user_id);
 CREATE INDEX follow_up_entry_by_call ON follow_up_entry (organization_id, call_id);
 CREATE INDEX follow_up_entry_by_voicemail ON follow_up_entry (organization_id, voicemail_id);

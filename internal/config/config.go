@@ -40,6 +40,13 @@ type Config struct {
 	PushWebhookURL    string `env:"PUSH_WEBHOOK_URL" help:"where notifications for phones are posted, signed: a service of yours that reaches APNs and FCM; unset: none"`
 	PushWebhookSecret string `env:"PUSH_WEBHOOK_SECRET" help:"the secret that signs posts to PUSH_WEBHOOK_URL; 16 characters at least"`
 
+	TranscriptionProvider string `env:"TRANSCRIPTION_PROVIDER" envDefault:"TWILIO" help:"who turns recordings into text where an organization does not say: TWILIO, GOOGLE or HTTP"`
+	TranscriptionURL      string `env:"TRANSCRIPTION_URL" help:"the HTTP provider of organizations that name none of their own; it may be inside your network"`
+	TranscriptionSecret   string `env:"TRANSCRIPTION_SECRET" help:"the secret that signs posts to TRANSCRIPTION_URL; 16 characters at least"`
+	GoogleSpeechKey       string `env:"GOOGLE_SPEECH_KEY" help:"an API key of Google's Speech-to-Text, for organizations that have none of their own"`
+	GoogleSpeechAccount   string `env:"GOOGLE_SPEECH_ACCOUNT" help:"the key file of a Google service account, as JSON; used before GOOGLE_SPEECH_KEY"`
+	GoogleSpeechURL       string `env:"GOOGLE_SPEECH_URL" help:"send the calls of Google's Speech-to-Text elsewhere; only with TWILIO_TEST"`
+
 	TwilioBaseURL   string        `env:"TWILIO_BASE_URL" help:"send Twilio's REST calls elsewhere; only with TWILIO_TEST"`
 	TwilioTest      bool          `env:"TWILIO_TEST" help:"explicit test switch: allows a TWILIO_BASE_URL that is not Twilio's, and a PUBLIC_URL without https"`
 	CORSOrigins     []string      `env:"CORS_ORIGINS" help:"origins of front ends, comma separated; unset: none"`
@@ -117,6 +124,20 @@ func (c Config) Validate() error {
 	}
 	if u, err := url.Parse(c.PushWebhookURL); c.PushWebhookURL != "" && !c.TwilioTest && (err != nil || u.Scheme != "https") {
 		bad("PUSH_WEBHOOK_URL is not https: what is posted there names people")
+	}
+	switch c.TranscriptionProvider {
+	case "", "TWILIO", "GOOGLE", "HTTP":
+	default:
+		bad("TRANSCRIPTION_PROVIDER is %q: choose TWILIO, GOOGLE or HTTP", c.TranscriptionProvider)
+	}
+	if u, err := url.Parse(c.TranscriptionURL); c.TranscriptionURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		bad("TRANSCRIPTION_URL is not an address: give it as https://speech.example.com/transcribe")
+	}
+	if c.TranscriptionSecret != "" && len(c.TranscriptionSecret) < 16 {
+		bad("TRANSCRIPTION_SECRET has %d characters: give 16 or more", len(c.TranscriptionSecret))
+	}
+	if c.GoogleSpeechURL != "" && !c.TwilioTest {
+		bad("GOOGLE_SPEECH_URL is for tests: unset it, or set TWILIO_TEST=true on a test server")
 	}
 	if c.DatabaseMax < 2 || c.DatabaseMax > 1000 {
 		bad("DATABASE_MAX_CONNS is %d: choose 2 to 1000", c.DatabaseMax)
