@@ -66,6 +66,16 @@ func registrationWarning(n *number.PhoneNumber) string {
 	return unregistered(string(n.E164), "US", word(n.A2pStatus), word(n.TollFreeStatus))
 }
 
+// RegistrationWarning says the same apart: of a long code that is not registered, and
+// of a toll-free number that is not verified.
+func RegistrationWarning(n *number.PhoneNumber) (a2p, tollFree string) {
+	w := registrationWarning(n)
+	if TollFreeVerificationNeeded(string(n.E164), "US") {
+		return "", w
+	}
+	return w, ""
+}
+
 // unregistered is the same for messages to a country, by what Twilio says of the
 // sender's registrations.
 func unregistered(from, country, a2p, tollFree string) string {

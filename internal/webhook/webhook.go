@@ -48,9 +48,17 @@ type Options struct {
 	Box      *inbox.Box
 	Calls    *call.Service
 	Messages *message.Service
-	Observe  func(kind string, status int, took time.Duration)
-	Clock    clock.Clock
-	Logger   *slog.Logger
+	// Transcripts takes the news of transcripts that Twilio makes.
+	Transcripts interface {
+		News(ctx context.Context, tx *db.Tx, connection id.ID, f twilio.TranscriptForm) error
+	}
+	Observe func(kind string, status int, took time.Duration)
+	// Refused is told of posts that were not believed: whether they were signed by the
+	// account, whether they had the access key, and what they were addressed to as this
+	// server saw it, without the key. It must not wait.
+	Refused func(connection id.ID, signed, keyOK bool, seen string)
+	Clock   clock.Clock
+	Logger  *slog.Logger
 }
 
 // Handler serves everything under /twilio/ but the audio.
@@ -134,8 +142,12 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (post, *inbox.Ans
 		w.Header().Set("Allow", http.MethodPost)
 		return post{}, plain(http.StatusMethodNotAllowed, "this address takes POST")
 	}
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/x-www-form-urlencoded" {
-		return post{}, plain(http.StatusUnsupportedMediaType, "a form is expected")
+	want, parse := "application/x-www-form-urlencoded", twilio.ParseForm
+	if route.json {
+		want, parse = "application/json", twilio.ParseMembers
+	}
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != want {
+		return post{}, plain(http.StatusUnsupportedMediaType, want+" is expected")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	var large *http.MaxBytesError
@@ -158,9 +170,12 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (post, *inbox.Ans
 	if signed := twilio.Verify(account.Tokens, h.o.Base, r, body); !signed || !keyOK {
 		h.o.Logger.Warn("refused a post that is not signed by the account, or has the wrong access key",
 			"connection_id", connection.String(), "organization_id", account.Organization.String(), "signed", signed)
+		if h.o.Refused != nil {
+			h.o.Refused(connection, signed, keyOK, seenAs(r, parts[2]))
+		}
 		return post{}, plain(http.StatusForbidden, "not signed by the account")
 	}
-	form, err := twilio.ParseForm(body)
+	form, err := parse(body)
 	if err != nil {
 		return post{}, plain(http.StatusBadRequest, "the post is not a form")
 	}
@@ -178,6 +193,24 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (post, *inbox.Ans
 	}
 	p.Key = route.key(p, r.Header.Get("I-Twilio-Idempotency-Token"), r.URL.RawQuery)
 	return p, nil
+}
+
+// seenAs is what a request was addressed to, as this server and the proxy before it
+// say: to compare with the public address, and never to be believed.
+func seenAs(r *http.Request, path string) string {
+	seen := r.Host + prefix + "…/" + path
+	if r.URL.RawQuery != "" {
+		seen += "?…"
+	}
+	for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix"} {
+		if v := r.Header.Get(name); v != "" {
+			seen += " " + name + "=" + v
+		}
+	}
+	if len(seen) > 300 {
+		seen = seen[:300]
+	}
+	return strings.ToValidUTF8(strings.ReplaceAll(seen, "\x00", ""), "")
 }
 
 // take has the post take effect once and answers it.

@@ -1,0 +1,92 @@
+package diagnose
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"switchboard/internal/db"
+	"switchboard/internal/id"
+)
+
+// endpoint is an address that is told of events.
+type endpoint struct {
+	ID         id.ID      `bun:"id"`
+	URL        string     `bun:"url"`
+	Status     string     `bun:"status"`
+	Reason     *string    `bun:"disabled_reason"`
+	DisabledAt *time.Time `bun:"disabled_at"`
+}
+
+// organization looks at what belongs to no number: who is told of events, and events
+// that could not be worked off.
+func (x *exam) organization(ctx context.Context) error {
+	p := x.at(x.org, true)
+	var rows []endpoint
+	err := db.Select(ctx, x.s.d.DB.App(), &rows, `SELECT id, url, status, disabled_reason, disabled_at FROM webhook_endpoint WHERE organization_id = $1 ORDER BY id LIMIT 1000`, x.org)
+	if err != nil {
+		return err
+	}
+	off := 0
+	for _, e := range rows {
+		if e.Status != "DISABLED" || deref(e.Reason) == "BY_HAND" {
+			continue
+		}
+		off++
+		why := map[string]string{"FAILING": "every post to it failed for a day", "GONE": "it answered that it is gone", "KEY_REVOKED": "the API key that made it was revoked"}[deref(e.Reason)]
+		x.at(e.ID, true).problem(WebhookEndpointDisabled, "", "an address that is told of events is not posted to any more: "+why, fact("disabledAt", at(e.DisabledAt, x.now)), fact("reason", deref(e.Reason)))
+	}
+	x.others = append(x.others, others{WebhookEndpointDisabled, id.WebhookEndpoint})
+	if off == 0 {
+		p.ok(WebhookEndpointDisabled, "every address that is told of events is posted to, but for those switched off by hand: %d", len(rows))
+	}
+	var parked []struct {
+		Consumer string `bun:"consumer"`
+		N        int    `bun:"n"`
+	}
+	err = db.Select(ctx, x.s.d.DB.App(), &parked, `SELECT consumer, count(*) AS n FROM event_parked WHERE organization_id = $1 GROUP BY consumer ORDER BY consumer`, x.org)
+	if err != nil {
+		return err
+	}
+	n, names, facts := 0, []string{}, []Evidence{}
+	for _, c := range parked {
+		n += c.N
+		names, facts = append(names, c.Consumer), append(facts, fact(c.Consumer, c.N))
+	}
+	if n > 0 {
+		p.problem(ParkedEvents, "", fmt.Sprintf("%s could not be worked off: what should have followed from them did not (%s)", count(n, "event", "events"), strings.Join(names, ", ")), facts...)
+	} else {
+		p.ok(ParkedEvents, "every event was worked off")
+	}
+	return nil
+}
+
+// whole looks at the organization and all its connections.
+func (x *exam) whole(ctx context.Context) error {
+	if err := x.organization(ctx); err != nil {
+		return err
+	}
+	connections, err := x.s.d.Numbers.Connected(ctx, x.s.d.DB.App())
+	if err != nil {
+		return err
+	}
+	for _, c := range connections[:min(len(connections), maxWhole)] {
+		if _, _, err := x.connection(ctx, c.ID, func(ctx context.Context) error { return x.s.d.Numbers.LookAtAccount(ctx, c.ID) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxWhole is how many connections are looked at when nothing is named.
+const maxWhole = 5
+
+func contains(s string, any ...string) bool {
+	for _, a := range any {
+		if strings.Contains(s, a) {
+			return true
+		}
+	}
+	return false
+}
