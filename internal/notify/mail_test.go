@@ -1,160 +1,26 @@
 package notify
 
 import (
-	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
-	"fmt"
 	"io"
-	"math/big"
 	"mime"
 	"mime/quotedprintable"
-	"net"
 	netmail "net/mail"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"switchboard/internal/testkit"
 )
 
-// mailbox is a small SMTP server.
-type mailbox struct {
-	at     net.Listener
-	cert   tls.Certificate
-	roots  *x509.CertPool
-	noTLS  bool
-	refuse string // what it says to a recipient instead of 250
-
-	wg    sync.WaitGroup
-	mu    sync.Mutex // guards the rest
-	mails []string
-	to    []string
-	users []string
-	clear bool // a mail or password came without TLS
-}
-
-func newMailbox(t *testing.T, change func(*mailbox)) *mailbox {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	form := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &mailbox{cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots: x509.NewCertPool()}
-	m.roots.AddCert(cert)
-	if change != nil {
-		change(m)
-	}
-	if m.at, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	m.wg.Go(func() {
-		for {
-			c, err := m.at.Accept()
-			if err != nil {
-				return
-			}
-			m.wg.Go(func() { m.serve(c) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = m.at.Close()
-		m.wg.Wait()
-	})
-	return m
-}
-
-func (m *mailbox) serve(c net.Conn) {
-	defer func() { c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-	in, secure := bufio.NewReader(c), false
-	say := func(s string) { fmt.Fprintf(c, "%s\r\n", s) }
-	say("220 mail.test ready")
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return
-		}
-		line = strings.TrimRight(line, "\r\n")
-		switch word := strings.ToUpper(line); {
-		case strings.HasPrefix(word, "EHLO"):
-			say("250-mail.test")
-			if !secure && !m.noTLS {
-				say("250-STARTTLS")
-			}
-			say("250-AUTH PLAIN")
-			say("250 8BITMIME")
-		case word == "STARTTLS":
-			say("220 go on")
-			t := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{m.cert}})
-			if t.Handshake() != nil {
-				return
-			}
-			c, in, secure = t, bufio.NewReader(t), true
-		case strings.HasPrefix(word, "AUTH PLAIN"):
-			raw, _ := base64.StdEncoding.DecodeString(line[len("AUTH PLAIN "):])
-			m.note(secure, func() { m.users = append(m.users, strings.ReplaceAll(string(raw), "\x00", "|")) })
-			say("235 welcome")
-		case strings.HasPrefix(word, "RCPT"):
-			if m.refuse != "" {
-				say(m.refuse)
-				continue
-			}
-			m.note(true, func() { m.to = append(m.to, line) })
-			say("250 ok")
-		case word == "DATA":
-			say("354 go on")
-			var b strings.Builder
-			for {
-				line, err := in.ReadString('\n')
-				if err != nil {
-					return
-				}
-				if line == ".\r\n" {
-					break
-				}
-				b.WriteString(line)
-			}
-			m.note(secure, func() { m.mails = append(m.mails, b.String()) })
-			say("250 kept")
-		case word == "QUIT":
-			say("221 bye")
-			return
-		default:
-			say("250 ok")
-		}
-	}
-}
-
-func (m *mailbox) note(secure bool, fn func()) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.clear = m.clear || !secure
-	fn()
-}
-
-func (m *mailbox) url(user, query string) string {
-	return "smtp://" + user + m.at.Addr().String() + query
-}
+// box is where a mailbox is.
+func box(m *testkit.Mailbox, user, query string) string { return "smtp://" + user + m.Addr + query }
 
 var letter = Mail{To: "ann@example.com", Subject: "Missed call from Jörg", Body: "Missed call from Jörg.\n.\nA line.\n", At: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), Key: "notif_01h455vb4pex5vsknk084sn02q"}
 
 func TestAMailIsPlainTextOverTLS(t *testing.T) {
 	t.Parallel()
-	box := newMailbox(t, nil)
-	m, err := newMailer(box.url("me:se%20cret@", ""), "Switchboard <phone@example.com>", box.roots)
+	server := testkit.NewMailbox(t, nil)
+	m, err := newMailer(box(server, "me:se%20cret@", ""), "Switchboard <phone@example.com>", server.Roots)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,12 +29,11 @@ func TestAMailIsPlainTextOverTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	box.mu.Lock()
-	defer box.mu.Unlock()
-	if box.clear || len(box.mails) != 2 || box.users[0] != "|me|se cret" || !strings.Contains(box.to[0], "<ann@example.com>") {
-		t.Fatalf("in the clear %v, %d mails, users %q, to %q", box.clear, len(box.mails), box.users, box.to)
+	got := server.Received()
+	if got.InTheClear || len(got.Mails) != 2 || got.Users[0] != "|me|se cret" || !strings.Contains(got.To[0], "<ann@example.com>") {
+		t.Fatalf("in the clear %v, %d mails, users %q, to %q", got.InTheClear, len(got.Mails), got.Users, got.To)
 	}
-	x, err := netmail.ReadMessage(strings.NewReader(box.mails[0]))
+	x, err := netmail.ReadMessage(strings.NewReader(got.Mails[0]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +45,7 @@ func TestAMailIsPlainTextOverTLS(t *testing.T) {
 	if kind := x.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/plain") {
 		t.Errorf("it is %s", kind)
 	}
-	y, err := netmail.ReadMessage(strings.NewReader(box.mails[1]))
+	y, err := netmail.ReadMessage(strings.NewReader(got.Mails[1]))
 	if err != nil || x.Header.Get("Message-Id") == "" || x.Header.Get("Message-Id") != y.Header.Get("Message-Id") {
 		t.Errorf("the repetition has another id: %q and %q (%v)", x.Header.Get("Message-Id"), y.Header.Get("Message-Id"), err)
 	}
@@ -191,26 +56,26 @@ func TestAMailIsPlainTextOverTLS(t *testing.T) {
 
 func TestNothingIsSentInTheClearUnasked(t *testing.T) {
 	t.Parallel()
-	box := newMailbox(t, func(m *mailbox) { m.noTLS = true })
-	m, err := newMailer(box.url("", ""), "phone@example.com", box.roots)
+	server := testkit.NewMailbox(t, func(m *testkit.Mailbox) { m.NoTLS = true })
+	m, err := newMailer(box(server, "", ""), "phone@example.com", server.Roots)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Send(t.Context(), letter); err == nil {
 		t.Error("a server without TLS got the mail")
 	}
-	stranger := newMailbox(t, nil) // its certificate is nobody's
-	if m, err = newMailer(stranger.url("", ""), "phone@example.com", box.roots); err != nil {
+	stranger := testkit.NewMailbox(t, nil) // its certificate is nobody's
+	if m, err = newMailer(box(stranger, "", ""), "phone@example.com", server.Roots); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Send(t.Context(), letter); err == nil {
 		t.Error("a stranger's server got the mail")
 	}
-	if m, err = newMailer(box.url("", "?tls=none"), "phone@example.com", nil); err != nil {
+	if m, err = newMailer(box(server, "", "?tls=none"), "phone@example.com", nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Send(t.Context(), letter); err != nil || len(box.mails) != 1 {
-		t.Errorf("asked for, it goes in the clear: %v, %d mails", err, len(box.mails))
+	if err := m.Send(t.Context(), letter); err != nil || len(server.Received().Mails) != 1 {
+		t.Errorf("asked for, it goes in the clear: %v, %d mails", err, len(server.Received().Mails))
 	}
 	for _, bad := range []string{"smtp://me:secret@host?tls=none", "smtps://host?tls=none", "smtp://host?tls=maybe", "http://host", "smtp://", "smtp://host:99999", "smtp://host/path"} {
 		if _, err := NewMailer(bad, "phone@example.com"); err == nil {
@@ -226,8 +91,8 @@ func TestNothingIsSentInTheClearUnasked(t *testing.T) {
 
 func TestNoHeaderCanBeSmuggledIn(t *testing.T) {
 	t.Parallel()
-	box := newMailbox(t, nil)
-	m, err := newMailer(box.url("", ""), "phone@example.com", box.roots)
+	server := testkit.NewMailbox(t, nil)
+	m, err := newMailer(box(server, "", ""), "phone@example.com", server.Roots)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,16 +108,15 @@ func TestNoHeaderCanBeSmuggledIn(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	box.mu.Lock()
-	defer box.mu.Unlock()
-	for _, raw := range box.mails {
+	got := server.Received()
+	for _, raw := range got.Mails {
 		x, err := netmail.ReadMessage(strings.NewReader(raw))
 		if err != nil || x.Header.Get("Bcc") != "" || x.Header.Get("X") != "" {
 			t.Errorf("a header came through (%v):\n%s", err, raw)
 		}
 	}
-	if len(box.mails) != 4 || len(box.to) != 4 {
-		t.Errorf("%d mails to %q", len(box.mails), box.to)
+	if len(got.Mails) != 4 || len(got.To) != 4 {
+		t.Errorf("%d mails to %q", len(got.Mails), got.To)
 	}
 	for _, to := range []string{"ann@example.com\r\nBcc: eve@example.com", "ann@example.com, eve@example.com", "", "nobody"} {
 		x := letter
@@ -266,8 +130,8 @@ func TestNoHeaderCanBeSmuggledIn(t *testing.T) {
 func TestAMailServersAnswerSaysWhetherToTryAgain(t *testing.T) {
 	t.Parallel()
 	for answer, final := range map[string]bool{"550 5.1.1 no such user": true, "451 4.3.0 later": false} {
-		box := newMailbox(t, func(m *mailbox) { m.refuse = answer })
-		m, err := newMailer(box.url("", ""), "phone@example.com", box.roots)
+		server := testkit.NewMailbox(t, func(m *testkit.Mailbox) { m.Refuse = answer })
+		m, err := newMailer(box(server, "", ""), "phone@example.com", server.Roots)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,12 +139,12 @@ func TestAMailServersAnswerSaysWhetherToTryAgain(t *testing.T) {
 			t.Errorf("%s: %+v", answer, p)
 		}
 	}
-	away := newMailbox(t, nil)
-	m, err := newMailer(away.url("", ""), "phone@example.com", away.roots)
+	away := testkit.NewMailbox(t, nil)
+	m, err := newMailer(box(away, "", ""), "phone@example.com", away.Roots)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = away.at.Close()
+	away.Close()
 	if p := ProblemOf(m.Send(t.Context(), letter)); p.Final {
 		t.Errorf("a server that is away: %+v", p)
 	}

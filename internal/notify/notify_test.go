@@ -2,15 +2,7 @@ package notify_test
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/ecdh"
-	"crypto/hkdf"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -20,65 +12,11 @@ import (
 	"time"
 
 	"switchboard/internal/notify"
+	"switchboard/internal/testkit"
 )
 
-// browser is a browser with its keys, that reads what a push service was given for it.
-type browser struct {
-	key  *ecdh.PrivateKey
-	auth []byte
-}
-
-func newBrowser(t *testing.T) *browser {
-	t.Helper()
-	k, err := ecdh.P256().GenerateKey(rand.Reader)
-	must(t, err)
-	auth := make([]byte, 16)
-	_, _ = rand.Read(auth)
-	return &browser{key: k, auth: auth}
-}
-
-func (b *browser) at(endpoint string) notify.Browser {
-	return notify.Browser{Endpoint: endpoint, P256DH: base64.RawURLEncoding.EncodeToString(b.key.PublicKey().Bytes()), Auth: base64.RawURLEncoding.EncodeToString(b.auth)}
-}
-
-// read decrypts a message: RFC 8291, 3.4, and RFC 8188, 2.
-func (b *browser) read(body []byte) (string, error) {
-	salt, rest := body[:16], body[16:]
-	size := binary.BigEndian.Uint32(rest[:4])
-	n := int(rest[4])
-	sender, sealed := rest[5:5+n], rest[5+n:]
-	if len(sealed) > int(size) {
-		return "", errors.New("more than one record")
-	}
-	from, err := ecdh.P256().NewPublicKey(sender)
-	if err != nil {
-		return "", err
-	}
-	shared, err := b.key.ECDH(from)
-	if err != nil {
-		return "", err
-	}
-	derive := func(secret, salt []byte, info string, n int) []byte {
-		out, err := hkdf.Key(sha256.New, secret, salt, info, n)
-		if err != nil {
-			panic(err)
-		}
-		return out
-	}
-	ikm := derive(shared, b.auth, "WebPush: info\x00"+string(b.key.PublicKey().Bytes())+string(sender), 32)
-	block, err := aes.NewCipher(derive(ikm, salt, "Content-Encoding: aes128gcm\x00", 16))
-	if err != nil {
-		return "", err
-	}
-	gcm, err := cipher.NewGCM(block)
-	if err != nil {
-		return "", err
-	}
-	plain, err := gcm.Open(nil, derive(ikm, salt, "Content-Encoding: nonce\x00", 12), sealed, nil)
-	if err != nil {
-		return "", err
-	}
-	return strings.TrimSuffix(strings.TrimRight(string(plain), "\x00"), "\x02"), nil
+func at(b *testkit.Browser, endpoint string) notify.Browser {
+	return notify.Browser{Endpoint: endpoint, P256DH: b.P256DH, Auth: b.Auth}
 }
 
 func must(t testing.TB, err error) {
@@ -122,12 +60,12 @@ func pusher(t *testing.T) *notify.WebPush {
 
 func TestOnlyTheBrowserReadsWhatItIsPushed(t *testing.T) {
 	t.Parallel()
-	s, mine, other, w := newServer(t, 201), newBrowser(t), newBrowser(t), pusher(t)
-	must(t, w.Send(t.Context(), mine.at(s.URL+"/push/abc"), notify.Push{Body: []byte(`{"title":"Missed call"}`), Topic: "01h455vb4pex5vsknk084sn02q", Urgent: true}))
-	if got, err := mine.read(s.body); err != nil || got != `{"title":"Missed call"}` {
+	s, mine, other, w := newServer(t, 201), testkit.NewBrowser(t), testkit.NewBrowser(t), pusher(t)
+	must(t, w.Send(t.Context(), at(mine, s.URL+"/push/abc"), notify.Push{Body: []byte(`{"title":"Missed call"}`), Topic: "01h455vb4pex5vsknk084sn02q", Urgent: true}))
+	if got, err := mine.Read(s.body); err != nil || got != `{"title":"Missed call"}` {
 		t.Errorf("the browser reads %q (%v)", got, err)
 	}
-	if got, err := other.read(s.body); err == nil {
+	if got, err := other.Read(s.body); err == nil {
 		t.Errorf("another browser reads %q", got)
 	}
 	if strings.Contains(string(s.body), "Missed") {
@@ -164,11 +102,11 @@ func TestAnAnswerSaysWhetherToTryAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, b := newServer(t, x.status), newBrowser(t)
+			s, b := newServer(t, x.status), testkit.NewBrowser(t)
 			if x.after != "" {
 				s.header.Set("Retry-After", x.after)
 			}
-			err := pusher(t).Send(t.Context(), b.at(s.URL), notify.Push{Body: []byte("{}")})
+			err := pusher(t).Send(t.Context(), at(b, s.URL), notify.Push{Body: []byte("{}")})
 			if x.ok {
 				if err != nil {
 					t.Errorf("%v (%s)", err, x.why)
@@ -180,12 +118,12 @@ func TestAnAnswerSaysWhetherToTryAgain(t *testing.T) {
 			}
 		})
 	}
-	s, b := newServer(t, 201), newBrowser(t)
-	if p := notify.ProblemOf(pusher(t).Send(t.Context(), b.at(s.URL), notify.Push{Body: make([]byte, notify.MaxPush+1)})); !p.Final || s.got != nil {
+	s, b := newServer(t, 201), testkit.NewBrowser(t)
+	if p := notify.ProblemOf(pusher(t).Send(t.Context(), at(b, s.URL), notify.Push{Body: make([]byte, notify.MaxPush+1)})); !p.Final || s.got != nil {
 		t.Errorf("what is too large was sent: %+v", p)
 	}
 	s.Close()
-	if p := notify.ProblemOf(pusher(t).Send(t.Context(), b.at(s.URL), notify.Push{Body: []byte("{}")})); p.Final || p.Gone || strings.Contains(p.Reason, "127.0.0.1") {
+	if p := notify.ProblemOf(pusher(t).Send(t.Context(), at(b, s.URL), notify.Push{Body: []byte("{}")})); p.Final || p.Gone || strings.Contains(p.Reason, "127.0.0.1") {
 		t.Errorf("a server that is away: %+v", p)
 	}
 }
@@ -193,7 +131,7 @@ func TestAnAnswerSaysWhetherToTryAgain(t *testing.T) {
 func TestASubscriptionIsCheckedBeforeItIsKept(t *testing.T) {
 	t.Parallel()
 	public := func(a netip.Addr) bool { return !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() }
-	good := newBrowser(t).at("https://push.example.com/send/abc")
+	good := at(testkit.NewBrowser(t), "https://push.example.com/send/abc")
 	for name, x := range map[string]struct {
 		why      string
 		change   func(b *notify.Browser)
@@ -244,16 +182,16 @@ func TestAPhoneIsToldThroughTheProviderSigned(t *testing.T) {
 	s := newServer(t, 200)
 	p, err := notify.NewPhones(s.URL+"/push", "a secret of some length", http.DefaultClient)
 	must(t, err)
-	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	must(t, p.Send(t.Context(), at, "key-1", []byte(`{"title":"x"}`)))
-	if got := s.got.Header.Get("Switchboard-Signature"); got != notify.Signature(at, s.body, "a secret of some length") || s.got.Header.Get("Idempotency-Key") != "key-1" {
+	when := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	must(t, p.Send(t.Context(), when, "key-1", []byte(`{"title":"x"}`)))
+	if got := s.got.Header.Get("Switchboard-Signature"); got != notify.Signature(when, s.body, "a secret of some length") || s.got.Header.Get("Idempotency-Key") != "key-1" {
 		t.Errorf("signed %q", got)
 	}
-	if got := s.got.Header.Get("Switchboard-Signature"); got == notify.Signature(at, s.body, "another secret") {
+	if got := s.got.Header.Get("Switchboard-Signature"); got == notify.Signature(when, s.body, "another secret") {
 		t.Error("any secret signs the same")
 	}
 	s.status = 410
-	if p := notify.ProblemOf(p.Send(t.Context(), at, "key-2", []byte(`{}`))); !p.Gone || !p.Final {
+	if p := notify.ProblemOf(p.Send(t.Context(), when, "key-2", []byte(`{}`))); !p.Gone || !p.Final {
 		t.Errorf("a token that is worth nothing: %+v", p)
 	}
 	for _, bad := range []string{"", "ftp://x", "https://a:b@x/", "push.example.com"} {
