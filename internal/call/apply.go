@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"switchboard/internal/access"
 	"switchboard/internal/clock"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
@@ -40,6 +41,8 @@ type Deps struct {
 	Hooks func(ctx context.Context, connection id.ID) (Hooks, error)
 	// Audio is where Twilio plays an audio file from, by its public token.
 	Audio func(token string) string
+	// MaySpend refuses a call out that a cap of costs bars (R102); nil: none does.
+	MaySpend func(ctx context.Context, tx *db.Tx, who access.Actor, branch id.ID) error
 }
 
 // Service is calls as the other packages use them.

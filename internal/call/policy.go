@@ -87,6 +87,15 @@ func (r *rules) mayStart(ctx context.Context, tx *db.Tx, user id.ID) error {
 	return nil
 }
 
+// maySpend refuses a call out that a cap of costs bars (R102). Emergency numbers are
+// no matter of it: they are not called from here. Code: errs.LimitReached.
+func (s *Service) maySpend(ctx context.Context, tx *db.Tx, who access.Actor, branch id.ID) error {
+	if s.MaySpend == nil {
+		return nil
+	}
+	return s.MaySpend(ctx, tx, who, branch)
+}
+
 // onTheWay is the status of a record whose fieldworker is on the way (D13).
 const onTheWay = "ON_THE_WAY"
 

@@ -178,6 +178,9 @@ func (c *control) number(in PartyInput) ([]route.Target, error) {
 	if err := r.mayStart(c.ctx, c.tx, c.who.UserID); err != nil {
 		return nil, err
 	}
+	if err := c.s.maySpend(c.ctx, c.tx, c.who, c.st.Call.BranchID); err != nil {
+		return nil, err
+	}
 	if err := c.mayReach(in.ContactID, to); err != nil {
 		return nil, err
 	}

@@ -389,4 +389,9 @@ func (d *draft) machine(ctx context.Context) error {
 }
 
 // caps keeps the organization and its people from calling without end.
-func (d *draft) caps(ctx context.Context) error { return d.rules.mayStart(ctx, d.tx, d.who.UserID) }
+func (d *draft) caps(ctx context.Context) error {
+	if err := d.rules.mayStart(ctx, d.tx, d.who.UserID); err != nil || d.start.Direction == Internal {
+		return err
+	}
+	return d.s.maySpend(ctx, d.tx, d.who, d.start.Branch)
+}

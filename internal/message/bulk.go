@@ -245,6 +245,9 @@ func (s *Service) keepBulk(ctx context.Context, tx *db.Tx, who access.Actor, in 
 	if b.PendingCount == 0 {
 		return id.ID{}, nobody(p.all)
 	}
+	if err := s.maySpend(ctx, tx, Spending{Organization: who.OrganizationID, User: who.UserID}); err != nil {
+		return id.ID{}, err
+	}
 	if err := insertBulk(ctx, tx, b, rows); err != nil {
 		return id.ID{}, err
 	}

@@ -179,7 +179,14 @@ func (s *Service) claimBulk(ctx context.Context, tx *db.Tx, a bulkArgs, last boo
 		return nil, nil, false, s.wentOn(ctx, tx, b)
 	}
 	for _, n := range senders {
-		if why := n.unusable(); why != "" {
+		why := n.unusable()
+		if barred := s.maySpend(ctx, tx, Spending{Organization: b.OrganizationID, User: b.CreatedByID, Branch: n.BranchID}); errs.IsCode(barred, errs.LimitReached) {
+			e, _ := errs.As(barred)
+			why = e.Message
+		} else if barred != nil {
+			return nil, nil, false, barred
+		}
+		if why != "" {
 			b.stop(why)
 			return nil, nil, false, s.wentOn(ctx, tx, b)
 		}

@@ -71,6 +71,13 @@ type Deps struct {
 	Base *url.URL
 	// Country is the organization's default country, for numbers as typed (R018).
 	Country func(ctx context.Context, q bun.IDB) (string, error)
+	// MaySpend refuses a message out that a cap of costs bars (R102); nil: none does.
+	MaySpend func(ctx context.Context, tx *db.Tx, on Spending) error
+}
+
+// Spending is whom a message would be charged to.
+type Spending struct {
+	Organization, User, Branch, Automation id.ID
 }
 
 // Service keeps threads and messages.
@@ -83,6 +90,7 @@ type Service struct {
 	base     *url.URL
 	log      *slog.Logger
 	country  func(ctx context.Context, q bun.IDB) (string, error)
+	maySpend func(ctx context.Context, tx *db.Tx, on Spending) error
 
 	dies func(where string) error // in tests, the process at this place
 }
@@ -92,7 +100,10 @@ func New(d Deps) *Service {
 	if d.Logger == nil {
 		d.Logger = slog.Default()
 	}
-	s := &Service{db: d.DB, numbers: d.Numbers, contacts: d.Contacts, blob: d.Blob, keys: d.Keys, base: d.Base, log: d.Logger, country: d.Country}
+	if d.MaySpend == nil {
+		d.MaySpend = func(context.Context, *db.Tx, Spending) error { return nil }
+	}
+	s := &Service{db: d.DB, numbers: d.Numbers, contacts: d.Contacts, blob: d.Blob, keys: d.Keys, base: d.Base, log: d.Logger, country: d.Country, maySpend: d.MaySpend}
 	if d.Jobs != nil {
 		job.Handle(d.Jobs, s.carry)
 		job.Handle(d.Jobs, s.bulk)
@@ -272,6 +283,9 @@ func (s *Service) keepDraft(ctx context.Context, tx *db.Tx, who access.Actor, in
 	}
 	r := p.all[0]
 	if err := r.refused(); err != nil {
+		return nil, err
+	}
+	if err := s.maySpend(ctx, tx, Spending{who.OrganizationID, who.UserID, r.from.BranchID, in.AutomationID}); err != nil {
 		return nil, err
 	}
 	thread := p.thread
