@@ -262,6 +262,26 @@ func decimal(b json.RawMessage) (float64, bool) {
 	return v, err == nil && v >= 0 && v < 1e7
 }
 
+// ParseMembers reads a post of JSON: the members of the object that are text, as a
+// form has them. Where Twilio names the account in small letters it is AccountSid too.
+func ParseMembers(body []byte) (url.Values, error) {
+	var members map[string]json.RawMessage
+	if len(body) > 64<<10 || json.Unmarshal(body, &members) != nil {
+		return nil, errs.New(errs.Invalid, "the post is no JSON object")
+	}
+	f := url.Values{}
+	for name, raw := range members {
+		var text string
+		if json.Unmarshal(raw, &text) == nil && text != "" {
+			f.Set(name, text)
+		}
+	}
+	if sid := f.Get("account_sid"); sid != "" {
+		f.Set("AccountSid", sid)
+	}
+	return f, nil
+}
+
 // TranscriptForm is the post that says that a transcript is there.
 type TranscriptForm struct {
 	SID, ServiceSID, CustomerKey string

@@ -25,6 +25,7 @@ type route struct {
 	effect  func(ctx context.Context, tx *db.Tx, p post) (inbox.Answer, error)
 	prepare func(p *post) // sets what goes ahead of the effect; nil for nothing
 	parts   []string      // of the pattern
+	json    bool          // the post is JSON, of which the members that are text count
 	hangUp  bool          // when the effect fails, the leg is hung up: it is not the caller's
 }
 
@@ -32,6 +33,12 @@ type route struct {
 // an apology and a voicemail are nothing to them.
 func answerer(r route) route {
 	r.hangUp = true
+	return r
+}
+
+// inJSON is an address that takes JSON.
+func inJSON(r route) route {
+	r.json = true
 	return r
 }
 
@@ -146,6 +153,11 @@ func (h *Handler) table() []route {
 		tell("recording", "call/{call}/recording", twilio.ParseRecording, twilio.RecordingForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.RecordingForm) error {
 			return h.o.Calls.RecordingStatus(ctx, tx, p.args.call, f)
 		}),
+		// A transcript that we asked for is there: once. Should the post not come, it is
+		// asked for.
+		inJSON(tell("transcript", "transcript", twilio.ParseTranscript, twilio.TranscriptForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.TranscriptForm) error {
+			return h.o.Transcripts.News(ctx, tx, p.Connection, f)
+		})),
 		// A message came in. Twilio does not wait for words: replies are sent by REST.
 		tell("sms", "sms", twilio.ParseMessage, twilio.MessageForm.Key, func(ctx context.Context, tx *db.Tx, p post, f twilio.MessageForm) error {
 			f.ReceivedAt = p.ReceivedAt
