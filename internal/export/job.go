@@ -357,6 +357,9 @@ func (s *Service) file(ctx context.Context, e *Export) (info blob.Info, err erro
 // authority is who asked for the export, as they are now; an error when they may not have it any more.
 func (s *Service) authority(ctx context.Context, e *Export) (context.Context, access.Actor, error) {
 	who, err := s.d.Authority(ctx, e.OrganizationID, e.CreatedByID)
+	if errs.IsCode(err, errs.Unauthenticated) {
+		err = errs.New(errs.Forbidden, "whoever asked for it is no active user any more, or the API key was revoked")
+	}
 	if err != nil {
 		return ctx, who, err
 	}

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 
-	"github.com/jackc/pgx/v5"
-
 	"switchboard/internal/access"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
@@ -42,39 +40,5 @@ func (s *Service) Resume(ctx context.Context, org, credential id.ID) (_ access.A
 	case !ok:
 		return access.Actor{}, errToken
 	}
-	return a, nil
-}
-
-// ActorOf tells what a user or an API key may do now, for work that goes on after
-// whoever asked for it has gone. One that is disabled or revoked gets
-// errs.Unauthenticated.
-func (s *Service) ActorOf(ctx context.Context, org, principal id.ID) (_ access.Actor, err error) {
-	defer errs.Wrap(&err, "session.ActorOf")
-	if principal.Kind() == id.APIKey {
-		return s.Resume(ctx, org, principal)
-	}
-	a := access.Actor{OrganizationID: org}
-	var permissions []access.Permission
-	found := false
-	batch := &pgx.Batch{}
-	batch.Queue(`SELECT u.id, u.login_id, u.role_id, r.permissions, r.visibility, u.is_fieldworker, u.fieldworker_switched,
-			ARRAY(SELECT m.branch_id FROM branch_user m WHERE m.organization_id = $1 AND m.user_id = u.id ORDER BY m.branch_id)
-		FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
-		WHERE u.organization_id = $1 AND u.id = $2 AND u.status = 'ACTIVE'`, org, principal).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			found = true
-			if err := rows.Scan(&a.UserID, &a.LoginID, &a.RoleID, &permissions, &a.Visibility, &a.IsFieldworker, &a.Switched, &a.BranchIDs); err != nil {
-				return err
-			}
-		}
-		return rows.Err()
-	})
-	if err := s.d.DB.Batch(ctx, org, batch); err != nil {
-		return access.Actor{}, err
-	}
-	if !found {
-		return access.Actor{}, errs.New(errs.Unauthenticated, "whoever asked for this is no active user any more")
-	}
-	a.Permissions = access.SetOf(permissions...)
 	return a, nil
 }
