@@ -16,6 +16,7 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
 	"switchboard/internal/id"
+	"switchboard/internal/job"
 )
 
 const (
@@ -72,6 +73,7 @@ func (s *Service) Notify(ctx context.Context, tx *db.Tx, n Notice) (err error) {
 		return err
 	}
 	var events []event.Event
+	var jobs []job.Args
 	for _, u := range users {
 		p := all[u]
 		if p == nil {
@@ -98,12 +100,16 @@ func (s *Service) Notify(ctx context.Context, tx *db.Tx, n Notice) (err error) {
 			if !slices.Contains(ways, t.channel) || t.channel != Email && !p.Shows { // R076: what pops up is not for them
 				continue
 			}
-			due := tx.Now
+			// What leaves at once has a job; should that never run, the sweep finds it.
+			x := sendArgs{Organization: org, Sending: id.New(id.Notification)}
+			due := tx.Now.Add(sendFor)
 			if t.channel == Email && inApp {
-				due = due.Add(mailAfter)
+				due = tx.Now.Add(mailAfter)
+			} else {
+				jobs = append(jobs, x)
 			}
 			if _, err := tx.Pgx().Exec(ctx, `INSERT INTO notification_sending (organization_id, id, notification_id, channel, target, due_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-				org, id.New(id.Notification), fresh, string(t.channel), t.id, due); err != nil {
+				org, x.Sending, fresh, string(t.channel), t.id, due); err != nil {
 				return db.Translate(err)
 			}
 		}
@@ -115,6 +121,9 @@ func (s *Service) Notify(ctx context.Context, tx *db.Tx, n Notice) (err error) {
 			return err
 		}
 		events = append(events, event.Event{OrganizationID: org, Kind: EventNotified, Subject: fresh, Data: data})
+	}
+	if err := job.InsertMany(ctx, tx, jobs...); err != nil {
+		return err
 	}
 	return event.Append(ctx, tx, events...)
 }
