@@ -17,7 +17,7 @@ import (
 // projections: they are written in the transaction that changes the call.
 func (a *App) voice() {
 	a.Calls = call.New(call.Deps{
-		DB: a.DB, Clock: a.Clock, Logger: a.Log, Client: a.Numbers.Credentials, Hooks: a.hooks, Audio: a.playURL,
+		DB: a.DB, Clock: a.Clock, Logger: a.Log, Client: a.Numbers.Credentials, Hooks: a.hooks, Audio: a.playURL, MaySpend: a.mayCall,
 	})
 	a.Recordings = recording.New(recording.Deps{DB: a.DB, Clock: a.Clock, Blobs: a.Blobs, Logger: a.Log, Client: a.Numbers.Credentials})
 	a.Voicemails = voicemail.New(a.DB, a.Recordings, a.Calls)
