@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -218,3 +219,83 @@ func TestUploadsAreBounded(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// Players ask for ranges of a recording, savers for the whole; what was deleted says so.
+func TestARecordingIsStreamedInPartsAndSaved(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	deleted := id.New(id.Recording)
+	var asked []media.Part
+	s.media = media.New(media.Options{
+		Authenticate: func(context.Context, string) (access.Actor, error) { return s.who, nil },
+		Parts: map[id.Kind]media.OpenPart{id.Recording: func(_ context.Context, _ access.Actor, x id.ID, p media.Part) (io.ReadSeekCloser, media.File, error) {
+			asked = append(asked, p)
+			switch {
+			case x == deleted:
+				return nil, media.File{}, errs.New(errs.NotFound, "this recording was deleted").Because(buried{})
+			case p.Channel == "LEFT":
+				return nil, media.File{}, errs.New(errs.Invalid, "no such side")
+			}
+			return page{bytes.NewReader([]byte("0123456789"))}, media.File{ContentType: "audio/wav", Name: x.String() + p.Channel + ".wav"}, nil
+		}},
+		Clock: s.clock, Logger: slog.New(slog.DiscardHandler),
+	})
+	address := "https://phone.test/media/" + s.file.String()
+	whole := s.get(t, address, "Authorization", "Bearer x")
+	tag := whole.Header().Get("ETag")
+	if whole.Code != 200 || whole.Body.String() != "0123456789" || tag == "" || whole.Header().Get("Accept-Ranges") != "bytes" || whole.Header().Get("X-Content-Type-Options") != "nosniff" {
+		t.Fatalf("%d %v", whole.Code, whole.Header())
+	}
+	for name, c := range map[string]struct {
+		query  string
+		header []string
+		status int
+		body   string
+		kept   string // the disposition
+	}{
+		"a range":                     {"", []string{"Range", "bytes=2-4"}, 206, "234", "inline"},
+		"the end":                     {"", []string{"Range", "bytes=-3"}, 206, "789", "inline"},
+		"from the middle":             {"", []string{"Range", "bytes=8-"}, 206, "89", "inline"},
+		"past the end":                {"", []string{"Range", "bytes=10-"}, 416, "", ""},
+		"nonsense":                    {"", []string{"Range", "bytes=x"}, 416, "", ""},
+		"going on with the same":      {"", []string{"Range", "bytes=8-", "If-Range", tag}, 206, "89", "inline"},
+		"going on with another":       {"", []string{"Range", "bytes=8-", "If-Range", `"another"`}, 200, "0123456789", "inline"},
+		"had already":                 {"", []string{"If-None-Match", tag}, 304, "", ""},
+		"one side is another file":    {"?channel=USER", []string{"If-None-Match", tag}, 200, "0123456789", "inline"},
+		"to be saved":                 {"?download=true", nil, 200, "0123456789", "attachment"},
+		"one side to be saved":        {"?download=true&channel=CALLER", nil, 200, "0123456789", "attachment"},
+		"no such side":                {"?channel=LEFT", nil, 415, "", ""},
+		"a small picture of a sound":  {"?size=small", nil, 404, "", ""},
+		"download must be true to be": {"?download=1", nil, 200, "0123456789", "inline"},
+	} {
+		w := s.get(t, address+c.query, append(c.header, "Authorization", "Bearer x")...)
+		if w.Code != c.status || c.body != "" && w.Body.String() != c.body {
+			t.Errorf("%s: %d %q", name, w.Code, w.Body)
+		}
+		if got := w.Header().Get("Content-Disposition"); c.kept != "" && (!strings.HasPrefix(got, c.kept+`; filename="rec_`) || !strings.HasSuffix(got, `.wav"`)) {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if !slices.Contains(asked, media.Part{Channel: "CALLER", Download: true}) || !slices.Contains(asked, media.Part{Channel: "USER"}) {
+		t.Errorf("asked for %+v", asked)
+	}
+	head := httptest.NewRequestWithContext(t.Context(), http.MethodHead, address, nil)
+	head.Header.Set("Authorization", "Bearer x")
+	w := httptest.NewRecorder()
+	s.media.ServeHTTP(w, head)
+	if w.Code != 200 || w.Header().Get("Content-Length") != "10" || w.Body.Len() != 0 {
+		t.Errorf("HEAD: %d, %s bytes, %q", w.Code, w.Header().Get("Content-Length"), w.Body)
+	}
+	tomb := s.get(t, "https://phone.test/media/"+deleted.String(), "Authorization", "Bearer x", "Range", "bytes=0-")
+	if tomb.Code != http.StatusGone || !strings.Contains(tomb.Body.String(), `"tombstone":{"deletedAt":"2026-03-01T12:00:00Z"}`) || tomb.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("the tombstone: %d %s", tomb.Code, tomb.Body)
+	}
+}
+
+type buried struct{}
+
+func (buried) Error() string { return "deleted" }
+
+func (buried) MarshalJSON() ([]byte, error) {
+	return []byte(`{"deletedAt":"2026-03-01T12:00:00Z"}`), nil
+}

@@ -60,7 +60,11 @@ type stage struct {
 	call  id.ID
 	ctx   context.Context
 
-	mu      sync.Mutex // guards answers and asked
+	conn  id.ID
+	blobs *blob.Store
+
+	mu      sync.Mutex                                        // guards what follows
+	other   func(w http.ResponseWriter, r *http.Request) bool // answers what is no audio
 	answers []func(http.ResponseWriter)
 	asked   int
 }
@@ -71,9 +75,12 @@ func newStage(t *testing.T, answers ...func(http.ResponseWriter)) *stage {
 	t.Helper()
 	s := &stage{t: t, clock: clock.NewFake(start), answers: answers}
 	s.db = testkit.DB(t, testkit.Clock(s.clock), testkit.MaxConns(8))
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if s.other != nil && s.other(w, r) {
+			return
+		}
 		answer := s.answers[min(s.asked, len(s.answers)-1)]
 		s.asked++
 		answer(w)
@@ -92,6 +99,7 @@ func newStage(t *testing.T, answers ...func(http.ResponseWriter)) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.blobs = blobs
 	s.recs = recording.New(recording.Deps{DB: s.db, Clock: s.clock, Blobs: blobs, Logger: slog.New(slog.DiscardHandler),
 		Client: func(context.Context, id.ID) (*twilio.Client, error) { return client, nil }})
 	s.run = job.New(s.db, s.clock, job.RunnerOptions{Logger: slog.New(slog.DiscardHandler)})
@@ -119,6 +127,7 @@ func (s *stage) exec(sql string, args ...any) {
 func (s *stage) seed() {
 	s.t.Helper()
 	conn, now := id.New(id.Connection), s.clock.Now()
+	s.conn = conn
 	s.exec(`INSERT INTO organization (organization_id, name, updated_at) VALUES ($1, 'Acme', $2)`, s.org, now)
 	s.exec(`INSERT INTO twilio_connection (organization_id, id, name, account_sid, account_type, account_status, updated_at) VALUES ($1, $2, 'Main', $3, 'FULL', 'active', $4)`,
 		s.org, conn, sid("AC", 1), now)
