@@ -18,6 +18,18 @@ func (r *campaignResolver) AssignedUser(ctx context.Context, obj *contact.Campai
 	return loader.Load(ctx, loader.From(ctx).Users, obj.AssignedUserID)
 }
 
+func (r *contactResolver) Name(ctx context.Context, obj *contact.Contact) (string, error) {
+	return obj.NameFor(access.From(ctx)), nil
+}
+
+func (r *contactResolver) Email(ctx context.Context, obj *contact.Contact) (*string, error) {
+	return obj.EmailFor(access.From(ctx)), nil
+}
+
+func (r *contactResolver) Location(ctx context.Context, obj *contact.Contact) (*string, error) {
+	return obj.LocationFor(access.From(ctx)), nil
+}
+
 func (r *contactResolver) Phones(ctx context.Context, obj *contact.Contact) ([]*contact.Phone, error) {
 	return loader.From(ctx).ContactPhones.Load(ctx, obj.ID)
 }
@@ -55,12 +67,7 @@ func (r *contactUpsertRowResolver) Contact(ctx context.Context, obj *model.Conta
 }
 
 func (r *mutationResolver) ContactCreate(ctx context.Context, input model.ContactCreateInput) (*model.ContactCreatePayload, error) {
-	c, err := r.d.Contacts.Create(ctx, access.From(ctx), contact.Create{
-		Kind: input.Kind, Name: input.Name, Company: input.Company.Value(), Email: input.Email.Value(), Country: input.Country.Value(),
-		Status: input.Status.Value(), Tags: every(input.Tags.Value(), same), ExternalID: input.ExternalID.Value(),
-		Timezone: input.Timezone.Value(), Service: input.Service.Value(), Location: input.Location.Value(),
-		Phones: every(input.Phones.Value(), contactPhone), AssignedUserID: given(input.AssignedUserID),
-	})
+	c, err := r.d.Contacts.Create(ctx, access.From(ctx), contactCreate(input))
 	problems, err := userErrors(err)
 	return &model.ContactCreatePayload{Contact: c, UserErrors: problems}, err
 }
@@ -80,11 +87,7 @@ func (r *mutationResolver) CampaignCreate(ctx context.Context, input model.Campa
 }
 
 func (r *mutationResolver) RecordCreate(ctx context.Context, input model.RecordCreateInput) (*model.RecordCreatePayload, error) {
-	x, err := r.d.Contacts.CreateRecord(ctx, access.From(ctx), contact.RecordCreate{
-		Kind: input.Kind, Title: input.Title, Status: input.Status.Value(), ExternalID: input.ExternalID.Value(),
-		ContactID: given(input.ContactID), AssignedUserID: given(input.AssignedUserID), StartsAt: input.StartsAt.Value(),
-		More: recordMore(input),
-	})
+	x, err := r.d.Contacts.CreateRecord(ctx, access.From(ctx), recordCreate(input))
 	problems, err := userErrors(err)
 	return &model.RecordCreatePayload{Record: x, UserErrors: problems}, err
 }
@@ -122,20 +125,7 @@ func (r *mutationResolver) RecordEvent(ctx context.Context, input model.RecordEv
 }
 
 func (r *queryResolver) Contacts(ctx context.Context, first *int, after *string, filter *model.ContactFilter) (*model.ContactConnection, error) {
-	f := contactFilter(filter)
-	p := page(first, after)
-	w, err := r.d.Contacts.List(ctx, access.From(ctx), f, p)
-	if err != nil {
-		return nil, err
-	}
-	c := &model.ContactConnection{}
-	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, x *contact.Contact) *model.ContactEdge {
-		return &model.ContactEdge{Cursor: cursor, Node: x}
-	})
-	if err == nil && asked(ctx, "totalCount") {
-		c.TotalCount, err = r.d.Contacts.Count(ctx, access.From(ctx), f)
-	}
-	return c, err
+	return r.contacts(ctx, contactFilter(filter), page(first, after))
 }
 
 func (r *queryResolver) Contact(ctx context.Context, id id.ID) (*contact.Contact, error) {

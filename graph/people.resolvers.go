@@ -100,6 +100,9 @@ func (r *mutationResolver) UserUpdate(ctx context.Context, id id.ID, input model
 		Extension: field(input.Extension), SIPAddress: field(input.SipAddress),
 		DisplayNotifications: field(input.DisplayNotifications), SilentNotifications: field(input.SilentNotifications),
 		InternalClickToCall: field(input.InternalClickToCall), SIPDomainID: field(input.SipDomainID),
+		Options: every(input.FieldworkerOptions.Value(), func(o *model.FieldworkerOptionInput) access.Switch {
+			return access.Switch{Option: o.Option, IsOn: o.IsOn}
+		}),
 	})
 	problems, err := userErrors(err)
 	return &model.UserUpdatePayload{User: u, UserErrors: problems}, err

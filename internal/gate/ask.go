@@ -18,6 +18,7 @@ import (
 	"switchboard/internal/message"
 	"switchboard/internal/recording"
 	"switchboard/internal/tenant"
+	"switchboard/internal/transcript"
 	"switchboard/internal/user"
 	"switchboard/internal/voicemail"
 )
@@ -29,9 +30,8 @@ type Deps struct {
 	Recordings  *recording.Service
 	Voicemails  *voicemail.Service
 	Messages    *message.Service
-	// What is not there is seen by nobody.
 	FollowUps   *followup.Service
-	Transcripts func(ctx context.Context, who access.Actor, ids []id.ID) (map[id.ID]bool, error)
+	Transcripts *transcript.Service
 }
 
 // Service answers what people may do.
@@ -390,9 +390,6 @@ func (s *Service) messages(ctx context.Context, who access.Actor, ids []id.ID, o
 }
 
 func (s *Service) followUps(ctx context.Context, who access.Actor, ids []id.ID, out map[id.ID]*thing) error {
-	if s.d.FollowUps == nil {
-		return nil
-	}
 	seen, err := s.d.FollowUps.Visible(ctx, who, ids)
 	for x, f := range seen {
 		out[x] = &thing{contact: f.ContactID, owner: f.OwnerID}
@@ -401,10 +398,7 @@ func (s *Service) followUps(ctx context.Context, who access.Actor, ids []id.ID, 
 }
 
 func (s *Service) transcripts(ctx context.Context, who access.Actor, ids []id.ID, out map[id.ID]*thing) error {
-	if s.d.Transcripts == nil {
-		return nil
-	}
-	seen, err := s.d.Transcripts(ctx, who, ids)
+	seen, err := s.d.Transcripts.Visible(ctx, who, ids)
 	for x := range seen {
 		out[x] = &thing{}
 	}
