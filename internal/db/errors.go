@@ -78,6 +78,8 @@ func Translate(err error) error {
 		pg.Code == "55P03",                // lock_timeout
 		pg.Code == "57014" && strings.Contains(pg.Message, "timeout"):
 		return unavailable(err)
+	case pg.Code == "22021": // PostgreSQL keeps no zero byte and nothing but UTF-8
+		return errs.New(errs.Invalid, "a text holds a character that cannot be kept, such as a zero byte").Because(err)
 	case inTheWay(err):
 		return errs.New(errs.Unavailable, "somebody else changed the same thing at the same moment; try again").Because(err)
 	}
