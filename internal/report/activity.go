@@ -223,3 +223,24 @@ FROM p`)
 	}
 	return out, nil
 }
+
+// maxRecordEvents is how many events of its record are told with a call.
+const maxRecordEvents = 10
+
+// RecordEventsSince are the events of the records of calls since each began, newest
+// first: their ids, for calls that the actor has in hand.
+func (s *Service) RecordEventsSince(ctx context.Context, who access.Actor, calls []id.ID) (out map[id.ID][]id.ID, err error) {
+	defer errs.Wrap(&err, "report.RecordEventsSince")
+	var rows []struct {
+		Call  id.ID `bun:"call_id"`
+		Event id.ID `bun:"event_id"`
+	}
+	err = db.Select(access.With(ctx, who), s.db.App(), &rows, `SELECT c.id AS call_id, e.id AS event_id FROM call c
+CROSS JOIN LATERAL (SELECT e.id, e.at FROM record_event e WHERE e.organization_id = $1 AND e.record_id = c.record_id AND e.at >= c.started_at ORDER BY e.at DESC, e.id DESC LIMIT $3) e
+WHERE c.organization_id = $1 AND c.id = ANY ($2::uuid[]) ORDER BY e.at DESC, e.id DESC`, who.OrganizationID, calls, maxRecordEvents)
+	out = map[id.ID][]id.ID{}
+	for _, r := range rows {
+		out[r.Call] = append(out[r.Call], r.Event)
+	}
+	return out, err
+}

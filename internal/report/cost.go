@@ -318,7 +318,7 @@ func (f *UsageFilter) calls(who access.Actor, key string, dearest bool) []*query
 		return q
 	}
 	if dearest {
-		q := begin(`SELECT x.* FROM (SELECT ` + key + ` AS key, 1 AS calls, count(*) AS legs, sum(l.billed_minutes)::bigint AS minutes,
+		q := begin(`SELECT x.* FROM (SELECT ` + key + ` AS key, count(*) AS legs, sum(l.billed_minutes)::bigint AS minutes,
     count(*) FILTER (WHERE l.price_micros IS NULL AND l.estimated_micros IS NULL) AS unpriced, coalesce(l.price_currency, l.estimated_currency) AS currency,
     coalesce(sum(l.price_micros), 0)::bigint AS known, coalesce(sum(l.estimated_micros) FILTER (WHERE l.price_micros IS NULL), 0)::bigint AS estimated`)
 		q.sql.WriteString("\n  GROUP BY 1, coalesce(l.price_currency, l.estimated_currency)) x ORDER BY x.known + x.estimated DESC, x.key LIMIT " + q.arg(maxUsageCalls))
@@ -366,7 +366,7 @@ func (f *UsageFilter) label(ctx context.Context, tx *db.Tx, who access.Actor, k 
 		case k.table != "":
 			r.Label, r.Key = named[*r.Key], prefixed(*r.Key)
 		case f.GroupBy == UsageByCall:
-			r.Key = prefixed(*r.Key)
+			r.Key, r.Calls = prefixed(*r.Key), 1
 			r.Label = *r.Key
 		default:
 			r.Label = *r.Key

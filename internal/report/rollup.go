@@ -177,8 +177,10 @@ func (s *Service) Rebuild(ctx context.Context, org id.ID) (err error) {
 	for attempt := 1; ; attempt++ {
 		err = s.db.InWorkerTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 			// One snapshot for what is deleted and what is counted.
-			if _, err := tx.Pgx().Exec(ctx, `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`); err != nil {
-				return err
+			for _, sql := range []string{`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`, `SET LOCAL statement_timeout = '10min'`} {
+				if _, err := tx.Pgx().Exec(ctx, sql); err != nil {
+					return err
+				}
 			}
 			_, now, err := s.lockZone(ctx, tx, org)
 			if err != nil {
