@@ -1,5 +1,5 @@
 # make check is what .ci/run calls and what a change must pass.
-.PHONY: help check generate diff vet lint test race conformance bench bench-full
+.PHONY: help check generate diff vet lint test race conformance bench bench-full bench-export
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -34,3 +34,6 @@ bench: ## every benchmark, once
 
 bench-full: ## the reads at a million calls and messages
 	SWITCHBOARD_BENCH_CALLS=1000000 go test -run '^$$' -bench Reads -benchtime 5s -timeout 60m ./internal/bench
+
+bench-export: ## a million calls to CSV and XLSX, in memory that does not grow
+	EXPORT_ROWS=1000000 go test -run '^$$' -bench Rows -benchtime 1x -timeout 60m ./internal/export

@@ -99,13 +99,21 @@ func prepare(t testing.TB, calls int) *stage {
 // addCalls makes n calls, one each second before noon, the newest with the greatest number.
 func (s *stage) addCalls(n int, connection, branch id.ID) {
 	s.Helper()
+	const chunk = 20_000
+	for from := 1; from <= n; from += chunk {
+		s.insertCalls(n, from, min(n, from+chunk-1), connection, branch)
+	}
+}
+
+func (s *stage) insertCalls(n, from, to int, connection, branch id.ID) {
+	s.Helper()
 	s.exec(`INSERT INTO call (organization_id, id, direction, status, connection_id, phone_number_id, branch_id, contact_id, user_id, from_number, to_number, twilio_sid,
 			started_at, answered_at, ended_at, ring_seconds, talk_seconds, duration_seconds, notes, created_at, updated_at)
 		SELECT $1, (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || overlay(overlay(substr(md5(n::text), 1, 18) PLACING '7' FROM 1) PLACING '8' FROM 5) || $5::text)::uuid,
 			'INBOUND', 'COMPLETED', $2, $3, $4, CASE WHEN n % 3 = 0 THEN $6::uuid END, NULL, '+614' || lpad(n::text, 8, '0'), '+61255501234', 'CA' || md5(n::text),
 			at, at + interval '3 seconds', at + interval '60 seconds', 3, 57, 60, 'note ' || n, at, at
-		FROM (SELECT n, $7::timestamptz - make_interval(secs => ($8 - n)) AS at FROM generate_series(1, $8::int) n) x`,
-		s.org, connection, s.line, branch, fmt.Sprintf("%02x", byte(id.Call)), s.contacts[0], noon, n)
+		FROM (SELECT n, $7::timestamptz - make_interval(secs => ($8 - n)) AS at FROM generate_series($9::int, $10::int) n) x`,
+		s.org, connection, s.line, branch, fmt.Sprintf("%02x", byte(id.Call)), s.contacts[0], noon, n, from, to)
 }
 
 func (s *stage) exec(sql string, args ...any) {

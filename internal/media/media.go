@@ -42,6 +42,7 @@ type Part struct {
 type File struct {
 	ContentType string
 	Name        string // for whoever saves it, without personal data
+	IsSaved     bool   // it is nothing to play
 }
 
 // OpenPart opens one thing, or a part of it, for an actor, or returns errs.NotFound:
@@ -80,8 +81,11 @@ type Options struct {
 // LinkLifetime is how long a signed address works.
 const LinkLifetime = 5 * time.Minute
 
-// MaxUpload is the largest upload, in bytes.
-const MaxUpload = 10 << 20
+// MaxUpload is the largest upload, in bytes, MaxImport that of a table to import.
+const (
+	MaxUpload = 10 << 20
+	MaxImport = 50 << 20
+)
 
 // Handler serves /media and /twilio/media.
 type Handler struct {
@@ -244,7 +248,7 @@ func (h *Handler) part(w http.ResponseWriter, r *http.Request, who access.Actor,
 		return
 	}
 	defer body.Close()
-	if p.Download {
+	if p.Download || file.IsSaved {
 		w.Header().Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s"`, file.Name))
 	} else {
 		w.Header().Set("Content-Disposition", fmt.Sprintf(`inline; filename="%s"`, file.Name))
@@ -281,18 +285,23 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, name string, bod
 }
 
 var extensions = map[string]string{"audio/mpeg": ".mp3", "audio/wav": ".wav", "image/jpeg": ".jpg", "image/png": ".png", "image/gif": ".gif",
-	"image/webp": ".webp", "application/pdf": ".pdf", "text/vcard": ".vcf", "video/mp4": ".mp4", "video/3gpp": ".3gp"}
+	"image/webp": ".webp", "application/pdf": ".pdf", "text/vcard": ".vcf", "video/mp4": ".mp4", "video/3gpp": ".3gp", "text/csv; charset=utf-8": ".csv"}
 
 // upload keeps the raw body, typed by its content; the id goes into a mutation.
-// ?name= is what people call it; ?for=message is a file for an MMS, else it is audio.
+// ?name= is what people call it; ?for=message is a file for an MMS, ?for=import a
+// table to import, else it is audio.
 func (h *Handler) upload(w http.ResponseWriter, r *http.Request) {
 	who, err := h.bearer(r)
 	if err != nil {
 		h.refuse(w, r, err)
 		return
 	}
-	if r.ContentLength > MaxUpload {
-		h.refuse(w, r, errs.New(errs.LimitReached, "the file is larger than %d MB", MaxUpload>>20))
+	limit := int64(MaxUpload)
+	if r.URL.Query().Get("for") == "import" {
+		limit = MaxImport
+	}
+	if r.ContentLength > limit {
+		h.refuse(w, r, errs.New(errs.LimitReached, "the file is larger than %d MB", limit>>20))
 		return
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(uploadTime))
@@ -301,7 +310,7 @@ func (h *Handler) upload(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, errs.New(errs.Invalid, "the name has more than 200 bytes"))
 		return
 	}
-	x, contentType, size, err := h.o.Upload(access.With(r.Context(), who), who, r.URL.Query().Get("for"), name, http.MaxBytesReader(w, r.Body, MaxUpload+1))
+	x, contentType, size, err := h.o.Upload(access.With(r.Context(), who), who, r.URL.Query().Get("for"), name, http.MaxBytesReader(w, r.Body, limit+1))
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = errs.New(errs.Required, "the upload did not arrive whole; send it again")
 	}

@@ -92,6 +92,13 @@ func (s *Service) SignIn(ctx context.Context, in SignIn) (_ *Session, err error)
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if errors.Is(err, errSignIn) {
+			if failed := s.refused(ctx, login.ID); failed != nil {
+				err = failed
+			}
+		}
+	}()
 	right, err := s.hasher.verify(ctx, in.Password, login.PasswordHash)
 	if err != nil {
 		return nil, err
