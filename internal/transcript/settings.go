@@ -209,7 +209,7 @@ func (s *Service) UpdateSettings(ctx context.Context, who access.Actor, in Setti
 	var out *Settings
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		// Whoever changes them first makes the row: the organization's own is the lock.
-		if _, err := db.Exec(ctx, tx, `SELECT FROM organization WHERE organization_id = $1 FOR NO KEY UPDATE`, who.ID); err != nil {
+		if _, err := db.Exec(ctx, tx, `SELECT FROM organization WHERE organization_id = $1 FOR NO KEY UPDATE`, who.OrganizationID); err != nil {
 			return err
 		}
 		r, err := readSettings(ctx, tx, " FOR UPDATE")

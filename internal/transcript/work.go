@@ -281,10 +281,12 @@ func (s *Service) task(t *Transcript, h *heard, settings *row) speech.Task {
 	return x
 }
 
-// advance keeps where the work stands and when to look again.
+// advance keeps where the work stands and when to look again. A request that is
+// being looked for counts as a failed attempt still.
 func (s *Service) advance(ctx context.Context, t *Transcript, p speech.Progress) error {
 	now := s.Clock.Now()
-	n, err := db.Exec(ctx, s.DB.App(), `UPDATE transcript SET provider_state = $4::text::jsonb, provider_ref = $5, due_at = $6, leased_until = NULL, attempts = 0, updated_at = $7
+	n, err := db.Exec(ctx, s.DB.App(), `UPDATE transcript SET provider_state = $4::text::jsonb, provider_ref = $5, due_at = $6, leased_until = NULL,
+			attempts = CASE WHEN $5::text IS NOT NULL OR provider <> 'TWILIO' THEN 0 ELSE attempts END, updated_at = $7
 		WHERE organization_id = $1 AND id = $2 AND leased_until = $3 AND status = 'RUNNING'`,
 		t.OrganizationID, t.ID, t.LeasedUntil, text(p.State), refOf(t.Provider, p.State), now.Add(p.Wait), now)
 	if err == nil && n == 0 {
