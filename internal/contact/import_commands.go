@@ -267,6 +267,19 @@ func (s *Service) ImportRows(ctx context.Context, who access.Actor, imp id.ID, s
 // Cursor is the place of the row.
 func (r *ImportRow) Cursor() string { return fmt.Sprint(r.Line) }
 
+// ContactID is the contact of a row of a file of contacts.
+func (r *ImportRow) ContactID() id.ID { return r.subject(id.Contact) }
+
+// RecordID is the record of a row of a file of records.
+func (r *ImportRow) RecordID() id.ID { return r.subject(id.Record) }
+
+func (r *ImportRow) subject(kind id.Kind) id.ID {
+	if r.SubjectID.Kind() == kind {
+		return r.SubjectID
+	}
+	return id.ID{}
+}
+
 // Problem is why the row was refused; nil when it was not.
 func (r *ImportRow) Problem() error {
 	if r.Code == nil || r.Message == nil {

@@ -293,9 +293,7 @@ func (p *importPlan) readContact(l *line, cells []string) error {
 	if c.ExternalID != "" {
 		l.key = "external " + c.ExternalID
 	}
-	if !c.Name.Set && company != "" && l.key == "" {
-		c.Name = patch.To(company)
-	}
+	c.name = company
 	kind := c.kind
 	if c.Kind.Set {
 		kind = c.Kind.Value

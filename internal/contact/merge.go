@@ -45,6 +45,9 @@ func (s *Service) Merge(ctx context.Context, who access.Actor, keep id.ID, from 
 }
 
 func (s *Service) merge(ctx context.Context, tx *db.Tx, who access.Actor, keep id.ID, from []id.ID) (*Contact, error) {
+	if err := oneAtATime(ctx, tx); err != nil {
+		return nil, err
+	}
 	from, err := s.mergeable(ctx, tx, who, keep, from)
 	if err != nil {
 		return nil, err
@@ -57,7 +60,7 @@ func (s *Service) merge(ctx context.Context, tx *db.Tx, who access.Actor, keep i
 	if err := s.move(ctx, tx, keep, from); err != nil {
 		return nil, err
 	}
-	if err := lockForGood(ctx, tx, "contact", append([]id.ID{keep}, from...)); err != nil {
+	if err := lockForGood(ctx, tx, "contact", from); err != nil {
 		return nil, err
 	}
 	if err := s.move(ctx, tx, keep, from); err != nil {
@@ -67,7 +70,7 @@ func (s *Service) merge(ctx context.Context, tx *db.Tx, who access.Actor, keep i
 	if err != nil {
 		return nil, err
 	}
-	all := map[id.ID]*Contact{}
+	all := make(map[id.ID]*Contact, len(from))
 	var rows []*Contact
 	err = db.Select(ctx, tx, &rows, `SELECT `+contactColumns+` FROM contact c WHERE c.organization_id = $1 AND c.id = ANY ($2::uuid[])`, who.OrganizationID, from)
 	if err != nil {
@@ -75,6 +78,9 @@ func (s *Service) merge(ctx context.Context, tx *db.Tx, who access.Actor, keep i
 	}
 	for _, x := range rows {
 		all[x.ID] = x
+	}
+	if len(all) < len(from) { // gone in the meantime
+		return nil, at(errNoContact, "from")
 	}
 	owners, err := ownersOf(ctx, tx, from)
 	if err != nil {
@@ -109,6 +115,13 @@ func (s *Service) merge(ctx context.Context, tx *db.Tx, who access.Actor, keep i
 		return nil, err
 	}
 	return c, changed(ctx, tx, who, "contact.merge", keep, map[string]any{"from": merged})
+}
+
+// oneAtATime makes merges and deletions of an organization wait for each other: each
+// locks contacts that the other may link to.
+func oneAtATime(ctx context.Context, tx *db.Tx) error {
+	_, err := db.Exec(ctx, tx, `SELECT pg_advisory_xact_lock(hashtextextended('contacts that go ' || $1::uuid::text, 0))`, db.TenantFrom(ctx))
+	return err
 }
 
 // mergeable refuses what the actor does not see and what is held, and leaves out

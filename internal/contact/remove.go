@@ -204,6 +204,9 @@ func (s *Service) Purge(ctx context.Context, tx *db.Tx, ids []id.ID, by Deletion
 		return nil, nil
 	}
 	org := db.TenantFrom(ctx)
+	if err := oneAtATime(ctx, tx); err != nil {
+		return nil, err
+	}
 	// Whoever links to one of them now waits, and then finds the tombstone.
 	if err := lockForGood(ctx, tx, "contact", ids); err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ type ContactUpsert struct {
 	target   id.ID  // the contact that its number or e-mail found
 	country  string // of numbers without a country code
 	kind     Kind   // of a new contact
+	name     string // of a new contact without another
 }
 
 // key is what two rows must not share. A new row without an external id shares
@@ -141,6 +142,9 @@ func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, countr
 				}
 				if x.kind != "" && !whole.Kind.Has() {
 					whole.Kind = patch.To(x.kind)
+				}
+				if x.name != "" && !whole.Name.Has() {
+					whole.Name = patch.To(x.name)
 				}
 				whole.Kind.Set, whole.Name.Set = true, true // a contact needs both
 			} else if there.hidden[c.ID] {

@@ -236,16 +236,17 @@ func (r *Reader) row() (Row, error) {
 	row := Row{Line: r.line}
 	some := false
 	for {
+		began := r.line
 		end, err := r.readCell()
 		if err != nil && !errors.Is(err, io.EOF) {
 			return Row{}, err
 		}
 		cell := string(r.cell)
 		if !utf8.ValidString(cell) {
-			return Row{}, &Problem{r.line, "this is neither UTF-8 nor UTF-16; save the table as CSV UTF-8 and send that file"}
+			return Row{}, &Problem{began, "this is neither UTF-8 nor UTF-16; save the table as CSV UTF-8 and send that file"}
 		}
 		if strings.IndexByte(cell, 0) >= 0 {
-			return Row{}, &Problem{r.line, "this is no text; save the table as CSV and send that file"}
+			return Row{}, &Problem{began, "this is no text; save the table as CSV and send that file"}
 		}
 		some = some || cell != ""
 		if row.Cells = append(row.Cells, cell); len(row.Cells) > MaxColumns {

@@ -89,7 +89,7 @@ func TestFilesAreReadAsPeopleSaveThem(t *testing.T) {
 func TestABrokenFileSaysWhere(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ file, want string }{
-		"Latin-1":            {"name\nZo\xeb\n", "line 3: this is neither UTF-8"},
+		"Latin-1":            {"name\nZo\xeb\n", "line 2: this is neither UTF-8"},
 		"a spreadsheet":      {"PK\x03\x04\x00\x00\x00", "this is no text"},
 		"an open quote":      {"a,b\n1,2\n\"x,1\n", "line 3: a quote is opened"},
 		"after a quote":      {"a,b\n\"x\"y,1\n", "line 2: there is something after"},
