@@ -8,8 +8,10 @@ import (
 	"net/url"
 	"time"
 
+	"switchboard/internal/access"
 	"switchboard/internal/blob"
 	"switchboard/internal/followup"
+	"switchboard/internal/id"
 	"switchboard/internal/notify"
 )
 
@@ -76,5 +78,15 @@ func (a *App) followUps(o Options) {
 	a.FollowUps = followup.New(followup.Deps{
 		DB: a.DB, Jobs: a.Jobs, Events: a.Events, Keys: a.Keys, Calls: a.Calls, Voicemails: a.Voicemails, Messages: a.Messages, Contacts: a.Contacts, Users: a.Users,
 		WebPush: a.ways.webPush, Phones: a.ways.phones, Mail: a.ways.mail, Loopback: o.FetchLoopback, Logger: a.Log,
+		Sees: map[id.Kind]func(ctx context.Context, who access.Actor, subject id.ID) (bool, error){
+			id.Transcript: func(ctx context.Context, who access.Actor, x id.ID) (bool, error) {
+				seen, err := a.Transcripts.Visible(ctx, who, []id.ID{x})
+				return seen[x] != nil, err
+			},
+			id.Export: func(ctx context.Context, who access.Actor, x id.ID) (bool, error) {
+				seen, err := a.Exports.Visible(ctx, who, []id.ID{x})
+				return seen[x] != nil, err
+			},
+		},
 	})
 }

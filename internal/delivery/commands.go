@@ -196,6 +196,9 @@ func (s *Service) Test(ctx context.Context, who access.Actor, endpoint id.ID) (d
 		if _, err := insertDelivery(ctx, tx, d); err != nil {
 			return err
 		}
+		if err := note(ctx, tx, who, "test", e); err != nil {
+			return err
+		}
 		return ask(ctx, tx, e.ID)
 	})
 	return d, err
@@ -215,6 +218,9 @@ func (s *Service) Redeliver(ctx context.Context, who access.Actor, delivery id.I
 			return err
 		}
 		if err := requeue(ctx, tx, e.OrganizationID, e.ID, []id.ID{delivery}); err != nil {
+			return err
+		}
+		if err := note(ctx, tx, who, "redeliver", e); err != nil {
 			return err
 		}
 		if err := ask(ctx, tx, e.ID); err != nil {
@@ -252,6 +258,9 @@ func (s *Service) Replay(ctx context.Context, who access.Actor, endpoint id.ID, 
 			return err
 		}
 		forbidden := []string{}
+		for kind := range personal {
+			forbidden = append(forbidden, string(kind))
+		}
 		for kind, need := range needs {
 			if !role.Allows(need) {
 				forbidden = append(forbidden, string(kind))
@@ -280,8 +289,8 @@ func (s *Service) Replay(ctx context.Context, who access.Actor, endpoint id.ID, 
 			return err
 		}
 		r.Endpoint, r.Count = e, len(all)
-		if len(all) == 0 {
-			return nil
+		if err := note(ctx, tx, who, "replay", e); err != nil || len(all) == 0 {
+			return err
 		}
 		return ask(ctx, tx, e.ID)
 	})

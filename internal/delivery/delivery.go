@@ -23,6 +23,7 @@ import (
 	"switchboard/internal/contact"
 	"switchboard/internal/db"
 	"switchboard/internal/event"
+	"switchboard/internal/followup"
 	"switchboard/internal/id"
 	"switchboard/internal/job"
 	"switchboard/internal/message"
@@ -168,9 +169,12 @@ var needs = map[event.Kind]access.Permission{
 	message.ReceivedEvent:  access.SMSView, message.UpdatedEvent: access.SMSView, message.ThreadUpdatedEvent: access.SMSView,
 	message.BulkUpdatedEvent: access.SMSBulk, message.ConsentEvent: access.SMSView, automation.RanEvent: access.AutomationManage,
 	contact.Updated: access.ContactView, contact.RecordUpdated: access.ContactView, contact.RecordEventAdded: access.ContactView,
-	number.ConnectionUpdated: access.ConnectionManage,
-	EventEndpointDisabled:    access.WebhookManage,
+	number.ConnectionUpdated: access.ConnectionManage, followup.EventUpdated: access.FollowUpView,
+	EventEndpointDisabled: access.WebhookManage,
 }
+
+// personal are the kinds that are meant for one person alone: an endpoint is none.
+var personal = map[event.Kind]bool{followup.EventNotified: true}
 
 // Shown is what an actor may see of an event now.
 type Shown struct {

@@ -91,7 +91,7 @@ func (s *Service) pick(ctx context.Context, events []event.Event) ([]event.Event
 		}
 	}
 	heard, err := listening(ctx, s.d.DB.Worker(), orgs)
-	return slices.DeleteFunc(slices.Clone(events), func(e event.Event) bool { return !heard[e.OrganizationID] }), err
+	return slices.DeleteFunc(slices.Clone(events), func(e event.Event) bool { return !heard[e.OrganizationID] || personal[e.Kind] }), err
 }
 
 // ask has a job send what is due for an endpoint.

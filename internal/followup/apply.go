@@ -22,11 +22,14 @@ import (
 // heard are the events that follow-ups and notifications are made of.
 var heard = []event.Kind{
 	call.EventStarted, call.EventAnswered, call.EventEnded, call.EventUpdated, call.EventRingStarted, call.EventRingEnded,
-	voicemail.EventReceived, voicemail.EventUpdated, message.ReceivedEvent, transcriptCompleted,
+	voicemail.EventReceived, voicemail.EventUpdated, message.ReceivedEvent, transcriptCompleted, exportUpdated,
 }
 
-// transcriptCompleted is told of by package transcript.
-const transcriptCompleted event.Kind = "TRANSCRIPT_COMPLETED"
+// What is told by packages that come after this one, or that it needs nothing of.
+const (
+	transcriptCompleted event.Kind = "TRANSCRIPT_COMPLETED"
+	exportUpdated       event.Kind = "EXPORT_UPDATED"
+)
 
 // ringData is what the events of a ring carry.
 type ringData struct {
@@ -78,6 +81,8 @@ func (s *Service) Hear(ctx context.Context, tx *db.Tx, e event.Event) (err error
 		return s.tellMessage(ctx, tx, org, e.Subject, e.At)
 	case transcriptCompleted:
 		return s.tellTranscript(ctx, tx, org, e.Subject, e.At)
+	case exportUpdated:
+		return s.tellExport(ctx, tx, org, e.Subject, e.At)
 	case voicemail.EventReceived, voicemail.EventUpdated:
 		var d struct {
 			CallID id.ID `json:"callId"`

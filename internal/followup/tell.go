@@ -370,4 +370,20 @@ func (s *Service) tellTranscript(ctx context.Context, tx *db.Tx, org, subject id
 	return s.Notify(ctx, tx, Notice{Kind: ToldTranscriptCompleted, Users: told, Key: "transcript " + subject.String(), SubjectID: subject, CallID: of})
 }
 
+// tellExport tells whoever asked for an export that it is ready.
+func (s *Service) tellExport(ctx context.Context, tx *db.Tx, org, subject id.ID, at time.Time) error {
+	if tx.Now.Sub(at) > stale {
+		return nil
+	}
+	var by id.ID
+	err := tx.Pgx().QueryRow(ctx, `SELECT created_by FROM export WHERE organization_id = $1 AND id = $2 AND status = 'DONE'`, org, subject).Scan(&by)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil || by.Kind() != id.User { // a machine is told of nothing
+		return db.Translate(err)
+	}
+	return s.Notify(ctx, tx, Notice{Kind: ToldExportReady, Users: []id.ID{by}, Key: "export " + subject.String(), SubjectID: subject})
+}
+
 func version(f *FollowUp) string { return strconv.FormatInt(f.Version, 10) }
