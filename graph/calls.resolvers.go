@@ -158,7 +158,11 @@ func (r *queryResolver) Calls(ctx context.Context, first *int, after *string, fi
 }
 
 func (r *queryResolver) Call(ctx context.Context, id id.ID) (*call.Call, error) {
-	return absent(r.d.Calls.Get(ctx, access.From(ctx), id))
+	c, err := absent(r.d.Calls.Get(ctx, access.From(ctx), id))
+	if c == nil || err != nil {
+		return nil, err
+	}
+	return c, r.revealed(ctx, c)
 }
 
 func (r *queryResolver) LiveCalls(ctx context.Context, first *int, after *string) (*model.CallConnection, error) {

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"time"
 
 	"switchboard/graph/loader"
 	"switchboard/graph/model"
@@ -39,7 +38,10 @@ func (r *Resolver) calls(ctx context.Context, f call.Filter, p db.Page) (*model.
 // callPage makes the connection.
 func (r *Resolver) callPage(ctx context.Context, p db.Page, w db.Window[*call.Call], f *call.Filter) (*model.CallConnection, error) {
 	c := &model.CallConnection{}
-	var err error
+	err := r.revealed(ctx, w.Nodes...)
+	if err != nil {
+		return nil, err
+	}
 	c.Edges, c.Nodes, c.PageInfo, err = edges(ctx, p, w, func(cursor string, x *call.Call) *model.CallEdge { return &model.CallEdge{Cursor: cursor, Node: x} })
 	if err == nil && asked(ctx, "totalCount") {
 		switch {
@@ -65,21 +67,13 @@ func (r *Resolver) threads(ctx context.Context, f message.Filter, p db.Page) (*m
 	return c, err
 }
 
-// callStatistics turns days into moments of the organization's time zone.
 func (r *Resolver) callStatistics(ctx context.Context, f model.CallStatisticsFilter, by report.Group) (*report.Statistics, error) {
-	who := access.From(ctx)
-	o, err := r.d.Tenants.Get(ctx, who)
+	from, until, o, err := r.days(ctx, f.From, f.To)
 	if err != nil {
 		return nil, err
 	}
-	zone, err := time.LoadLocation(o.TimeZone)
-	if err != nil {
-		return nil, err
-	}
-	until := f.To
-	until.Day++ // time.Date carries over
-	return r.d.Reports.Calls(ctx, who, report.Filter{
-		From: f.From.In(zone), Until: until.In(zone), Direction: string(given(f.Direction)), BranchID: given(f.BranchID),
+	return r.d.Reports.Calls(ctx, access.From(ctx), report.Filter{
+		From: from, Until: until, Direction: string(given(f.Direction)), BranchID: given(f.BranchID),
 		PhoneNumberID: given(f.PhoneNumberID), UserID: given(f.UserID), TimeZone: o.TimeZone, GroupBy: by,
 	})
 }
@@ -107,6 +101,8 @@ func (r *Resolver) node(ctx context.Context, x id.ID) (model.Node, error) {
 		return anything(r.d.Contacts.Campaign(ctx, who, x))
 	case id.Record:
 		return anything(r.d.Contacts.Record(ctx, who, x))
+	case id.Import:
+		return anything(r.d.Contacts.Import(ctx, who, x))
 	case id.RecordEvent:
 		return anything(r.d.Contacts.Event(ctx, who, x))
 	case id.Branch:
@@ -137,8 +133,26 @@ func (r *Resolver) node(ctx context.Context, x id.ID) (model.Node, error) {
 		return anything(r.d.Recordings.Get(ctx, who, x))
 	case id.Voicemail:
 		return anything(r.d.Voicemails.Get(ctx, who, x))
+	case id.Transcript:
+		return anything(r.d.Transcripts.Get(ctx, who, x))
+	case id.TranscriptNote:
+		return anything(r.d.Transcripts.Note(ctx, who, x))
 	case id.Thread:
 		return anything(r.d.Messages.Thread(ctx, who, x))
+	case id.Export:
+		return anything(r.d.Exports.Get(ctx, who, x))
+	case id.Audit:
+		return anything(r.auditEntry(ctx, x))
+	case id.Finding:
+		return anything(r.d.Diagnoses.Get(ctx, who, x))
+	case id.FollowUp:
+		return anything(r.d.FollowUps.Get(ctx, who, x))
+	case id.Notification:
+		return anything(r.d.FollowUps.Notification(ctx, who, x))
+	case id.PushSubscription:
+		return anything(r.d.FollowUps.Subscription(ctx, who, x))
+	case id.CostCap:
+		return anything(r.d.Reports.Cap(ctx, who, x))
 	case id.WebhookEndpoint:
 		return anything(r.d.Deliveries.Get(ctx, who, x))
 	case id.Message:

@@ -12,13 +12,19 @@ import (
 	"switchboard/graph/exec"
 	"switchboard/graph/loader"
 	"switchboard/internal/access"
+	"switchboard/internal/audit"
 	"switchboard/internal/automation"
 	"switchboard/internal/call"
 	"switchboard/internal/clock"
 	"switchboard/internal/contact"
+	"switchboard/internal/db"
 	"switchboard/internal/delivery"
+	"switchboard/internal/diagnose"
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
+	"switchboard/internal/export"
+	"switchboard/internal/followup"
+	"switchboard/internal/gate"
 	"switchboard/internal/history"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
@@ -28,6 +34,7 @@ import (
 	"switchboard/internal/retention"
 	"switchboard/internal/session"
 	"switchboard/internal/tenant"
+	"switchboard/internal/transcript"
 	"switchboard/internal/user"
 	"switchboard/internal/voicemail"
 )
@@ -46,15 +53,26 @@ type Domains struct {
 	Calls       *call.Service
 	Recordings  *recording.Service
 	Voicemails  *voicemail.Service
+	Transcripts *transcript.Service
 	Messages    *message.Service
 	Templates   *message.Templates
 	Automations *automation.Service
 	Deliveries  *delivery.Service
+	FollowUps   *followup.Service
 	Reports     *report.Service
+	Diagnoses   *diagnose.Service
 	Retention   *retention.Service
 	History     *history.Service
-	Events      *event.Log
-	Clock       clock.Clock
+	Gate        *gate.Service
+	Exports     *export.Service
+	// Audit reads the audit log of the context's tenant.
+	Audit func(ctx context.Context, f audit.Filter, p db.Page) (db.Window[*audit.Entry], error)
+	// AuditByIDs reads entries of it.
+	AuditByIDs func(ctx context.Context, ids []id.ID) ([]*audit.Entry, error)
+	// Accessed writes to it that the actor saw what is private.
+	Accessed func(ctx context.Context, action string, subjects []id.ID) error
+	Events   *event.Log
+	Clock    clock.Clock
 	// Link is an address at which the actor can hear or see a file for five minutes.
 	Link func(who access.Actor, x id.ID) (string, error)
 	// SmallLink is one for the small picture of a file.
@@ -137,6 +155,18 @@ func public(oc *graphql.OperationContext) bool {
 // sources are the batch reads behind the loaders.
 func (r *Resolver) sources() *loader.Sources {
 	return &loader.Sources{
+		ContactSources: loader.ContactSources{CallCards: r.callCards, Imports: byActor(r.d.Contacts.ImportsByIDs)},
+		TranscriptSources: loader.TranscriptSources{
+			Transcripts: visible(r.d.Transcripts.Visible), CallTranscripts: byActor(r.d.Transcripts.ByCalls), RecordingTranscripts: byActor(r.d.Transcripts.ByRecordings),
+			VoicemailTranscripts: byActor(r.d.Transcripts.ByVoicemails), TranscriptTexts: r.textsRead(r.d.Transcripts.Texts), TranscriptNotes: r.d.Transcripts.NotesOf,
+			NumberTranscriptions: r.d.Transcripts.NumberModes, Segments: r.segmentsRead(r.d.Transcripts.Segments),
+		},
+		ReportSources: loader.ReportSources{CallCosts: byActor(r.d.Reports.CallCosts), LegCosts: byActor(r.d.Reports.LegCosts), CallRecordEvents: r.callRecordEvents},
+		Findings:      visible(r.d.Diagnoses.ByIDs), SubjectFindings: byActor(r.d.Diagnoses.OpenBySubjects),
+		FollowUps: visible(r.d.FollowUps.Visible), CallFollowUps: byActor(r.d.FollowUps.ByCalls), VoicemailFollowUps: byActor(r.d.FollowUps.ByVoicemails),
+		FollowUpNotes: r.d.FollowUps.NotesByFollowUps, NotificationSendings: r.d.FollowUps.SendingsByNotifications,
+		NumberVoicemailChannels: r.d.FollowUps.VoicemailChannelsByNumbers, RoleNotifications: r.d.FollowUps.DefaultsByRoles,
+		Exports: visible(r.d.Exports.Visible), AuditEntries: r.d.AuditByIDs, APIKeys: r.d.Sessions.KeysByIDs,
 		WebhookEndpoints: visible(r.d.Deliveries.ByIDs), WebhookAttempts: byActor(r.d.Deliveries.AttemptsByDeliveries),
 		Users: r.d.Users.ByIDs, Devices: r.d.Users.DevicesByIDs, Roles: r.d.Roles.ByIDs,
 		Contacts: visible(r.d.Contacts.Named), Campaigns: found(access.ContactView, r.d.Contacts.CampaignsByIDs),
@@ -161,8 +191,10 @@ func (r *Resolver) sources() *loader.Sources {
 		Consents: r.d.Messages.ConsentsByIDs, Countries: r.d.Numbers.Countries, SenderWarnings: r.senderWarnings,
 		SeenRecordings: visible(r.d.Recordings.Visible),
 		HoldsOf:        byActor(r.d.Retention.HoldsOf), RetentionRules: visible(r.d.Retention.RulesByIDs), RetentionRuns: visible(r.d.Retention.RunsByIDs),
-		RetentionLast: byActor(r.d.Retention.LastRuns),
-		ThreadUnread:  r.d.Messages.Unread, HiddenEnds: r.d.Messages.HiddenEnds, ThreadReplyProblems: r.d.Messages.ReplyProblems,
+		RetentionLast:   byActor(r.d.Retention.LastRuns),
+		RecordingsHeard: byActor(r.d.Recordings.HeardByMe), RecordingWaveforms: r.d.Recordings.Waveforms, RecordingVoicemails: byActor(r.d.Voicemails.ByRecordings),
+		VoicemailsHeard: byActor(r.d.Voicemails.HeardByMe), VoicemailListeners: r.d.Voicemails.Listeners, VoicemailNotified: r.d.Voicemails.NotifiedUsers,
+		ThreadUnread: r.d.Messages.Unread, HiddenEnds: r.d.Messages.HiddenEnds, ThreadReplyProblems: r.d.Messages.ReplyProblems,
 	}
 }
 

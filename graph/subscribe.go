@@ -12,14 +12,19 @@ import (
 	"switchboard/internal/call"
 	"switchboard/internal/contact"
 	"switchboard/internal/delivery"
+	"switchboard/internal/diagnose"
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
+	"switchboard/internal/export"
+	"switchboard/internal/followup"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/number"
 	"switchboard/internal/recording"
+	"switchboard/internal/report"
 	"switchboard/internal/retention"
 	"switchboard/internal/session"
+	"switchboard/internal/transcript"
 	"switchboard/internal/voicemail"
 )
 
@@ -200,6 +205,10 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 		if x, err := absent(r.d.Recordings.Get(ctx, who, e.Subject)); x == nil || err != nil {
 			return nil, false, err
 		}
+	case transcript.EventCompleted, transcript.EventUpdated:
+		if t, err := absent(r.d.Transcripts.Get(ctx, who, e.Subject)); t == nil || err != nil {
+			return nil, false, err
+		}
 	case message.ReceivedEvent, message.UpdatedEvent:
 		if m, err := absent(r.d.Messages.Told(ctx, who, e.Subject)); m == nil || err != nil {
 			return nil, false, err
@@ -224,8 +233,30 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 		if c, err := absent(r.d.Contacts.Get(ctx, who, e.Subject)); c == nil || err != nil {
 			return nil, false, err
 		}
+	case contact.Removed:
+		return removedContact(who, head, e)
+	case contact.ImportUpdated:
+		if x, err := absent(r.d.Contacts.Import(ctx, who, e.Subject)); x == nil || err != nil {
+			return nil, false, err
+		}
 	case contact.RecordUpdated, contact.RecordEventAdded:
 		if x, err := absent(r.d.Contacts.Record(ctx, who, e.Subject)); x == nil || err != nil {
+			return nil, false, err
+		}
+	case diagnose.EventUpdated:
+		if f, err := absent(r.d.Diagnoses.Get(ctx, who, e.Subject)); f == nil || err != nil {
+			return nil, false, err
+		}
+	case report.CapReached:
+		if c, err := absent(r.d.Reports.Cap(ctx, who, e.Subject)); c == nil || err != nil {
+			return nil, false, err
+		}
+	case followup.EventNotified:
+		if n, err := r.notified(ctx, e); n == nil || err != nil {
+			return nil, false, err
+		}
+	case followup.EventUpdated:
+		if f, err := absent(r.d.FollowUps.Get(ctx, who, e.Subject)); f == nil || err != nil {
 			return nil, false, err
 		}
 	case delivery.EventEndpointDisabled:
@@ -236,6 +267,10 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 		if x, err := r.d.Retention.RunsByIDs(ctx, who, []id.ID{e.Subject}); len(x) == 0 || err != nil {
 			return nil, false, err
 		}
+	case export.Updated:
+		if x, err := absent(r.d.Exports.Get(ctx, who, e.Subject)); x == nil || err != nil {
+			return nil, false, err
+		}
 	case number.ConnectionUpdated:
 		if !who.Can(access.ConnectionManage) {
 			return nil, false, nil
@@ -243,6 +278,11 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 	}
 	if e.Kind == call.EventNotice {
 		return &model.CallNoticed{EventHead: head, CallID: e.Subject, Notice: &call.Notice{Code: d.Notice}}, true, nil
+	}
+	if e.Kind == followup.EventUpdated {
+		var told followup.Told
+		err := json.Unmarshal(e.Data, &told)
+		return &model.FollowUpUpdated{EventHead: head, FollowUpID: e.Subject, Change: told.Change}, err == nil, err
 	}
 	if e.Kind == contact.RecordEventAdded {
 		var told contact.RecordEventData
@@ -282,6 +322,12 @@ var contractEvents = map[event.Kind]func(h model.EventHead, subject, leg id.ID) 
 	recording.EventUpdated: func(h model.EventHead, s, _ id.ID) model.Event {
 		return &model.RecordingUpdated{EventHead: h, RecordingID: s}
 	},
+	transcript.EventCompleted: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.TranscriptCompleted{EventHead: h, TranscriptID: s}
+	},
+	transcript.EventUpdated: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.TranscriptUpdated{EventHead: h, TranscriptID: s}
+	},
 	message.ReceivedEvent: func(h model.EventHead, s, _ id.ID) model.Event {
 		return &model.MessageReceived{EventHead: h, MessageID: s}
 	},
@@ -310,10 +356,25 @@ var contractEvents = map[event.Kind]func(h model.EventHead, subject, leg id.ID) 
 	contact.RecordUpdated: func(h model.EventHead, s, _ id.ID) model.Event {
 		return &model.RecordUpdated{EventHead: h, RecordID: s}
 	},
+	contact.ImportUpdated: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.ContactImportUpdated{EventHead: h, ImportID: s}
+	},
 	contact.Updated: func(h model.EventHead, s, _ id.ID) model.Event {
 		return &model.ContactUpdated{EventHead: h, ContactID: s}
 	},
 	retention.EventRan: func(h model.EventHead, s, _ id.ID) model.Event { return &model.RetentionRan{EventHead: h, RunID: s} },
+	export.Updated: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.ExportUpdated{EventHead: h, ExportID: s}
+	},
+	diagnose.EventUpdated: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.FindingUpdated{EventHead: h, FindingID: s}
+	},
+	followup.EventNotified: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.NotificationUpdated{EventHead: h, NotificationID: s}
+	},
+	report.CapReached: func(h model.EventHead, s, _ id.ID) model.Event {
+		return &model.CostCapReached{EventHead: h, CostCapID: s}
+	},
 	delivery.EventEndpointDisabled: func(h model.EventHead, s, _ id.ID) model.Event {
 		return &model.WebhookEndpointDisabled{EventHead: h, EndpointID: s}
 	},

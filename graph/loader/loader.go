@@ -13,16 +13,22 @@ import (
 	"github.com/vikstrous/dataloadgen"
 
 	"switchboard/internal/access"
+	"switchboard/internal/audit"
 	"switchboard/internal/automation"
 	"switchboard/internal/call"
 	"switchboard/internal/contact"
 	"switchboard/internal/delivery"
+	"switchboard/internal/diagnose"
+	"switchboard/internal/export"
+	"switchboard/internal/followup"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/number"
 	"switchboard/internal/recording"
 	"switchboard/internal/retention"
 	"switchboard/internal/route"
+	"switchboard/internal/session"
+	"switchboard/internal/sound"
 	"switchboard/internal/user"
 	"switchboard/internal/voicemail"
 )
@@ -71,6 +77,17 @@ type Sources struct {
 	BulkCounts     func(ctx context.Context, ids []id.ID) (map[id.ID]*message.BulkCounts, error)
 	BulkCosts      func(ctx context.Context, ids []id.ID) (map[id.ID]*message.BulkCosts, error)
 
+	Findings func(ctx context.Context, ids []id.ID) ([]*diagnose.Finding, error)
+	// SubjectFindings are the open ones of things.
+	SubjectFindings         func(ctx context.Context, subjects []id.ID) (map[id.ID][]*diagnose.Finding, error)
+	FollowUps               func(ctx context.Context, ids []id.ID) ([]*followup.FollowUp, error)
+	CallFollowUps           func(ctx context.Context, calls []id.ID) (map[id.ID]*followup.FollowUp, error)
+	VoicemailFollowUps      func(ctx context.Context, voicemails []id.ID) (map[id.ID]*followup.FollowUp, error)
+	FollowUpNotes           func(ctx context.Context, ids []id.ID) (map[id.ID][]*followup.Note, error)
+	NotificationSendings    func(ctx context.Context, ids []id.ID) (map[id.ID][]*followup.Sending, error)
+	NumberVoicemailChannels func(ctx context.Context, numbers []id.ID) (map[id.ID][]followup.Channel, error)
+	RoleNotifications       func(ctx context.Context, roles []id.ID) (map[id.ID][]*followup.Preference, error)
+
 	WebhookEndpoints func(ctx context.Context, ids []id.ID) ([]*delivery.Endpoint, error)
 	WebhookAttempts  func(ctx context.Context, ids []id.ID) (map[id.ID][]*delivery.Attempt, error)
 
@@ -101,6 +118,22 @@ type Sources struct {
 	RetentionRules  func(ctx context.Context, ids []id.ID) ([]*retention.Rule, error)
 	RetentionRuns   func(ctx context.Context, ids []id.ID) ([]*retention.Run, error)
 	RetentionLast   func(ctx context.Context, rules []id.ID) (map[id.ID]*retention.Run, error)
+
+	RecordingsHeard     func(ctx context.Context, ids []id.ID) (map[id.ID]bool, error)
+	RecordingWaveforms  func(ctx context.Context, ids []id.ID) (map[id.ID]*sound.Peaks, error)
+	RecordingVoicemails func(ctx context.Context, ids []id.ID) (map[id.ID]*voicemail.Voicemail, error)
+	VoicemailsHeard     func(ctx context.Context, ids []id.ID) (map[id.ID]bool, error)
+	VoicemailListeners  func(ctx context.Context, ids []id.ID) (map[id.ID][]*voicemail.Listener, error)
+	VoicemailNotified   func(ctx context.Context, ids []id.ID) (map[id.ID][]id.ID, error)
+
+	TranscriptSources
+	ReportSources
+	ContactSources
+
+	APIKeys      func(ctx context.Context, ids []id.ID) ([]*session.ApiKey, error)
+	Exports      func(ctx context.Context, ids []id.ID) ([]*export.Export, error)
+	AuditEntries func(ctx context.Context, ids []id.ID) ([]*audit.Entry, error)
+
 	// ThreadReplyProblems has nothing for a thread without one.
 	ThreadReplyProblems func(ctx context.Context, ids []id.ID) (map[id.ID]*string, error)
 }
@@ -136,6 +169,16 @@ type Loaders struct {
 	BulkCounts     *Batch[*message.BulkCounts]
 	BulkCosts      *Batch[*message.BulkCosts]
 
+	Findings                *One[diagnose.Finding]
+	SubjectFindings         *Many[diagnose.Finding]
+	FollowUps               *One[followup.FollowUp]
+	CallFollowUps           *Batch[*followup.FollowUp]
+	VoicemailFollowUps      *Batch[*followup.FollowUp]
+	FollowUpNotes           *Many[followup.Note]
+	NotificationSendings    *Many[followup.Sending]
+	NumberVoicemailChannels *Batch[[]followup.Channel]
+	RoleNotifications       *Many[followup.Preference]
+
 	WebhookEndpoints *One[delivery.Endpoint]
 	WebhookAttempts  *Many[delivery.Attempt]
 
@@ -167,12 +210,31 @@ type Loaders struct {
 	RetentionRuns   *One[retention.Run]
 	RetentionLast   *Batch[*retention.Run]
 
+	RecordingsHeard     *Batch[bool]
+	RecordingWaveforms  *Batch[*sound.Peaks]
+	RecordingVoicemails *Batch[*voicemail.Voicemail]
+	VoicemailsHeard     *Batch[bool]
+	VoicemailListeners  *Many[voicemail.Listener]
+	VoicemailNotified   *Batch[[]id.ID]
+
+	*TranscriptLoaders
+	*ReportLoaders
+	*ContactLoaders
+
+	APIKeys      *One[session.ApiKey]
+	Exports      *One[export.Export]
+	AuditEntries *One[audit.Entry]
+
 	ThreadReplyProblems *Batch[*string]
 }
 
 // New makes the loaders of one answer.
 func New(s *Sources) *Loaders {
 	return &Loaders{
+		TranscriptLoaders: transcriptLoaders(s.TranscriptSources),
+		ReportLoaders:     reportLoaders(s.ReportSources),
+		ContactLoaders:    contactLoaders(s.ContactSources),
+
 		Users:          one(s.Users, func(x *user.User) id.ID { return x.ID }),
 		Devices:        one(s.Devices, func(x *user.Device) id.ID { return x.ID }),
 		Roles:          one(s.Roles, func(x *access.Role) id.ID { return x.ID }),
@@ -201,6 +263,20 @@ func New(s *Sources) *Loaders {
 		Bulks:          one(s.Bulks, func(x *message.Bulk) id.ID { return x.ID }),
 		BulkCounts:     many(s.BulkCounts),
 		BulkCosts:      many(s.BulkCosts),
+
+		APIKeys:      one(s.APIKeys, func(x *session.ApiKey) id.ID { return x.ID }),
+		Exports:      one(s.Exports, func(x *export.Export) id.ID { return x.ID }),
+		AuditEntries: one(s.AuditEntries, func(x *audit.Entry) id.ID { return x.ID }),
+
+		Findings:                one(s.Findings, func(x *diagnose.Finding) id.ID { return x.ID }),
+		SubjectFindings:         many(s.SubjectFindings),
+		FollowUps:               one(s.FollowUps, func(x *followup.FollowUp) id.ID { return x.ID }),
+		CallFollowUps:           many(s.CallFollowUps),
+		VoicemailFollowUps:      many(s.VoicemailFollowUps),
+		FollowUpNotes:           many(s.FollowUpNotes),
+		NotificationSendings:    many(s.NotificationSendings),
+		NumberVoicemailChannels: many(s.NumberVoicemailChannels),
+		RoleNotifications:       many(s.RoleNotifications),
 
 		WebhookEndpoints: one(s.WebhookEndpoints, func(x *delivery.Endpoint) id.ID { return x.ID }),
 		WebhookAttempts:  many(s.WebhookAttempts),
@@ -232,6 +308,13 @@ func New(s *Sources) *Loaders {
 		RetentionRules:  one(s.RetentionRules, func(x *retention.Rule) id.ID { return x.ID }),
 		RetentionRuns:   one(s.RetentionRuns, func(x *retention.Run) id.ID { return x.ID }),
 		RetentionLast:   many(s.RetentionLast),
+
+		RecordingsHeard:     many(s.RecordingsHeard),
+		RecordingWaveforms:  many(s.RecordingWaveforms),
+		RecordingVoicemails: many(s.RecordingVoicemails),
+		VoicemailsHeard:     many(s.VoicemailsHeard),
+		VoicemailListeners:  many(s.VoicemailListeners),
+		VoicemailNotified:   many(s.VoicemailNotified),
 
 		ThreadReplyProblems: many(s.ThreadReplyProblems),
 	}

@@ -30,7 +30,11 @@ import (
 	"switchboard/internal/contact"
 	"switchboard/internal/db"
 	"switchboard/internal/delivery"
+	"switchboard/internal/diagnose"
 	"switchboard/internal/event"
+	"switchboard/internal/export"
+	"switchboard/internal/followup"
+	"switchboard/internal/gate"
 	"switchboard/internal/history"
 	"switchboard/internal/id"
 	"switchboard/internal/inbox"
@@ -44,6 +48,7 @@ import (
 	"switchboard/internal/secret"
 	"switchboard/internal/session"
 	"switchboard/internal/tenant"
+	"switchboard/internal/transcript"
 	"switchboard/internal/twilio"
 	"switchboard/internal/user"
 	"switchboard/internal/voicemail"
@@ -91,11 +96,15 @@ type App struct {
 	Calls       *call.Service
 	Recordings  *recording.Service
 	Voicemails  *voicemail.Service
+	Transcripts *transcript.Service
 	Messages    *message.Service
 	Templates   *message.Templates
 	Automations *automation.Service
+	FollowUps   *followup.Service
 	Deliveries  *delivery.Service
 	Reports     *report.Service
+	Diagnoses   *diagnose.Service
+	Exports     *export.Service
 	Retention   *retention.Service
 	History     *history.Service
 
@@ -108,6 +117,7 @@ type App struct {
 	public, privateSide *http.Server
 	publicAt, privateAt net.Listener
 	metrics             *metrics
+	ways                ways // out, for notifications
 	closers             []func()
 	serving             errgroup.Group
 	stop                sync.Once
@@ -136,6 +146,9 @@ func New(ctx context.Context, c config.Config, o Options) (_ *App, err error) {
 		return nil, fmt.Errorf("PUBLIC_URL %q is not an address", c.PublicURL)
 	}
 	a.prefix = strings.TrimSuffix(base.Path, "/")
+	if a.ways, err = a.notifiers(ctx, base, o); err != nil {
+		return nil, err
+	}
 	if err := a.domains(base, o); err != nil {
 		return nil, err
 	}
@@ -202,17 +215,24 @@ func (a *App) domains(base *url.URL, o Options) (err error) {
 	a.Numbers = number.New(number.Deps{DB: a.DB, Keys: a.Keys, Twilio: a.Provider, PublicURL: base, Blobs: a.Blobs, Fetcher: fetcher, Logger: a.Log})
 	a.Users = user.New(user.Deps{DB: a.DB, Keys: a.Keys, Sessions: a.Sessions, Branches: a.Numbers, Lines: a.Numbers})
 	a.Tenants = tenant.New(tenant.Deps{DB: a.DB, Founder: a.Users})
-	a.Contacts = contact.New(contact.Deps{DB: a.DB})
+	a.Contacts = contact.New(contact.Deps{DB: a.DB, Linked: linked, Files: a.Blobs, Actor: a.Sessions.Behalf})
 	a.voice()
-	a.Messages = message.New(message.Deps{DB: a.DB, Jobs: a.Jobs, Numbers: senders{a}, Contacts: a.Contacts, Blob: a.Blobs, Keys: a.Keys, Base: base, Logger: a.Log, Country: a.country})
+	a.transcripts(base, o)
+	a.Messages = message.New(message.Deps{DB: a.DB, Jobs: a.Jobs, Numbers: senders{a}, Contacts: a.Contacts, Blob: a.Blobs, Keys: a.Keys, Base: base, Logger: a.Log, Country: a.country, MaySpend: a.mayMessage})
 	a.Templates = message.NewTemplates(message.TemplatesDeps{DB: a.DB, Contacts: a.Contacts, InUse: automation.InUse})
 	a.Automations = automation.New(automation.Deps{DB: a.DB, Jobs: a.Jobs, Events: a.Events, Messages: a.Messages, Logger: a.Log})
+	a.followUps(o)
 	a.Deliveries = delivery.New(delivery.Deps{DB: a.DB, Keys: a.Keys, Events: a.Events, Show: a.show, Loopback: o.FetchLoopback, Logger: a.Log}, a.Jobs)
 	a.closers = append(a.closers, a.Deliveries.Close)
-	a.Reports = report.New(a.DB)
+	a.Reports = report.New(report.Deps{DB: a.DB, Jobs: a.Jobs, Client: a.Numbers.Credentials})
 	a.Retention = retention.New(retention.Deps{DB: a.DB, Jobs: a.Jobs, Keys: a.Keys, Logger: a.Log, Purges: a.purges(), Noted: a.held})
 	a.History = history.New(a.DB, func(ctx context.Context) (string, error) { return a.country(ctx, a.DB.App()) })
 
+	a.Diagnoses = diagnose.New(diagnose.Deps{DB: a.DB, Base: base, Numbers: a.Numbers, Users: a.Users, Calls: a.Calls, Messages: a.Messages, Automations: a.Automations, Logger: a.Log})
+	a.Diagnoses.Register(a.Jobs, a.Events)
+	a.exports()
+	a.Sessions.Register(a.Jobs)
+	a.Contacts.Register(a.Jobs)
 	a.Numbers.Register(a.Jobs)
 	a.Jobs.Sweep("event.trim", 10*time.Minute, a.Events.Trim)
 	a.Jobs.Sweep("inbox.retry", 5*time.Second, a.Inbox.RetryDue)
@@ -229,18 +249,19 @@ func (a *App) edges(base *url.URL, o Options) {
 			return who, err
 		},
 		Resume: a.Sessions.Resume, Keys: a.Keys, Clock: a.Clock, Base: base, Logger: a.Log,
-		Kinds: a.openers(), Parts: map[id.Kind]media.OpenPart{id.Recording: a.openRecording}, Small: map[id.Kind]media.Open{id.Media: a.Messages.OpenThumbnail}, Upload: a.upload, Public: a.publicFile,
+		Kinds: a.openers(), Parts: map[id.Kind]media.OpenPart{id.Recording: a.openRecording, id.Export: a.openExport}, Small: map[id.Kind]media.Open{id.Media: a.Messages.OpenThumbnail}, Upload: a.upload, Public: a.publicFile,
 	})
 	a.Webhooks = webhook.New(webhook.Options{
-		Base: base, Account: a.webhookAccount, Hooks: a.hooks, Box: a.Inbox, Calls: a.Calls, Messages: a.Messages, Clock: a.Clock, Logger: a.Log,
+		Base: base, Account: a.webhookAccount, Hooks: a.hooks, Box: a.Inbox, Calls: a.Calls, Messages: a.Messages, Transcripts: a.Transcripts, Clock: a.Clock, Logger: a.Log, Refused: a.Diagnoses.RefusedPost,
 		Observe: func(kind string, status int, took time.Duration) {
 			a.metrics.webhooks.WithLabelValues(kind, strconv.Itoa(status)).Observe(took.Seconds())
 		},
 	})
 	r := graph.New(graph.Domains{
 		Tenants: a.Tenants, Roles: a.Roles, Sessions: a.Sessions, Users: a.Users, Contacts: a.Contacts, Numbers: a.Numbers,
-		Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Messages: a.Messages, Templates: a.Templates, Automations: a.Automations, Deliveries: a.Deliveries, Reports: a.Reports,
-		Retention: a.Retention, History: a.History,
+		Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Transcripts: a.Transcripts, Messages: a.Messages, Templates: a.Templates, Automations: a.Automations, Deliveries: a.Deliveries, FollowUps: a.FollowUps, Reports: a.Reports, Diagnoses: a.Diagnoses,
+		Retention: a.Retention, History: a.History, Exports: a.Exports, Audit: a.auditLog, AuditByIDs: a.auditEntries, Accessed: a.accessed,
+		Gate:   gate.New(gate.Deps{DB: a.DB, Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Messages: a.Messages, FollowUps: a.FollowUps, Transcripts: a.Transcripts}),
 		Events: a.Events, Clock: a.Clock, Link: a.Media.Link, SmallLink: a.Media.SmallLink,
 	})
 	a.renderer = r.Renderer()
@@ -255,9 +276,10 @@ func (a *App) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", a.Edge)
 	mux.Handle("/media", a.Media)
-	mux.Handle("/media/", a.Media)
+	mux.Handle("/media/", a.attributed(a.Media))
 	mux.Handle("/twilio/media/", a.Media)
 	mux.Handle("/twilio/", a.Webhooks)
+	mux.Handle("/speech/", a.speech())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.HandleFunc("GET /{$}", a.home)

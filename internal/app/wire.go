@@ -16,6 +16,7 @@ import (
 	"switchboard/graph"
 	"switchboard/graph/edge"
 	"switchboard/internal/access"
+	"switchboard/internal/audit"
 	"switchboard/internal/blob"
 	"switchboard/internal/delivery"
 	"switchboard/internal/errs"
@@ -52,6 +53,7 @@ func (a *App) edgeOptions(r *graph.Resolver, o Options) edge.Options {
 		Anonymous:    edge.Identity{MayIntrospect: o.MayIntrospect},
 		AuthenticateContext: func(ctx context.Context, who edge.Identity) context.Context {
 			if request, ok := edge.From(ctx); ok {
+				ctx = audit.WithClient(ctx, request.ClientIP, request.UserAgent)
 				ctx = session.WithUserAgent(ctx, request.UserAgent)
 				if ip, err := netip.ParseAddr(request.ClientIP); err == nil {
 					ctx = session.WithClientIP(ctx, ip)
@@ -68,8 +70,8 @@ func (a *App) edgeOptions(r *graph.Resolver, o Options) edge.Options {
 		},
 		Costly: func(mutation string) bool {
 			switch mutation {
-			case "callStart", "testCall", "callTransfer", "callAddParticipant", "callMonitorStart", "messageSend",
-				"messageRetry", "testMessage", "bulkMessageCreate":
+			case "callStart", "followUpCallBack", "voicemailCallBack", "testCall", "callTransfer", "callAddParticipant", "callMonitorStart", "messageSend",
+				"messageRetry", "testMessage", "bulkMessageCreate", "transcriptCreate", "transcriptRetry", "exportCreate", "contactImportCreate", "recordImportCreate":
 				return true
 			}
 			return false
@@ -104,6 +106,9 @@ func (a *App) clientIP(r *http.Request) string {
 }
 
 func (a *App) observeProvider(x twilio.Attempt) {
+	if x.Status == http.StatusUnauthorized && a.Diagnoses != nil {
+		a.Diagnoses.RefusedToken(x.Account)
+	}
 	a.metrics.provider.WithLabelValues(x.Method+" "+x.Resource, strconv.Itoa(x.Status)).Observe(x.Duration.Seconds())
 }
 
@@ -129,13 +134,13 @@ func (a *App) country(ctx context.Context, q bun.IDB) (string, error) {
 // openers are how each kind of file is opened for people.
 func (a *App) openers() map[id.Kind]media.Open {
 	return map[id.Kind]media.Open{
-		id.Recording: a.openRecording,
-		id.Media:     a.Messages.OpenMedia,
-		id.Upload:    a.Numbers.OpenAudio,
+		id.Media:  a.Messages.OpenMedia,
+		id.Upload: a.Numbers.OpenAudio,
+		id.Import: a.Contacts.OpenFailed,
 	}
 }
 
-// upload keeps what a person sends: audio, or a file for a message.
+// upload keeps what a person sends: audio, a file for a message, or a table to import.
 func (a *App) upload(ctx context.Context, who access.Actor, purpose, name string, body io.Reader) (id.ID, string, int64, error) {
 	switch purpose {
 	case "", "audio":
@@ -150,8 +155,11 @@ func (a *App) upload(ctx context.Context, who access.Actor, purpose, name string
 			return id.ID{}, "", 0, err
 		}
 		return x.ID, x.ContentType, *x.SizeBytes, nil
+	case "import":
+		x, size, err := a.Contacts.Upload(ctx, who, name, body)
+		return x, "text/csv", size, err
 	}
-	return id.ID{}, "", 0, errs.New(errs.Required, "say what the file is for: for=audio or for=message")
+	return id.ID{}, "", 0, errs.New(errs.Required, "say what the file is for: for=audio, for=message or for=import")
 }
 
 // publicFile opens what Twilio plays or sends.

@@ -107,3 +107,22 @@ func Write(ctx context.Context, tx *db.Tx, e Entry) (err error) {
 func List(ctx context.Context, q bun.IDB, subject id.ID, page db.Page) (db.Window[*Entry], error) {
 	return Search(ctx, q, Filter{SubjectID: subject}, page)
 }
+
+// Accessed writes that somebody saw or heard what is private: an entry for each
+// subject of which they have none yet within the time. It is one statement.
+func Accessed(ctx context.Context, tx *db.Tx, actor id.ID, action string, subjects []id.ID, within time.Duration) (err error) {
+	defer errs.Wrap(&err, "audit.Accessed(%s)", action)
+	if len(subjects) == 0 {
+		return nil
+	}
+	ids := make([]id.ID, len(subjects))
+	for i := range ids {
+		ids[i] = id.New(id.Audit)
+	}
+	address, agent := clientFrom(ctx)
+	_, err = db.Exec(ctx, tx, `INSERT INTO audit_entry (organization_id, id, actor_id, action, subject, detail, at, client_address, user_agent)
+		SELECT $1, x.id, $2, $3, x.subject, '{}', $6, $8, $9 FROM unnest($4::uuid[], $5::uuid[]) AS x (id, subject)
+		WHERE NOT EXISTS (SELECT FROM audit_entry e WHERE e.organization_id = $1 AND e.subject = x.subject AND e.actor_id = $2 AND e.action = $3 AND e.at > $7)`,
+		db.TenantFrom(ctx), actor, action, ids, subjects, tx.Now, tx.Now.Add(-within), address, agent)
+	return err
+}

@@ -34,8 +34,8 @@ func (s *Service) transcripts() source {
 			col("subject", "Subject", "What it is about.", func(_ *names, t row) sheet.Cell { return words(t.Subject) }),
 			col("categories", "Categories", "Its categories.", func(_ *names, t row) sheet.Cell { return sheet.Text(strings.Join(t.Categories, ", ")) }),
 			col("text", "Text", "What was said, a line for each speaker's turn; a workbook's cell holds 32,767 characters of it.", func(n *names, t row) sheet.Cell {
-				spoken, _ := n.more.(map[id.ID]string)
-				return sheet.Text(spoken[t.ID])
+				spoken, _ := n.more.(map[id.ID]*string)
+				return words(spoken[t.ID])
 			}),
 			col("isCorrected", "Corrected", "Whether somebody corrected it.", func(_ *names, t row) sheet.Cell { return sheet.Bool(t.IsCorrected) }),
 			col("record", "Record", "The record's title.", func(n *names, t row) sheet.Cell { return n.of(t.RecordID) }),
@@ -53,16 +53,7 @@ func (s *Service) spoken(ctx context.Context, n *names, rows []*transcript.Trans
 	for i, t := range rows {
 		ids[i] = t.ID
 	}
-	var found []struct {
-		ID   id.ID  `bun:"transcript_id,type:uuid"`
-		Text string `bun:"text"`
-	}
-	err := db.Select(db.WithTenant(ctx, n.who.OrganizationID), s.d.DB.App(), &found, `SELECT g.transcript_id, string_agg(g.speaker || ': ' || g.text, E'\n' ORDER BY g.position) AS text
-		FROM transcript_segment g WHERE g.organization_id = $1 AND g.transcript_id = ANY ($2::uuid[]) GROUP BY g.transcript_id`, n.who.OrganizationID, ids)
-	texts := make(map[id.ID]string, len(found))
-	for _, x := range found {
-		texts[x.ID] = x.Text
-	}
+	texts, err := s.d.Transcripts.Texts(db.WithTenant(ctx, n.who.OrganizationID), ids)
 	n.more = texts
 	return err
 }
