@@ -101,13 +101,15 @@ func (s *Service) create(ctx context.Context, tx *db.Tx, who access.Actor, r *re
 	if in.Provider == "" {
 		in.Provider = s.provider(settings)
 	}
-	var there []id.ID
+	var there []struct {
+		ID id.ID `bun:"id,type:uuid"`
+	}
 	if err := db.Select(ctx, tx, &there, `SELECT id FROM transcript WHERE organization_id = $1 AND recording_id = $2 AND language = $3 AND status NOT IN ('FAILED', 'DELETED')`,
 		who.OrganizationID, r.ID, in.Language); err != nil {
 		return made, err
 	}
 	if len(there) > 0 {
-		return there[0], nil
+		return there[0].ID, nil
 	}
 	h, err := hearing(ctx, tx, r.ID)
 	if err != nil {

@@ -112,7 +112,7 @@ func newStage(t *testing.T, options ...func(*transcript.Installation)) *stage {
 	quiet := slog.New(slog.DiscardHandler)
 	of := func(context.Context, id.ID) (*twilio.Client, error) { return client, nil }
 	public, _ := url.Parse("https://phone.example.com")
-	set := transcript.Installation{GoogleURL: srv.URL, MayReachInside: true, ProviderTimeout: 500 * time.Millisecond}
+	set := transcript.Installation{GoogleURL: srv.URL, MayReachInside: true, ProviderTimeout: 30 * time.Second}
 	for _, o := range options {
 		o(&set)
 	}
