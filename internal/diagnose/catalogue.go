@@ -52,7 +52,7 @@ var catalogue = map[Code]entry{
 	DoNotDisturb:            {"do not disturb", "have them end it with userDoNotDisturbSet, for all calls or for this line", "R072, R273", false},
 	Role:                    {"the role", "give the role the permission CALL_RECEIVE with roleUpdate, or the person another role with userUpdate", "R073, R273", true},
 	OtherBranch:             {"the branch", "add the person to the number's branch with branchUpdate(input: {userIds}), or the number to theirs", "R023, R273", true},
-	UserDisabled:            {"whether the person is active", "enable them with userEnable; who is invited accepts the invitation first", "R273, D05", true},
+	UserDisabled:            {"whether the person is active", "enable them with userEnable; who is invited accepts the invitation first", "R273, D05", false},
 	CallFailed:              {"how the legs went", "see what Twilio says of the call " + console + " under Monitor, Logs, Calls", "R273", false},
 	TranscriptionFailed:     {"transcripts", "see the reason, and have it transcribed again", "R199", false},
 	OptedOut:                {"whether the recipient wants messages", "nobody but the recipient can lift it: they text START to the number", "R155, R274, " + errorsPage + "21610", false},
