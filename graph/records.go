@@ -17,7 +17,7 @@ func contactFilter(f *model.ContactFilter) contact.Filter {
 		return contact.Filter{}
 	}
 	return contact.Filter{
-		Kind: given(f.Kind), Number: given(f.Number), NameStartsWith: given(f.NameStartsWith), AssignedUserID: given(f.AssignedUserID),
+		Kind: given(f.Kind), Number: given(f.Number), NameStartsWith: given(f.NameStartsWith), AssignedUserID: given(f.AssignedUserID), AccountID: given(f.AccountID),
 		Status: given(f.Status), Tag: given(f.Tag), Service: given(f.Service), Location: given(f.Location),
 	}
 }
@@ -78,17 +78,18 @@ func contactUpdate(in model.ContactUpdateInput) contact.Update {
 	return contact.Update{
 		Kind: field(in.Kind), Name: field(in.Name), Company: field(in.Company), Email: field(in.Email), Country: field(in.Country), Status: field(in.Status),
 		Tags: each(in.Tags, same), Timezone: field(in.Timezone), Service: field(in.Service), Location: field(in.Location),
-		Phones: each(in.Phones, contactPhone), AssignedUserID: field(in.AssignedUserID),
+		Phones: each(in.Phones, contactPhone), AssignedUserID: field(in.AssignedUserID), AccountID: field(in.AccountID),
 	}
 }
 
 func contactUpsert(in *model.ContactUpsertInput) contact.ContactUpsert {
 	return contact.ContactUpsert{
-		ExternalID: in.ExternalID, AssignedUserEmail: field(in.AssignedUserEmail), Source: source(in.SourceUpdatedAt.Value(), in.SourceVersion.Value()),
+		ExternalID: in.ExternalID, AssignedUserEmail: field(in.AssignedUserEmail), AccountExternalID: field(in.AccountExternalID),
+		Source: source(in.SourceUpdatedAt.Value(), in.SourceVersion.Value()),
 		Update: contact.Update{
 			Kind: field(in.Kind), Name: field(in.Name), Company: field(in.Company), Email: field(in.Email), Country: field(in.Country), Status: field(in.Status),
 			Tags: each(in.Tags, same), Timezone: field(in.Timezone), Service: field(in.Service), Location: field(in.Location),
-			Phones: each(in.Phones, contactPhone), AssignedUserID: field(in.AssignedUserID),
+			Phones: each(in.Phones, contactPhone), AssignedUserID: field(in.AssignedUserID), AccountID: field(in.AccountID),
 		},
 	}
 }

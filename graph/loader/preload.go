@@ -6,10 +6,14 @@ import (
 	"switchboard/internal/automation"
 	"switchboard/internal/call"
 	"switchboard/internal/contact"
+	"switchboard/internal/followup"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/number"
+	"switchboard/internal/recording"
+	"switchboard/internal/report"
 	"switchboard/internal/session"
+	"switchboard/internal/transcript"
 	"switchboard/internal/user"
 	"switchboard/internal/voicemail"
 )
@@ -32,8 +36,18 @@ func Ahead(ctx context.Context, rows any, asked Asked) error {
 	switch rows := rows.(type) {
 	case []*call.Call:
 		r.calls(rows, asked)
+	case []*report.RecentCall:
+		r.recentCalls(rows, asked)
 	case []*voicemail.Voicemail:
 		r.voicemails(rows, asked)
+	case []*recording.Recording:
+		r.recordings(rows, asked)
+	case []*recording.LedgerEntry:
+		read(r, r.Users, asked("actor"), rows, func(e *recording.LedgerEntry) id.ID { return e.ActorID })
+	case []*transcript.Transcript:
+		r.transcripts(rows, asked)
+	case []*transcript.Correction:
+		read(r, r.Users, asked("by"), rows, func(c *transcript.Correction) id.ID { return c.ByID })
 	case []*message.Thread:
 		r.threads(rows, asked)
 	case []*message.Message:
@@ -72,6 +86,20 @@ func Ahead(ctx context.Context, rows any, asked Asked) error {
 		members := read(r, r.BranchUsers, asked("users"), rows, func(b *number.Branch) id.ID { return b.ID })
 		read(r, r.Users, true, flat(members), itself)
 		r.numbers(flat(read(r, r.BranchNumbers, asked("phoneNumbers"), rows, func(b *number.Branch) id.ID { return b.ID })), asked.below("phoneNumbers"))
+	case []*followup.FollowUp:
+		r.followUps(rows, asked)
+	case []*followup.Attempt:
+		read(r, r.Calls, asked("call"), rows, func(a *followup.Attempt) id.ID { return a.CallID })
+		read(r, r.Voicemails, asked("voicemail"), rows, func(a *followup.Attempt) id.ID { return a.VoicemailID })
+	case []*followup.Entry:
+		read(r, r.Calls, asked("call"), rows, func(e *followup.Entry) id.ID { return e.CallID })
+		read(r, r.Voicemails, asked("voicemail"), rows, func(e *followup.Entry) id.ID { return e.VoicemailID })
+		read(r, r.Roles, asked("role"), rows, func(e *followup.Entry) id.ID { return e.RoleID })
+		people := gather(nil, asked("actor"), rows, func(e *followup.Entry) id.ID { return e.ActorID })
+		people = gather(people, asked("user"), rows, func(e *followup.Entry) id.ID { return e.UserID })
+		read(r, r.Users, true, people, itself)
+	case []*followup.Notification:
+		r.notifications(rows, asked)
 	case []*voicemail.DropMessage:
 		read(r, r.Audio, asked("audio"), rows, func(m *voicemail.DropMessage) id.ID { return m.AudioID })
 	case []*number.SIPDomain:
@@ -115,11 +143,48 @@ type reader struct {
 	err error
 }
 
+func (r *reader) followUps(rows []*followup.FollowUp, asked Asked) {
+	notes := flat(read(r, r.FollowUpNotes, asked("notes"), rows, func(f *followup.FollowUp) id.ID { return f.ID }))
+	read(r, r.Contacts, asked("contact"), rows, func(f *followup.FollowUp) id.ID { return f.ContactID })
+	read(r, r.Records, asked("record"), rows, func(f *followup.FollowUp) id.ID { return f.RecordID })
+	read(r, r.Branches, asked("branch"), rows, func(f *followup.FollowUp) id.ID { return f.BranchID })
+	read(r, r.Numbers, asked("phoneNumber"), rows, func(f *followup.FollowUp) id.ID { return f.PhoneNumberID })
+	read(r, r.Roles, asked("escalatedToRole"), rows, func(f *followup.FollowUp) id.ID { return f.EscalatedToRoleID })
+	read(r, r.Calls, asked("closedByCall"), rows, func(f *followup.FollowUp) id.ID { return f.ClosedByCallID })
+	people := gather(nil, asked("owner"), rows, func(f *followup.FollowUp) id.ID { return f.OwnerID })
+	people = gather(people, asked("escalatedTo"), rows, func(f *followup.FollowUp) id.ID { return f.EscalatedToID })
+	people = gather(people, asked("closedBy"), rows, func(f *followup.FollowUp) id.ID { return f.ClosedByID })
+	people = gather(people, asked("notes", "author"), notes, func(n *followup.Note) id.ID { return n.AuthorID })
+	read(r, r.Users, true, people, itself)
+}
+
+func (r *reader) notifications(rows []*followup.Notification, asked Asked) {
+	subjects := func(k id.Kind) []id.ID {
+		var out []id.ID
+		for _, n := range rows {
+			if n.SubjectID.Kind() == k && asked("subject") {
+				out = append(out, n.SubjectID)
+			}
+		}
+		return out
+	}
+	read(r, r.Calls, true, gather(subjects(id.Call), asked("call"), rows, func(n *followup.Notification) id.ID { return n.CallID }), itself)
+	read(r, r.Voicemails, true, gather(subjects(id.Voicemail), asked("voicemail"), rows, func(n *followup.Notification) id.ID { return n.VoicemailID }), itself)
+	read(r, r.Messages, true, gather(subjects(id.Message), asked("message"), rows, func(n *followup.Notification) id.ID { return n.MessageID }), itself)
+	read(r, r.FollowUps, true, gather(subjects(id.FollowUp), asked("followUp"), rows, func(n *followup.Notification) id.ID { return n.FollowUpID }), itself)
+	read(r, r.Users, asked("actor"), rows, func(n *followup.Notification) id.ID { return n.ActorID })
+	read(r, r.NotificationSendings, asked("sendings"), rows, func(n *followup.Notification) id.ID { return n.ID })
+}
+
 func (r *reader) calls(rows []*call.Call, asked Asked) {
 	self := func(c *call.Call) id.ID { return c.ID }
 	legs := flat(read(r, r.CallLegs, asked("legs"), rows, self))
 	mails := read(r, r.CallVoicemails, asked("voicemail"), rows, self)
+	read(r, r.CallFollowUps, asked("followUp"), rows, self)
 	read(r, r.CallRecordings, asked("recordings"), rows, self)
+	read(r, r.CallCosts, asked("cost"), rows, self)
+	read(r, r.LegCosts, asked("legs", "cost"), legs, func(l *call.Leg) id.ID { return l.ID })
+	read(r, r.CallCards, asked("callerCard"), rows, self)
 	read(r, r.CallRoutes, asked("route"), rows, self)
 	read(r, r.Numbers, asked("phoneNumber"), rows, func(c *call.Call) id.ID { return c.PhoneNumberID })
 	read(r, r.Branches, asked("branch"), rows, func(c *call.Call) id.ID { return c.BranchID })
@@ -145,13 +210,36 @@ func (r *reader) presences(rows []*call.Presence, asked Asked) {
 	read(r, r.Calls, asked("call"), rows, func(p *call.Presence) id.ID { return p.CallID })
 }
 
+func (r *reader) recordings(rows []*recording.Recording, asked Asked) {
+	self := func(x *recording.Recording) id.ID { return x.ID }
+	read(r, r.Calls, asked("call"), rows, func(x *recording.Recording) id.ID { return x.CallID })
+	read(r, r.Numbers, asked("phoneNumber"), rows, func(x *recording.Recording) id.ID { return x.PhoneNumberID })
+	read(r, r.Branches, asked("branch"), rows, func(x *recording.Recording) id.ID { return x.BranchID })
+	read(r, r.Contacts, asked("contact"), rows, func(x *recording.Recording) id.ID { return x.ContactID })
+	read(r, r.Records, asked("record"), rows, func(x *recording.Recording) id.ID { return x.RecordID })
+	read(r, r.RecordingVoicemails, asked("voicemail"), rows, self)
+	read(r, r.RecordingWaveforms, asked("waveform"), rows, self)
+	read(r, r.RecordingsHeard, asked("isHeardByMe"), rows, self)
+	read(r, r.Users, asked("deletedBy"), rows, func(x *recording.Recording) id.ID { return x.DeletedByID })
+}
+
 func (r *reader) voicemails(rows []*voicemail.Voicemail, asked Asked) {
+	self := func(v *voicemail.Voicemail) id.ID { return v.ID }
+	read(r, r.Records, asked("record"), rows, func(v *voicemail.Voicemail) id.ID { return v.RecordID })
+	read(r, r.VoicemailsHeard, asked("isHeardByMe"), rows, self)
+	read(r, r.VoicemailFollowUps, asked("followUp"), rows, self)
+	heard := flat(read(r, r.VoicemailListeners, asked("listeners"), rows, self))
+	notified := flat(read(r, r.VoicemailNotified, asked("notifiedUsers"), rows, self))
+	read(r, r.RecordingWaveforms, asked("recording", "waveform"), rows, func(v *voicemail.Voicemail) id.ID { return v.RecordingID })
 	read(r, r.Calls, asked("call"), rows, func(v *voicemail.Voicemail) id.ID { return v.CallID })
 	read(r, r.Numbers, asked("phoneNumber"), rows, func(v *voicemail.Voicemail) id.ID { return v.PhoneNumberID })
 	read(r, r.Branches, asked("branch"), rows, func(v *voicemail.Voicemail) id.ID { return v.BranchID })
 	read(r, r.Contacts, asked("contact"), rows, func(v *voicemail.Voicemail) id.ID { return v.ContactID })
 	read(r, r.Recordings, asked("recording"), rows, func(v *voicemail.Voicemail) id.ID { return v.RecordingID })
 	people := gather(nil, asked("owner"), rows, func(v *voicemail.Voicemail) id.ID { return v.OwnerID })
+	people = gather(people, asked("deletedBy"), rows, func(v *voicemail.Voicemail) id.ID { return v.DeletedByID })
+	people = gather(people, asked("listeners", "user"), heard, func(l *voicemail.Listener) id.ID { return l.UserID })
+	people = gather(people, asked("notifiedUsers"), notified, itself)
 	people = gather(people, asked("heardBy"), rows, func(v *voicemail.Voicemail) id.ID { return v.HeardByID })
 	read(r, r.Users, true, people, itself)
 }
