@@ -75,6 +75,11 @@ func Ahead(ctx context.Context, rows any, asked Asked) error {
 		read(r, r.Users, asked("user"), rows, func(d *user.Device) id.ID { return d.UserID })
 	case []*contact.Contact:
 		r.contacts(rows, asked)
+	case []*contact.Import:
+		read(r, r.Users, asked("createdBy"), rows, func(x *contact.Import) id.ID { return x.CreatedByID })
+	case []*contact.ImportRow:
+		read(r, r.Contacts, asked("contact"), rows, (*contact.ImportRow).ContactID)
+		read(r, r.Records, asked("record"), rows, (*contact.ImportRow).RecordID)
 	case []*contact.Campaign:
 		read(r, r.Users, asked("assignedUser"), rows, func(c *contact.Campaign) id.ID { return c.AssignedUserID })
 	case []*contact.Record:
@@ -322,6 +327,7 @@ func (r *reader) users(rows []*user.User, asked Asked) {
 func (r *reader) contacts(rows []*contact.Contact, asked Asked) {
 	read(r, r.ContactPhones, asked("phones"), rows, func(c *contact.Contact) id.ID { return c.ID })
 	read(r, r.Users, asked("assignedUser"), rows, func(c *contact.Contact) id.ID { return c.AssignedUserID })
+	read(r, r.Contacts, asked("account"), rows, func(c *contact.Contact) id.ID { return c.AccountID })
 	read(r, r.Campaigns, asked("lastCampaign"), rows, func(c *contact.Contact) id.ID { return c.LastCampaignID })
 	read(r, r.Numbers, asked("lastPhoneNumber"), rows, func(c *contact.Contact) id.ID { return c.LastPhoneNumberID })
 }
