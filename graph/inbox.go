@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"time"
 
 	"switchboard/graph/loader"
 	"switchboard/graph/model"
@@ -82,21 +81,13 @@ func messagePage(ctx context.Context, p db.Page, w db.Window[*message.Message]) 
 	return c, err
 }
 
-// messageStatistics turns days into moments of the organization's time zone.
 func (r *Resolver) messageStatistics(ctx context.Context, f model.MessageStatisticsFilter, by report.Group) (*model.MessageStatistics, error) {
-	who := access.From(ctx)
-	o, err := r.d.Tenants.Get(ctx, who)
+	from, until, o, err := r.days(ctx, f.From, f.To)
 	if err != nil {
 		return nil, err
 	}
-	zone, err := time.LoadLocation(o.TimeZone)
-	if err != nil {
-		return nil, err
-	}
-	until := f.To
-	until.Day++ // time.Date carries over
-	s, err := r.d.Reports.Messages(ctx, who, report.MessageFilter{
-		From: f.From.In(zone), Until: until.In(zone), BranchID: given(f.BranchID), PhoneNumberID: given(f.PhoneNumberID), UserID: given(f.UserID),
+	s, err := r.d.Reports.Messages(ctx, access.From(ctx), report.MessageFilter{
+		From: from, Until: until, BranchID: given(f.BranchID), PhoneNumberID: given(f.PhoneNumberID), UserID: given(f.UserID),
 		TimeZone: o.TimeZone, GroupBy: by,
 	})
 	if err != nil {

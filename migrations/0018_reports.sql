@@ -83,6 +83,8 @@ CREATE TABLE call_rollup (
 );
 CREATE INDEX call_rollup_by_branch ON call_rollup (organization_id, facet, branch_id, day) WHERE facet IN ('PLACE', 'PLACE_PERSON', 'PLACE_HOUR', 'PLACE_WAIT');
 CREATE INDEX call_rollup_by_number ON call_rollup (organization_id, facet, phone_number_id, day) WHERE facet IN ('PLACE', 'PLACE_PERSON', 'PLACE_HOUR', 'PLACE_WAIT');
+CREATE INDEX call_rollup_by_user ON call_rollup (organization_id, facet, user_id, day) WHERE facet IN ('PERSON', 'PLACE_PERSON', 'PERSON_HOUR', 'PERSON_WAIT');
+CREATE INDEX call_rollup_by_answerer ON call_rollup (organization_id, facet, answered_by_user_id, day) WHERE facet IN ('PERSON', 'PLACE_PERSON', 'PERSON_HOUR', 'PERSON_WAIT');
 CALL tenant_table('call_rollup');
 
 -- In which zone the days of the sums are; another one than the organization's means: to be made anew.

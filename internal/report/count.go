@@ -174,7 +174,7 @@ func (c *counter) parts(s section) *query {
 	}
 	q.sql.WriteString("WITH k AS (\n  SELECT r." + strings.ReplaceAll(keys, ", ", ", r.") + ", " + each(func(m string) string { return "r." + m }) + `
   FROM call_rollup r
-  WHERE r.organization_id = $1 AND r.facet = ` + q.arg(c.facet(s)) + " AND r.day >= " + q.arg(c.day(f.From)) + "::date AND r.day < " + q.arg(c.day(f.Until)) + "::date")
+  WHERE r.organization_id = $1 AND r.facet = '` + c.facet(s) + "' AND r.day >= " + q.arg(c.day(f.From)) + "::date AND r.day < " + q.arg(c.day(f.Until)) + "::date")
 	c.where(q, "r")
 	mine("r")
 	q.sql.WriteString("\n  UNION ALL\n  SELECT " + partKeys("d") + ", " + each(func(m string) string { return "coalesce(d." + m + ", 0)" }) + `
