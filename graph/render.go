@@ -99,7 +99,9 @@ var nodeTypes = map[id.Kind]string{
 	id.Call: "Call", id.SIPDomain: "SipDomain", id.DropMessage: "DropMessage", id.MaskedPair: "MaskedPair", id.Recording: "Recording",
 	id.Voicemail: "Voicemail", id.Thread: "SmsThread", id.Message: "Message",
 	id.Template: "MessageTemplate", id.Bulk: "BulkMessage", id.Automation: "Automation", id.AutomationRun: "AutomationRun",
-	id.WebhookEndpoint: "WebhookEndpoint",
+	id.FollowUp: "FollowUp", id.Notification: "Notification", id.PushSubscription: "PushSubscription",
+	id.Transcript: "Transcript", id.TranscriptNote: "TranscriptNote",
+	id.WebhookEndpoint: "WebhookEndpoint", id.Finding: "Finding",
 }
 
 // Show reads an event and its subject as the actor may see them now.
@@ -126,6 +128,8 @@ func facts(e model.Event) map[string]any {
 		return map[string]any{"legId": e.LegID}
 	case *model.CallNoticed:
 		return map[string]any{"notice": e.Notice.Code}
+	case *model.FollowUpUpdated:
+		return map[string]any{"change": e.Change}
 	case *model.RecordEventAdded:
 		return map[string]any{"eventId": e.EventID}
 	}

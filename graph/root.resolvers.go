@@ -25,6 +25,9 @@ func (r *queryResolver) Viewer(ctx context.Context) (*model.Viewer, error) {
 	} else {
 		v.User, err = r.d.Users.Get(ctx, who, who.UserID)
 	}
+	if err == nil && asked(ctx, "unreadNotifications") {
+		v.UnreadNotifications, err = r.d.FollowUps.Unread(ctx, who)
+	}
 	return v, err
 }
 
