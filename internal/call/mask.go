@@ -326,7 +326,7 @@ const maskColumns = `p.organization_id, p.id, p.record_id, p.contact_id, p.user_
 func masks(who access.Actor) *query {
 	q := &query{}
 	q.sql.WriteString(`SELECT ` + maskColumns + ` FROM masked_pair p JOIN organization o ON o.organization_id = p.organization_id WHERE p.organization_id = ` + q.arg(who.OrganizationID))
-	if !who.System && who.Visibility == access.SeesOwn {
+	if who.SeesOwnContacts() {
 		q.and("p.user_id = " + q.arg(who.UserID))
 	}
 	return q

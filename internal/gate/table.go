@@ -64,7 +64,7 @@ var actions = map[Action]rows{
 	Hold:           {id.Call: {may: takesPart}},
 	Transfer:       one(id.Call, rule{needs: []access.Permission{access.CallTransfer}, may: moves}),
 	AddParticipant: one(id.Call, rule{needs: []access.Permission{access.CallMake}, feature: tenant.Conference, may: takesPart}),
-	PauseRecording: one(id.Call, rule{feature: tenant.RecordingPause, may: pauses}),
+	PauseRecording: {id.Call: {feature: tenant.RecordingPause, may: pauses}},
 	Monitor:        one(id.Call, rule{needs: []access.Permission{access.CallMonitor}, may: listensIn}),
 	DropVoicemail:  one(id.Call, rule{needs: []access.Permission{access.CallMake}, feature: tenant.VoicemailDrop, may: drops}),
 
