@@ -203,19 +203,17 @@ func (x *exam) rung(ctx context.Context, p spot, n *number.PhoneNumber) error {
 
 // decided reads a decision: who does not ring and why, and whether anybody does.
 func (x *exam) decided(p spot, d *route.Decision, n id.ID) {
-	rings, menu, closed := 0, false, false
+	rings, menu, closed := 0, false, closedBy(d.Trace)
 	for _, s := range d.Steps {
 		switch s.Kind {
 		case route.Ring:
 			rings += len(s.Targets)
 		case route.MenuStep:
 			menu = true
-		case route.ClosedStep:
-			closed = true
 		}
 	}
-	if closed {
-		p.warning(ClosedNow, "", "it is outside the opening hours: "+detailOf(d.Trace, "OPENING_HOURS"))
+	if closed != "" {
+		p.warning(ClosedNow, "", "it is outside the opening hours: "+closed)
 		p.skip(NobodyToRing, "nobody is rung outside the opening hours")
 		return
 	}
@@ -285,6 +283,16 @@ func (x *exam) persons(trace []route.Trace, othersRing bool, n id.ID) (out int) 
 		x.at(n, true).clean(OtherBranch)
 	}
 	return out
+}
+
+// closedBy is why it is closed, "" when it is open.
+func closedBy(trace []route.Trace) string {
+	for _, t := range trace {
+		if t.Rule == "OPENING_HOURS" && t.Verdict == route.Chosen {
+			return t.Detail
+		}
+	}
+	return ""
 }
 
 func detailOf(trace []route.Trace, rule string) string {

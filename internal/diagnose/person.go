@@ -83,7 +83,7 @@ func (x *exam) user(ctx context.Context, who id.ID, lines bool) error {
 		return nil
 	}
 	if len(numbers) == 0 {
-		p.problem(OtherBranch, "", "no number rings "+u.Name+": they are in no branch or team of one, and none is assigned to them")
+		x.at(who, false).problem(OtherBranch, "", "no number rings "+u.Name+": they are in no branch or team of one, and none is assigned to them")
 		return nil
 	}
 	return x.onLines(ctx, p, who, u.Name, numbers)
@@ -216,12 +216,12 @@ func (x *exam) onLines(ctx context.Context, p spot, who id.ID, name string, numb
 		switch rings, why := x.onLine(d, who); {
 		case rings:
 			p.ok(NobodyToRing, "%s rings %s", line, name)
-		case why == nil && detailOf(d.Trace, "OPENING_HOURS") != "" && hasStep(d, route.ClosedStep):
+		case why == nil && closedBy(d.Trace) != "":
 			p.skip(ClosedNow, line+" rings nobody now: it is outside the opening hours")
 		case why == nil && hasStep(d, route.MenuStep):
 			p.skip(NobodyToRing, line+" leads to a menu first")
 		case why == nil && n.RoutingMode == number.RouteTeam:
-			p.warning(OtherBranch, "add them to the team with teamUpdate, or have the number ring its branch", line+" rings a team that "+name+" is not in")
+			x.at(who, false).warning(OtherBranch, "add them to the team with teamUpdate, or have the number ring its branch", line+" rings a team that "+name+" is not in")
 		case why == nil:
 			p.skip(NobodyToRing, line+" does not ring "+name+" now: another rule comes first")
 		case personal:
