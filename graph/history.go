@@ -32,6 +32,8 @@ func (r *Resolver) loaded(ctx context.Context, x id.ID) (model.Node, error) {
 		return there(loader.Load(ctx, l.Records, x))
 	case id.RecordEvent:
 		return there(loader.Load(ctx, l.RecordEvents, x))
+	case id.FollowUp:
+		return there(loader.Load(ctx, l.FollowUps, x))
 	}
 	return r.node(ctx, x)
 }

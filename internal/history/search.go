@@ -82,7 +82,7 @@ var shelves = []shelf{
 		"JOIN message m ON m.organization_id = $1 AND m.id = h.message_id JOIN sms_thread t ON t.organization_id = $1 AND t.id = m.thread_id", "m.body",
 		func(who access.Actor, arg func(any) string) string { return cmp.Or(message.Sight(who, arg), "true") }},
 	{TranscriptHit, access.TranscriptView, "transcript_search", "transcript_id", "JOIN transcript x ON x.organization_id = $1 AND x.id = h.transcript_id",
-		`coalesce((SELECT string_agg(s.text, ' ' ORDER BY s.index) FROM transcript_segment s WHERE s.organization_id = $1 AND s.transcript_id = x.id), '')`,
+		`coalesce((SELECT string_agg(s.text, ' ' ORDER BY s.position) FROM transcript_segment s WHERE s.organization_id = $1 AND s.transcript_id = x.id), '')`,
 		func(who access.Actor, arg func(any) string) string { return transcript.SeenBy("x", who, arg) }},
 }
 
