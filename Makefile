@@ -34,6 +34,7 @@ bench: ## every benchmark, once
 
 bench-full: ## the reads at a million calls and messages
 	SWITCHBOARD_BENCH_CALLS=1000000 go test -run '^$$' -bench Reads -benchtime 5s -timeout 60m ./internal/bench
+	SWITCHBOARD_BENCH_CALLS=1000000 go test -run '^$$' -bench Dashboard -benchtime 50x -timeout 30m ./internal/report
 
 bench-export: ## a million calls to CSV and XLSX, in memory that does not grow
 	EXPORT_ROWS=1000000 go test -run '^$$' -bench Rows -benchtime 1x -timeout 60m ./internal/export

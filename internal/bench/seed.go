@@ -20,6 +20,7 @@ import (
 
 	"switchboard/internal/access"
 	"switchboard/internal/id"
+	"switchboard/internal/report"
 	"switchboard/internal/route"
 )
 
@@ -158,6 +159,11 @@ func Seed(ctx context.Context, owner *pgxpool.Pool, s Scale) error {
 	}
 	if err := group.Wait(); err != nil {
 		return err
+	}
+	for o := range s.Organizations {
+		if err := do("sums", report.FoldSQL, s.Organization(o), Zone, s.Calls); err != nil {
+			return err
+		}
 	}
 	return do("statistics", "VACUUM ANALYZE")
 }

@@ -82,7 +82,9 @@ ON CONFLICT (organization_id, facet, ` + keys + `) DO UPDATE SET ` + each(func(m
 }
 
 var (
-	foldSQL = `WITH p AS (
+	// FoldSQL moves the oldest deltas of an organization ($1), in its time zone ($2),
+	// so many ($3), into the sums. Whoever makes up many calls runs it after.
+	FoldSQL = `WITH p AS (
   DELETE FROM call_rollup_delta d USING (SELECT id FROM call_rollup_delta WHERE organization_id = $1 ORDER BY id LIMIT $3) o
   WHERE d.organization_id = $1 AND d.id = o.id
   RETURNING d.*
@@ -145,7 +147,7 @@ func (s *Service) fold(ctx context.Context, org id.ID) (more bool, err error) {
 			return nil
 		}
 		more = before.N > foldBatch
-		_, err = db.Exec(ctx, tx, foldSQL, org, now, foldBatch)
+		_, err = db.Exec(ctx, tx, FoldSQL, org, now, foldBatch)
 		return err
 	})
 	if err == nil && other {
