@@ -105,6 +105,8 @@ CALL links_to_contact('message');
 CALL links_to_contact('bulk_recipient');
 CALL links_to_contact('automation_run');
 CALL links_to_contact('consent');
+-- Words about consent are only ever added; whose they are follows the contact.
+GRANT UPDATE (contact_id) ON consent TO {{app}}, {{worker}};
 CALL links_to_record('call');
 CALL links_to_record('message');
 CALL links_to_record('bulk_recipient');
