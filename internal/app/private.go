@@ -83,6 +83,8 @@ func newMetrics(a *App) *metrics {
 	}
 	m.registry.MustRegister(m.operations, m.webhooks, m.provider, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	gauge("switchboard_event_subscribers", "Live subscriptions to the event log.", func() float64 { return float64(a.Events.Counters().Subscribers) })
+	gauge("switchboard_findings_open_problems", "Findings of the doctor that are problems, open when last counted.", func() float64 { n, _ := a.Diagnoses.Open(); return float64(n) })
+	gauge("switchboard_findings_open_warnings", "Findings of the doctor that are warnings, open when last counted.", func() float64 { _, n := a.Diagnoses.Open(); return float64(n) })
 	gauge("switchboard_event_slow_cut", "Subscribers that were cut for being slow.", func() float64 { return float64(a.Events.Counters().Cut) })
 	return m
 }
