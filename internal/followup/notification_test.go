@@ -3,6 +3,7 @@ package followup_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/notify"
+	"switchboard/internal/secret"
 	"switchboard/internal/testkit"
 )
 
@@ -552,6 +554,11 @@ func TestTheKeyOfWebPushStaysTheSame(t *testing.T) {
 	s.must(err)
 	if first != second || first == "" {
 		t.Error("another start made another key: browsers would have to subscribe again")
+	}
+	others, err := secret.New()
+	s.must(err)
+	if _, err := followup.WebPushKey(s.ctx, s.db, others); !errors.Is(err, followup.ErrOtherKeyset) {
+		t.Errorf("with another keyset: %v", err)
 	}
 	if n := s.count(`SELECT count(*) FROM system.web_push_key WHERE position($1::bytea IN sealed) > 0`, []byte(first)); n != 0 {
 		t.Error("it is kept in the clear")

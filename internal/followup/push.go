@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -26,8 +27,11 @@ const (
 
 const subscriptionColumns = `p.organization_id, p.id, p.user_id, p.session_id, p.host, p.name, p.last_sent_at, p.created_at, p.updated_at`
 
+// ErrOtherKeyset means that the key of web push was sealed by another keyset.
+var ErrOtherKeyset = errors.New("the key of web push was sealed by another keyset")
+
 // WebPushKey is the installation's private key of web push, made at the first start
-// and sealed. All nodes get the same.
+// and sealed. All nodes get the same. It returns ErrOtherKeyset when it cannot be opened.
 func WebPushKey(ctx context.Context, d *db.DB, keys *secret.Keyring) (_ string, err error) {
 	defer errs.Wrap(&err, "followup.WebPushKey")
 	const org, column = "installation", "web_push_key.sealed"
@@ -46,7 +50,10 @@ func WebPushKey(ctx context.Context, d *db.DB, keys *secret.Keyring) (_ string, 
 		return "", db.Translate(err)
 	}
 	plain, err := keys.Open(sealed, org, column)
-	return string(plain), err
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrOtherKeyset, err)
+	}
+	return string(plain), nil
 }
 
 func browserColumn(x id.ID) string { return "push_subscription.sealed " + x.String() }
