@@ -76,7 +76,7 @@ func (s *Service) CreateBranch(ctx context.Context, who access.Actor, in BranchC
 		if err := setPeople(ctx, tx, who, b.ID, users); err != nil {
 			return err
 		}
-		return told(ctx, tx, who, "", "branch.create", b.ID, nil)
+		return told(ctx, tx, who, "", "branch.create", b.ID, map[string]any{"name": b.Name})
 	})
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (s *Service) UpdateBranch(ctx context.Context, who access.Actor, branch id.
 				return err
 			}
 		}
-		return told(ctx, tx, who, "", "branch.update", b.ID, nil)
+		return told(ctx, tx, who, "", "branch.update", b.ID, map[string]any{"name": b.Name})
 	})
 	if err != nil {
 		return nil, err
