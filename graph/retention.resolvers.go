@@ -2,9 +2,10 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"switchboard/graph/exec"
+	"switchboard/graph/loader"
 	"switchboard/graph/model"
+	"switchboard/internal/access"
 	"switchboard/internal/call"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
