@@ -205,7 +205,9 @@ func FuzzNoCellBeginsAFormula(f *testing.F) {
 			if err != nil || len(rows) != 1 || len(rows[0]) != 3 || rows[0][2] != "end" {
 				t.Fatalf("%q, %q became %q, %v", a, b, rows, err)
 			}
-			if !utf8.ValidString(out) || strings.ContainsFunc(out, func(c rune) bool { return unicode.Is(unicode.Cc, c) && c != '\n' && c != '\r' && (c != '\t' || ours != '\t') }) {
+			if !utf8.ValidString(out) || strings.ContainsFunc(out, func(c rune) bool {
+				return unicode.Is(unicode.Cc, c) && c != '\n' && c != '\r' && (c != '\t' || ours != '\t')
+			}) {
 				t.Fatalf("control characters in %q", out)
 			}
 			// A program that knows nothing of quotes and cuts wherever it likes.
