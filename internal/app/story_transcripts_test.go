@@ -192,7 +192,6 @@ func TestAVoicemailBecomesTextElsewhere(t *testing.T) {
 	s.Do(`mutation($id: ID!) { phoneNumberTranscriptionSet(id: $id, mode: VOICEMAILS) { phoneNumber { transcription } userErrors { code field message } } }`, demo.Vars{"id": line}, nil)
 	news := s.watch(s.Admin, transcriptNews, nil)
 	sid := s.dial(customer, officeNumber)
-	s.Pass(time.Minute)
 	s.speakAndHangUp(sid, 10*time.Second)
 	s.Settle()
 

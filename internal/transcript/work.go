@@ -126,7 +126,8 @@ func (s *Service) work(ctx context.Context, a workArgs) (err error) {
 	return s.advance(ctx, t, progress)
 }
 
-// claim takes the transcript for this job; nil when there is nothing to do.
+// claim takes the transcript for this job; nil when there is nothing to do. Whatever
+// makes it due before the lease ends is news.
 func (s *Service) claim(ctx context.Context, a workArgs) (*Transcript, error) {
 	var rows []*Transcript
 	now := s.Clock.Now()
@@ -136,7 +137,7 @@ func (s *Service) claim(ctx context.Context, a workArgs) (*Transcript, error) {
 		at := time.UnixMicro(a.Lease)
 		promise = &at
 	}
-	err := db.Select(ctx, s.DB.App(), &rows, `UPDATE transcript SET leased_until = $4
+	err := db.Select(ctx, s.DB.App(), &rows, `UPDATE transcript SET leased_until = $4, due_at = $4
 		WHERE organization_id = $1 AND id = $2 AND due_at <= $3 AND (leased_until IS NULL OR leased_until <= $3 OR leased_until = $5)
 		RETURNING `+columns, a.Organization, a.Transcript, now, until, promise)
 	if err != nil || len(rows) == 0 {
@@ -281,24 +282,33 @@ func (s *Service) task(t *Transcript, h *heard, settings *row) speech.Task {
 	return x
 }
 
-// advance keeps where the work stands and when to look again. A request that is
-// being looked for counts as a failed attempt still.
+// advance keeps where the work stands and when to look again: at once where more is to
+// be handed over, and where the provider's news came while this step was under way. A
+// request that is being looked for counts as a failed attempt still.
 func (s *Service) advance(ctx context.Context, t *Transcript, p speech.Progress) error {
-	now := s.Clock.Now()
-	n, err := db.Exec(ctx, s.DB.App(), `UPDATE transcript SET provider_state = $4::text::jsonb, provider_ref = $5, due_at = $6, leased_until = NULL,
-			attempts = CASE WHEN $5::text IS NOT NULL OR provider <> 'TWILIO' THEN 0 ELSE attempts END, updated_at = $7
-		WHERE organization_id = $1 AND id = $2 AND leased_until = $3 AND status = 'RUNNING'`,
-		t.OrganizationID, t.ID, t.LeasedUntil, text(p.State), refOf(t.Provider, p.State), now.Add(p.Wait), now)
-	if err == nil && n == 0 {
+	gone := false
+	err := s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		wait := p.Wait
+		if wait <= time.Second {
+			wait = 0
+		}
+		var rows []struct {
+			Soon bool `bun:"soon"`
+		}
+		if err := db.Select(ctx, tx, &rows, `UPDATE transcript SET provider_state = $4::text::jsonb, provider_ref = $5,
+				due_at = CASE WHEN due_at <= $7::timestamptz THEN $7::timestamptz ELSE $6::timestamptz END, leased_until = NULL,
+				attempts = CASE WHEN $5::text IS NOT NULL OR provider <> 'TWILIO' THEN 0 ELSE attempts END, updated_at = $7
+			WHERE organization_id = $1 AND id = $2 AND leased_until = $3 AND status = 'RUNNING' RETURNING due_at <= $7 AS soon`,
+			t.OrganizationID, t.ID, t.LeasedUntil, text(p.State), refOf(t.Provider, p.State), tx.Now.Add(wait), tx.Now); err != nil {
+			return err
+		}
+		if gone = len(rows) == 0; gone || !rows[0].Soon {
+			return nil
+		}
+		return job.Insert(ctx, tx, workArgs{Organization: t.OrganizationID, Transcript: t.ID})
+	})
+	if err == nil && gone {
 		return s.orphan(ctx, t, p.State)
-	}
-	if err == nil && p.Wait <= time.Second { // more is to be handed over: not before the next sweep, but soon
-		return s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-			if _, err := db.Exec(ctx, tx, `UPDATE transcript SET due_at = $3 WHERE organization_id = $1 AND id = $2 AND leased_until IS NULL AND status = 'RUNNING'`, t.OrganizationID, t.ID, now); err != nil {
-				return err
-			}
-			return job.Insert(ctx, tx, workArgs{Organization: t.OrganizationID, Transcript: t.ID})
-		})
 	}
 	return err
 }
@@ -344,9 +354,9 @@ func (s *Service) putOff(ctx context.Context, t *Transcript, state []byte, cause
 	}
 	now := s.Clock.Now()
 	n, err := db.Exec(ctx, s.DB.App(), `UPDATE transcript SET attempts = attempts + 1, provider_state = $4::text::jsonb, provider_ref = $5, due_at = $6, leased_until = NULL,
-			failure_reason = $7, updated_at = $8
+			updated_at = $7
 		WHERE organization_id = $1 AND id = $2 AND leased_until = $3 AND status IN ('QUEUED', 'RUNNING')`,
-		t.OrganizationID, t.ID, t.LeasedUntil, text(state), refOf(t.Provider, state), now.Add(max(waits[t.Attempts], e.After)), e.Why, now)
+		t.OrganizationID, t.ID, t.LeasedUntil, text(state), refOf(t.Provider, state), now.Add(max(waits[t.Attempts], e.After)), now)
 	if err == nil && n == 0 {
 		return s.orphan(ctx, t, state)
 	}
