@@ -98,7 +98,7 @@ func past(ctx context.Context, tx *db.Tx, who access.Actor, a *Automation, since
 	}
 	kind := string(kindFor(a.Trigger, saved))
 	from, to := since.Add(-a.offset()), until.Add(-a.offset())
-	own, ofOwn := !who.SeesAll() && who.Visibility == access.SeesOwn, who.UserID
+	own, ofOwn := who.SeesOwnContacts(), who.UserID
 	var causes []*Run
 	if a.Trigger.byDate() {
 		var rows []missed

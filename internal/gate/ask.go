@@ -56,14 +56,16 @@ const (
 
 // thing is a subject as far as the rules ask about it.
 type thing struct {
-	contact, record, owner   id.ID
-	number, status           string
-	phone, masked, invoice   bool // of a customer
-	self, admin, active      bool // of a user
-	live, answered, outbound bool // of a call
-	recorded, paused, gone   bool
-	ofVoicemail, held        bool // of a recording
-	place                    call.Place
+	contact, record, owner        id.ID
+	number, status                string
+	phone, masked, invoice        bool // of a customer
+	self, admin, active           bool // of a user
+	live, answered, outbound      bool // of a call
+	gone, waits, recorded, paused bool
+	ofVoicemail, held             bool // of a recording
+	place                         call.Place
+	permissions                   []access.Permission // of a user
+	visibility                    access.Visibility
 }
 
 // Can answers one question about oneself, or with USER_MANAGE about another user as
@@ -359,7 +361,7 @@ func (s *Service) calls(ctx context.Context, who access.Actor, ids []id.ID, out 
 func (s *Service) recordings(ctx context.Context, who access.Actor, ids []id.ID, out map[id.ID]*thing) error {
 	seen, err := s.d.Recordings.Visible(ctx, who, ids)
 	for x, r := range seen {
-		out[x] = &thing{gone: r.Status == recording.Deleted, held: r.IsHeld, ofVoicemail: r.Purpose == recording.OfVoicemail,
+		out[x] = &thing{gone: r.Status == recording.Deleted, waits: r.MediaState != recording.MediaStored, held: r.IsHeld, ofVoicemail: r.Purpose == recording.OfVoicemail,
 			live: r.Status == recording.InProgress || r.Status == recording.Paused}
 	}
 	return err
@@ -410,12 +412,15 @@ func (s *Service) users(ctx context.Context, who access.Actor, ids []id.ID, out 
 		ID     id.ID `bun:"id"`
 		Active bool  `bun:"active"`
 		Admin  bool  `bun:"admin"`
+
+		Permissions []access.Permission `bun:"permissions,array"`
+		Visibility  access.Visibility   `bun:"visibility"`
 	}
-	err := db.Select(db.WithTenant(ctx, who.OrganizationID), s.d.DB.App(), &rows, `SELECT u.id, u.status = 'ACTIVE' AS active, coalesce(r.built_in = 'ADMIN', false) AS admin
+	err := db.Select(db.WithTenant(ctx, who.OrganizationID), s.d.DB.App(), &rows, `SELECT u.id, u.status = 'ACTIVE' AS active, coalesce(r.built_in = 'ADMIN', false) AS admin, r.permissions, r.visibility
 		FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id
 		WHERE u.organization_id = $1 AND u.id = ANY ($2::uuid[])`, who.OrganizationID, ids)
 	for _, u := range rows {
-		out[u.ID] = &thing{self: u.ID == who.UserID, admin: u.Admin, active: u.Active}
+		out[u.ID] = &thing{self: u.ID == who.UserID, admin: u.Admin, active: u.Active, permissions: u.Permissions, visibility: u.Visibility}
 	}
 	return err
 }

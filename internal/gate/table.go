@@ -249,8 +249,11 @@ func drops(_ access.Actor, x *thing) (access.Permission, string) {
 }
 
 func audible(_ access.Actor, x *thing) (access.Permission, string) {
-	if x.gone {
+	switch {
+	case x.gone:
 		return "", "it was deleted"
+	case x.waits:
+		return "", "its audio is not here yet"
 	}
 	return "", ""
 }
@@ -277,6 +280,17 @@ func worksOn(who access.Actor, x *thing) (access.Permission, string) {
 func edits(who access.Actor, x *thing) (access.Permission, string) {
 	if !x.self && !who.Can(access.UserManage) {
 		return access.UserManage, ""
+	}
+	if x.self {
+		return "", ""
+	}
+	for _, p := range x.permissions {
+		if !who.Can(p) {
+			return p, "" // nobody changes somebody whose role is wider
+		}
+	}
+	if !who.Visibility.Covers(x.visibility) {
+		return "", "you cannot change somebody whose role sees further than your own"
 	}
 	return "", ""
 }
