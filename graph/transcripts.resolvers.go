@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-
 	"switchboard/graph/exec"
 	"switchboard/graph/loader"
 	"switchboard/graph/model"
