@@ -114,7 +114,9 @@ func furnish(s *story, word, e164 string) *owned {
 	if len(ran.Automation.Runs.Nodes) != 1 {
 		s.t.Fatalf("the automation of %s ran %d times", word, len(ran.Automation.Runs.Nodes))
 	}
-	o.ids = map[id.Kind]string{
+	s.settled()
+	o.afterwards(word, c)
+	for k, x := range map[id.Kind]string{
 		id.Template: template, id.Automation: rule, id.AutomationRun: ran.Automation.Runs.Nodes[0].ID, id.Bulk: many, id.Media: s.file(word+".gif", dot),
 		id.WebhookEndpoint: hook, id.WebhookDelivery: tested.WebhookEndpointTest.WebhookDelivery.ID,
 		id.DropMessage: saved, id.MaskedPair: pair, id.SIPDomain: domain,
@@ -123,8 +125,42 @@ func furnish(s *story, word, e164 string) *owned {
 		id.Device: device, id.Connection: s.ConnectionID, id.PhoneNumber: line, id.Branch: branch, id.Contact: known, id.Campaign: camp,
 		id.Record: record.RecordCreate.Record.ID, id.RecordEvent: happened, id.Call: c.ID, id.Leg: leg.ID, id.Recording: c.Voicemail.Recording.ID, id.Voicemail: c.Voicemail.ID,
 		id.Thread: thread.ID, id.Message: thread.Messages.Nodes[0].ID, id.Upload: s.upload(word+"-audio", wav()),
+	} {
+		o.ids[k] = x
 	}
 	return o
+}
+
+// afterwards adds what there is after a call that became a voicemail.
+func (o *owned) afterwards(word string, c callView) {
+	o.t.Helper()
+	first := func(query, of string) string {
+		o.t.Helper()
+		out := map[string]struct{ Nodes []ref }{}
+		o.Do(query, nil, &out)
+		if len(out[of].Nodes) == 0 {
+			o.t.Fatalf("the organization %s has no %s", word, of)
+		}
+		return out[of].Nodes[0].ID
+	}
+	o.ids[id.FollowUp] = first(`{ followUps { nodes { id } } }`, "followUps")
+	o.ids[id.Notification] = first(`{ notifications { nodes { id } } }`, "notifications")
+	o.ids[id.Transcript] = o.made("transcriptCreate", "TranscriptCreateInput", "transcript", demo.Vars{"recordingId": c.Voicemail.Recording.ID, "language": "en-US"})
+	var note struct{ TranscriptNoteAdd struct{ TranscriptNote ref } }
+	o.Do(`mutation($t: ID!, $i: TranscriptNoteInput!) { transcriptNoteAdd(id: $t, input: $i) { transcriptNote { id } userErrors { code field message } } }`,
+		demo.Vars{"t": o.ids[id.Transcript], "i": demo.Vars{"text": word + " note"}}, &note)
+	o.ids[id.TranscriptNote] = note.TranscriptNoteAdd.TranscriptNote.ID
+	o.ids[id.LegalHold] = o.hold(o.contact("LEAD", word+" held", "+12025550171", nil), word+" claim")
+	rule, _ := o.rule("MESSAGE_MEDIA", 3650, true, o.preview("MESSAGE_MEDIA", 3650).Confirmation)
+	o.ids[id.RetentionRule] = rule
+	var run struct{ RetentionRunStart struct{ Run ref } }
+	o.Do(`mutation($r: ID!) { retentionRunStart(ruleId: $r) { run { id } userErrors { code field message } } }`, demo.Vars{"r": rule}, &run)
+	o.ids[id.RetentionRun] = run.RetentionRunStart.Run.ID
+	o.ids[id.Export] = o.made("exportCreate", "ExportCreateInput", "export", demo.Vars{"kind": "CALLS"})
+	o.ids[id.CostCap] = o.made("costCapSet", "CostCapSetInput", "costCap", demo.Vars{"scope": "ORGANIZATION", "period": "MONTH", "amountMinor": 100000, "currency": "USD", "action": "WARN"})
+	o.Do(`query($n: ID!) { diagnose(input: {phoneNumberId: $n}) { checks { code } } }`, demo.Vars{"n": c.PhoneNumber.ID}, nil)
+	o.settled()
+	o.ids[id.Finding] = first(`{ findings { nodes { id } } }`, "findings")
 }
 
 // kindOf says what an argument of type ID names. A new argument needs a line here, or
@@ -139,7 +175,9 @@ func kindOf(field string, path []string) (id.Kind, bool) {
 		"callId": id.Call, "legId": id.Leg, "dropMessageId": id.DropMessage, "sipDomainId": id.SIPDomain,
 		"templateId": id.Template, "mediaIds": id.Media, "bulkMessageId": id.Bulk, "automationId": id.Automation, "smsAssigneeId": id.User, "mmsAssigneeId": id.User,
 		"Query.automationDryRun.input.id": id.Automation,
-		"endpointId":                      id.WebhookEndpoint, "deliveryId": id.WebhookDelivery,
+		"accountId":                       id.Contact, "from": id.Contact, "escalateToUserId": id.User, "escalateToRoleId": id.Role, "phoneNumberIds": id.PhoneNumber, "recordingId": id.Recording,
+		"subjectId": id.Contact, "ruleId": id.RetentionRule, "actorId": id.User, "messageId": id.Message, "uploadId": id.Upload,
+		"endpointId": id.WebhookEndpoint, "deliveryId": id.WebhookDelivery,
 		"Mutation.deviceRegister.input.id": id.Device, "Mutation.deviceReport.input.id": id.Device,
 	}
 	fields := map[string]id.Kind{ // whose argument is just id
@@ -163,7 +201,15 @@ func kindOf(field string, path []string) (id.Kind, bool) {
 		id.Bulk:        {"Query.bulkMessage", "Subscription.bulkMessageChanged", "Mutation.bulkMessagePause", "Mutation.bulkMessageResume", "Mutation.bulkMessageCancel"},
 		id.Template:    {"Query.messageTemplate", "Mutation.messageTemplateUpdate", "Mutation.messageTemplateArchive"},
 		id.Automation:  {"Query.automation", "Query.automationExplain", "Mutation.automationUpdate", "Mutation.automationDelete"},
-		id.PhoneNumber: {"Mutation.numberMessagingUpdate", "Mutation.numberMessagingRefresh"},
+		id.PhoneNumber: {"Mutation.numberMessagingUpdate", "Mutation.numberMessagingRefresh", "Mutation.phoneNumberTranscriptionSet"},
+
+		id.Call: {"Mutation.callSave"}, id.Campaign: {"Mutation.campaignUpdate", "Mutation.campaignMembersAdd", "Mutation.campaignMembersRemove"},
+		id.Contact: {"Mutation.contactMerge"}, id.CostCap: {"Mutation.costCapRemove"}, id.Export: {"Query.export", "Mutation.exportCancel"},
+		id.Finding: {"Query.finding", "Mutation.findingAcknowledge", "Mutation.findingSnooze"}, id.Recording: {"Query.recording"},
+		id.FollowUp:  {"Query.followUp", "Mutation.followUpAssign", "Mutation.followUpCallBack", "Mutation.followUpReopen", "Mutation.followUpResolve", "Mutation.followUpUpdate"},
+		id.LegalHold: {"Mutation.legalHoldRelease"}, id.RetentionRun: {"Mutation.retentionRunCancel"}, id.Voicemail: {"Mutation.voicemailCallBack"},
+		id.Transcript:     {"Query.transcript", "Mutation.transcriptNoteAdd", "Mutation.transcriptRetry", "Mutation.transcriptSegmentsUpdate", "Mutation.transcriptUpdate"},
+		id.TranscriptNote: {"Mutation.transcriptNoteDelete", "Mutation.transcriptNoteReopen", "Mutation.transcriptNoteResolve"},
 	} {
 		for _, name := range names {
 			fields[name] = kind
@@ -173,6 +219,12 @@ func kindOf(field string, path []string) (id.Kind, bool) {
 		fields["Mutation.webhookEndpoint"+name] = id.WebhookEndpoint
 	}
 	fields["Query.webhookEndpoint"] = id.WebhookEndpoint
+	for name, kind := range map[string]id.Kind{"callsRelink": id.Call, "contactAssign": id.Contact, "contactDelete": id.Contact, "messagesDelete": id.Message,
+		"notificationsMarkRead": id.Notification, "recordAssign": id.Record, "recordDelete": id.Record, "recordingsDelete": id.Recording,
+		"transcriptsDelete": id.Transcript, "voicemailsAssign": id.Voicemail, "voicemailsDelete": id.Voicemail} {
+		kinds["Mutation."+name+".ids"] = kind
+	}
+	kinds["Query.findings.filter.subjectId"] = id.PhoneNumber
 	for _, name := range []string{"Hold", "Resume", "Mute", "Unmute", "Transfer", "TransferComplete", "TransferCancel", "AddParticipant", "RemoveParticipant",
 		"SendDigits", "RecordingPause", "RecordingResume", "MonitorStart", "MonitorStop"} {
 		fields["Mutation.call"+name] = id.Call
@@ -200,6 +252,17 @@ type trial struct {
 
 func (x trial) String() string { return x.field + "." + strings.Join(x.path, ".") }
 
+// triedElsewhere are root fields that another test tries with the ids of others.
+var triedElsewhere = map[string]string{
+	"Mutation.exportCreate":           "a filter that finds nothing makes an empty file; the lists' own filters are tried here, and the story of exports has another tenant",
+	"Mutation.contactImportCreate":    "needs an uploaded list; package contact tries another tenant's",
+	"Mutation.recordImportCreate":     "needs an uploaded list; package contact tries another tenant's",
+	"Mutation.contactImportCancel":    "needs an import; package contact tries another tenant's",
+	"Query.contactImport":             "needs an import; package contact tries another tenant's",
+	"Query.contactImportPreview":      "needs an uploaded list; package contact tries another tenant's",
+	"Mutation.pushSubscriptionDelete": "needs a browser's keys; package followup tries another person's",
+}
+
 // trials are made from the schema: none can be forgotten.
 func trials(t *testing.T) (list []trial) {
 	t.Helper()
@@ -209,6 +272,10 @@ func trials(t *testing.T) (list []trial) {
 		f := all[field]
 		if field == "Query.node" || field == "Query.nodes" {
 			continue // with every kind, below
+		}
+		if why := triedElsewhere[field]; why != "" {
+			t.Logf("%s is not tried here: %s", field, why)
+			continue
 		}
 		for _, path := range a.ids(f) {
 			kind, ok := kindOf(field, path)
@@ -227,6 +294,18 @@ func trials(t *testing.T) (list []trial) {
 							a.put(f, vars, other, o.ids[k])
 						}
 					}
+				}
+				switch f.Name {
+				case "can":
+					vars["subjectId"] = o.ids[id.Contact]
+				case "transcriptSegmentsUpdate":
+					vars["segments"] = []any{demo.Vars{"index": 0, "text": "x"}}
+				case "transcriptNoteAdd":
+					vars["input"].(map[string]any)["text"] = "x"
+				case "callsRelink":
+					vars["input"].(map[string]any)["contactId"] = o.ids[id.Contact]
+				case "transcriptInsights":
+					vars["filter"].(map[string]any)["from"], vars["filter"].(map[string]any)["until"] = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
 				}
 				if in, ok := vars["input"].(map[string]any); ok {
 					if slices.Contains([]string{"messageSend", "messagePreview", "bulkMessageCreate", "messageTemplatePreview"}, f.Name) && path[1] != "templateId" {
@@ -259,6 +338,10 @@ func trials(t *testing.T) (list []trial) {
 					if field == "Mutation.menuCreate" && path[1] != "options" {
 						in["options"] = []any{demo.Vars{"key": "1", "label": "x", "to": demo.Vars{"kind": "VOICEMAIL"}}}
 					}
+					if scope, ok := map[string]string{"branchId": "BRANCH", "automationId": "AUTOMATION", "userId": "USER"}[path[len(path)-1]]; ok && f.Name == "costCapSet" {
+						in["scope"], in["amountMinor"], in["currency"] = scope, 5000, "USD"
+						delete(in, "userId")
+					}
 					if field == "Mutation.sessionCreate" {
 						in["email"], in["password"] = o.email, "correct horse battery"
 					}
@@ -284,8 +367,12 @@ func trials(t *testing.T) (list []trial) {
 }
 
 var (
-	anyID    = regexp.MustCompile(`\b[a-z]+_[0-9a-hjkmnp-tv-z]{26}\b`)
-	refusals = regexp.MustCompile(`NOT_FOUND|WRONG_CREDENTIALS|this number cannot be used here`)
+	anyID     = regexp.MustCompile(`\b[a-z]+_[0-9a-hjkmnp-tv-z]{26}\b`)
+	refusals  = regexp.MustCompile(`NOT_FOUND|WRONG_CREDENTIALS|this number cannot be used here|"gate":"VISIBILITY"`)
+	sums      = regexp.MustCompile(`Statistics$|^Query\.(callDashboard|callActivity|answeredByReport|usage|transcriptInsights|providerLog)$`)
+	takesAway = regexp.MustCompile(`^Mutation\.(campaignMembersRemove|costCapRemove|notificationsMarkRead)$`)
+	// The own one is no account, or nothing of the kind is furnished that has it.
+	ownHasNone = regexp.MustCompile(`accountId$|^Query\.followUps\.filter\.(ownerId|recordId)|^Query\.recordings\.filter\.(recordId|callId)|^Query\.transcripts\.filter\.userId|^Mutation\.recordingsDelete`)
 	// What cannot be whatever the other ids are is refused before they are looked at.
 	tooLate = regexp.MustCompile(`the call is over: it is VOICEMAIL|this is no outbound call|this is no phone of yours`)
 )
@@ -300,6 +387,8 @@ func TestForeignIDsAreLikeIDsThatNeverExisted(t *testing.T) {
 	if len(list) < 80 {
 		t.Errorf("only %d trials", len(list))
 	}
+	secret.settled()
+	b.settled()
 	before, mine := secret.digest(), b.digest()
 	refused := func(what, answer, never, foreign string) {
 		t.Helper()
@@ -324,16 +413,22 @@ func TestForeignIDsAreLikeIDsThatNeverExisted(t *testing.T) {
 			t.Fatalf("%s: the organization has no %s", x, x.kind)
 		}
 		answer := b.answered(b.Admin, x.query, x.build(b, foreign))
-		refused(x.String(), answer, b.answered(b.Admin, x.query, x.build(b, never)), foreign)
+		unknown := b.answered(b.Admin, x.query, x.build(b, never))
+		if x.field == "Mutation.sessionCreate" { // that somebody tried is written down
+			b.settled()
+			mine = b.digest()
+		}
+		refused(x.String(), answer, unknown, foreign)
 		if slices.Contains(x.path, "audience") && (slices.Contains(x.path, "contacts") || slices.Contains(x.path, "records")) {
 			if !strings.Contains(answer, `"recipientCount":0`) && !strings.Contains(answer, "nobody") {
 				t.Errorf("%s: it finds somebody: %s", x, answer)
 			}
 			continue
 		}
-		isFilter := strings.HasPrefix(x.field, "Query.") && len(x.path) > 1 && x.path[0] == "filter" || slices.Contains([]string{"Query.devices", "Query.ringingCalls", "Query.sipDomains"}, x.field)
+		isFilter := strings.HasPrefix(x.field, "Query.") && len(x.path) > 1 && x.path[0] == "filter" || slices.Contains([]string{"Query.devices", "Query.ringingCalls", "Query.sipDomains", "Query.retentionRuns"}, x.field)
 		switch {
-		case isFilter && strings.HasSuffix(x.field, "Statistics"): // sums of nothing, the same for both
+		case takesAway.MatchString(x.field): // what is not there is taken away already, the same for both
+		case isFilter && sums.MatchString(x.field): // sums of nothing, the same for both
 		case isFilter:
 			if !strings.Contains(answer, `"nodes":[]`) && !refusals.MatchString(answer) {
 				t.Errorf("%s: the answer is not empty: %s", x, answer)
@@ -386,6 +481,9 @@ func (o *owned) ownIDsWork(list []trial) {
 	for _, x := range list {
 		if strings.HasPrefix(x.field, "Subscription.") || x.field == "Mutation.callQualityReport" {
 			continue // the stories of live subscriptions open them; a report is of a device that took part in the call
+		}
+		if ownHasNone.MatchString(x.String()) {
+			continue
 		}
 		answer := o.answered(o.Admin, x.query, x.build(o, o.ids[x.kind]))
 		if refusals.MatchString(answer) || strings.Contains(answer, `"data":null`) || strings.Contains(answer, `"nodes":[]`) {

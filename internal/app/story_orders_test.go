@@ -241,7 +241,7 @@ func (p *take) rows() string {
 		}
 		for _, q := range []string{
 			`SELECT (to_jsonb(x) - '{id,created_at,updated_at}'::text[])::text FROM call x WHERE id = $1`,
-			`SELECT (to_jsonb(x) - '{created_at,updated_at}'::text[])::text FROM call_leg x WHERE call_id = $1 ORDER BY step, to_address`,
+			`SELECT (to_jsonb(x) - '{created_at,updated_at,billed_minutes,estimated_micros,estimated_currency,price_micros,price_currency,price_asks,price_asked_at}'::text[])::text FROM call_leg x WHERE call_id = $1 ORDER BY step, to_address`,
 			`SELECT (to_jsonb(x) - '{id,created_at,updated_at,blob_key}'::text[])::text FROM recording x WHERE call_id = $1 ORDER BY started_at, channels`,
 			`SELECT (to_jsonb(x) - '{id,recording_id,created_at,updated_at}'::text[])::text FROM voicemail x WHERE call_id = $1`,
 		} {

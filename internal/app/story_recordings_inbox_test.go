@@ -136,6 +136,7 @@ func TestAMorningInTheVoicemailInbox(t *testing.T) {
 	}
 	s.answer(customer)
 	s.Settle()
+	link := s.mails(ann.Client, demo.Vars{"ownerId": ann.ID})[0].Recording.URL
 	// Deleting needs its permission and leaves a tombstone with its transcript where it was.
 	var out struct {
 		VoicemailsDelete struct {
@@ -153,7 +154,7 @@ func TestAMorningInTheVoicemailInbox(t *testing.T) {
 	if r := out.VoicemailsDelete.Results; len(r) != 1 || r[0].Outcome != "DELETED" || r[0].Voicemail == nil || r[0].Voicemail.DeletedAt == nil || r[0].Voicemail.Recording.URL != nil {
 		t.Fatalf("deleted: %s", asJSON(r))
 	}
-	status, body, _ := s.fetch(*m.Recording.URL, "", nil)
+	status, body, _ := s.fetch(*link, "", nil)
 	if status != 410 || !strings.Contains(string(body), "spam") {
 		t.Errorf("its address gives %d %s", status, body)
 	}

@@ -44,19 +44,18 @@ func (s *story) rule(kind string, keepDays int, isOn bool, confirmation string) 
 	s.t.Helper()
 	var out struct {
 		RetentionRuleSet struct {
-			Rule       *struct{ ID string }
-			UserErrors []struct{ Code string }
+			Rule *struct{ ID string }
 		}
 	}
 	in := demo.Vars{"kind": kind, "keepDays": keepDays, "isOn": isOn}
 	if confirmation != "" {
 		in["confirmation"] = confirmation
 	}
-	s.Do(`mutation($i: RetentionRuleSetInput!) { retentionRuleSet(input: $i) { rule { id } userErrors { code } } }`, demo.Vars{"i": in}, &out)
+	code = s.try(s.Admin, `mutation($i: RetentionRuleSetInput!) { retentionRuleSet(input: $i) { rule { id } userErrors { code } } }`, demo.Vars{"i": in}, &out)
 	if r := out.RetentionRuleSet; r.Rule != nil {
-		return r.Rule.ID, ""
+		id = r.Rule.ID
 	}
-	return "", out.RetentionRuleSet.UserErrors[0].Code
+	return id, code
 }
 
 // runsOf are the runs of a rule, newest first.
@@ -92,7 +91,9 @@ func (s *story) lives(days int, each func(day int)) (was a120) {
 		from := fmt.Sprintf("+1202555%04d", 1000+d)
 		if d%3 == 0 {
 			sid := s.dial(from, officeNumber)
-			s.answer(annsPhone)
+			leg := s.answer(annsPhone)
+			s.press(leg, "1")
+			s.Must(s.Emulator.Speak(leg, secs(5)))
 			s.Pass(20 * time.Second)
 			s.hangUp(sid)
 			s.Settle()
@@ -195,6 +196,9 @@ func TestA120DaysOfRetentionDeleteWhatThePreviewsNamed(t *testing.T) {
 	// The tombstones, and what is younger.
 	for i, id := range was.calls {
 		r := s.callByID(id).Recordings[0]
+		if i*3 >= 88 && i*3 <= 90 { // the night that takes it may not be over
+			continue
+		}
 		if old := i*3 < 88; old != (r.Status == "DELETED") {
 			t.Errorf("the recording of day %d is %s", i*3, r.Status)
 		} else if old && r.URL != nil {
@@ -207,7 +211,7 @@ func TestA120DaysOfRetentionDeleteWhatThePreviewsNamed(t *testing.T) {
 	s.Do(`{ messages(first: 100) { nodes { body } } }`, nil, &out)
 	for i, m := range out.Messages.Nodes { // newest first
 		d := 119 - i
-		if d < 88 != (m.Body == "") && d != 88 && d != 89 {
+		if d < 88 != (m.Body == "") && (d < 88 || d > 90) {
 			t.Errorf("the text of day %d is %q", d, m.Body)
 		}
 	}

@@ -31,7 +31,7 @@ var sources = map[Kind]source{
 	Voicemails: {
 		from: `voicemail JOIN call ON call.organization_id = voicemail.organization_id AND call.id = voicemail.call_id
   JOIN recording ON recording.organization_id = voicemail.organization_id AND recording.id = voicemail.recording_id
-  WHERE voicemail.organization_id = $1 AND voicemail.deleted_at IS NULL`,
+  WHERE voicemail.organization_id = $1 AND recording.status IN ('COMPLETED', 'ABSENT', 'FAILED')`,
 		id: "voicemail.id", at: "voicemail.received_at", branch: "voicemail.branch_id", bytes: "coalesce(recording.size_bytes, 0)", held: recording.Held,
 	},
 	Transcripts: {

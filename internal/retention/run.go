@@ -34,16 +34,20 @@ func begin(ctx context.Context, tx *db.Tx, r *Rule, who id.ID) (run *Run, err er
 		return nil, err
 	}
 	run.FoundCount = t.Count
+	mine := run.ID
 	err = db.Select(ctx, tx, run, `
 WITH made AS (
   INSERT INTO retention_run (organization_id, id, rule_id, kind, branch_id, before, found_count, due_at, started_by, started_at)
-  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8)
+  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
   ON CONFLICT (organization_id, rule_id) WHERE status = 'RUNNING' DO NOTHING
   RETURNING *)
 SELECT `+runColumns+` FROM made run
 UNION ALL SELECT `+runColumns+` FROM retention_run run WHERE run.organization_id = $1 AND run.rule_id = $3 AND run.status = 'RUNNING' AND NOT EXISTS (SELECT FROM made)`,
-		run.OrganizationID, run.ID, run.RuleID, string(run.Kind), run.BranchID, run.Before, run.FoundCount, run.StartedAt, run.StartedByID)
-	return run, err
+		run.OrganizationID, run.ID, run.RuleID, string(run.Kind), run.BranchID, run.Before, run.FoundCount, tx.Now.Add(leaseFor), run.StartedByID, run.StartedAt)
+	if err != nil || run.ID != mine {
+		return run, err
+	}
+	return run, job.Insert(ctx, tx, workArgs{Organization: run.OrganizationID, Run: run.ID})
 }
 
 const runColumns = `run.organization_id, run.id, run.rule_id, run.kind, run.branch_id, run.before, run.status, run.found_count, run.deleted_count,

@@ -191,10 +191,13 @@ func (s *Service) by(ctx context.Context, who access.Actor, column string, ids [
 }
 
 func (s *Service) rows(ctx context.Context, who access.Actor, column string, ids []id.ID, more string) (rows []*Transcript, err error) {
-	if !who.Can(access.TranscriptView) || len(ids) == 0 {
+	if len(ids) == 0 || !who.Can(access.TranscriptView) && !who.Can(access.VoicemailListen) {
 		return nil, nil
 	}
 	q := transcripts(who)
+	if !who.Can(access.TranscriptView) {
+		q.and("transcript.source = 'VOICEMAIL'") // who hears a voicemail may read it
+	}
 	q.and(column + " = ANY (" + q.arg(ids) + "::uuid[])")
 	q.sql.WriteString(more)
 	err = db.Select(db.WithTenant(ctx, who.OrganizationID), s.DB.App(), &rows, q.sql.String(), q.args...)
