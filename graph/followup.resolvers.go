@@ -11,7 +11,6 @@ import (
 	"switchboard/internal/followup"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
-	"switchboard/internal/notify"
 	"switchboard/internal/number"
 	"switchboard/internal/tenant"
 	"switchboard/internal/user"
@@ -218,7 +217,7 @@ func (r *mutationResolver) VoicemailNotificationsSet(ctx context.Context, phoneN
 }
 
 func (r *mutationResolver) PushSubscriptionCreate(ctx context.Context, input model.PushSubscriptionCreateInput) (*model.PushSubscriptionCreatePayload, error) {
-	x, err := r.d.FollowUps.Subscribe(ctx, access.From(ctx), notify.Browser{Endpoint: input.Endpoint, P256DH: input.P256dh, Auth: input.Auth}, given(input.Name))
+	x, err := r.d.FollowUps.Subscribe(ctx, access.From(ctx), followup.Browser{Endpoint: input.Endpoint, P256DH: input.P256dh, Auth: input.Auth}, given(input.Name))
 	problems, err := userErrors(err)
 	return &model.PushSubscriptionCreatePayload{PushSubscription: x, UserErrors: problems}, err
 }

@@ -101,7 +101,8 @@ var nodeTypes = map[id.Kind]string{
 	id.Template: "MessageTemplate", id.Bulk: "BulkMessage", id.Automation: "Automation", id.AutomationRun: "AutomationRun",
 	id.FollowUp: "FollowUp", id.Notification: "Notification", id.PushSubscription: "PushSubscription",
 	id.Transcript: "Transcript", id.TranscriptNote: "TranscriptNote",
-	id.WebhookEndpoint: "WebhookEndpoint", id.Finding: "Finding",
+	id.WebhookEndpoint: "WebhookEndpoint", id.Finding: "Finding", id.Audit: "AuditEntry", id.Import: "ContactImport", id.CostCap: "CostCap",
+	id.Export: "Export", id.LegalHold: "LegalHold", id.RetentionRule: "RetentionRule", id.RetentionRun: "RetentionRun",
 }
 
 // Show reads an event and its subject as the actor may see them now.

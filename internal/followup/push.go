@@ -58,6 +58,9 @@ func WebPushKey(ctx context.Context, d *db.DB, keys *secret.Keyring) (_ string, 
 
 func browserColumn(x id.ID) string { return "push_subscription.sealed " + x.String() }
 
+// Browser is where a browser takes its pushes.
+type Browser = notify.Browser
+
 // Subscribe has the actor notified in a browser. The same endpoint again, also of
 // somebody else who used the browser before, is replaced.
 func (s *Service) Subscribe(ctx context.Context, who access.Actor, b notify.Browser, name string) (p *PushSubscription, err error) {

@@ -1,4 +1,4 @@
-package notify
+package notify_test
 
 import (
 	"io"
@@ -9,18 +9,19 @@ import (
 	"testing"
 	"time"
 
+	"switchboard/internal/notify"
 	"switchboard/internal/testkit"
 )
 
 // box is where a mailbox is.
 func box(m *testkit.Mailbox, user, query string) string { return "smtp://" + user + m.Addr + query }
 
-var letter = Mail{To: "ann@example.com", Subject: "Missed call from Jörg", Body: "Missed call from Jörg.\n.\nA line.\n", At: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), Key: "notif_01h455vb4pex5vsknk084sn02q"}
+var letter = notify.Mail{To: "ann@example.com", Subject: "Missed call from Jörg", Body: "Missed call from Jörg.\n.\nA line.\n", At: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), Key: "notif_01h455vb4pex5vsknk084sn02q"}
 
 func TestAMailIsPlainTextOverTLS(t *testing.T) {
 	t.Parallel()
 	server := testkit.NewMailbox(t, nil)
-	m, err := newMailer(box(server, "me:se%20cret@", ""), "Switchboard <phone@example.com>", server.Roots)
+	m, err := notify.NewMailerWith(box(server, "me:se%20cret@", ""), "Switchboard <phone@example.com>", server.Roots)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func TestAMailIsPlainTextOverTLS(t *testing.T) {
 func TestNothingIsSentInTheClearUnasked(t *testing.T) {
 	t.Parallel()
 	server := testkit.NewMailbox(t, func(m *testkit.Mailbox) { m.NoTLS = true })
-	m, err := newMailer(box(server, "", ""), "phone@example.com", server.Roots)
+	m, err := notify.NewMailerWith(box(server, "", ""), "phone@example.com", server.Roots)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,25 +66,25 @@ func TestNothingIsSentInTheClearUnasked(t *testing.T) {
 		t.Error("a server without TLS got the mail")
 	}
 	stranger := testkit.NewMailbox(t, nil) // its certificate is nobody's
-	if m, err = newMailer(box(stranger, "", ""), "phone@example.com", server.Roots); err != nil {
+	if m, err = notify.NewMailerWith(box(stranger, "", ""), "phone@example.com", server.Roots); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Send(t.Context(), letter); err == nil {
 		t.Error("a stranger's server got the mail")
 	}
-	if m, err = newMailer(box(server, "", "?tls=none"), "phone@example.com", nil); err != nil {
+	if m, err = notify.NewMailerWith(box(server, "", "?tls=none"), "phone@example.com", nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Send(t.Context(), letter); err != nil || len(server.Received().Mails) != 1 {
 		t.Errorf("asked for, it goes in the clear: %v, %d mails", err, len(server.Received().Mails))
 	}
 	for _, bad := range []string{"smtp://me:secret@host?tls=none", "smtps://host?tls=none", "smtp://host?tls=maybe", "http://host", "smtp://", "smtp://host:99999", "smtp://host/path"} {
-		if _, err := NewMailer(bad, "phone@example.com"); err == nil {
+		if _, err := notify.NewMailer(bad, "phone@example.com"); err == nil {
 			t.Errorf("%s is taken", bad)
 		}
 	}
 	for _, bad := range []string{"", "nobody", "a@b\r\nBcc: c@d"} {
-		if _, err := NewMailer("smtps://host", bad); err == nil {
+		if _, err := notify.NewMailer("smtps://host", bad); err == nil {
 			t.Errorf("from %q is taken", bad)
 		}
 	}
@@ -92,15 +93,15 @@ func TestNothingIsSentInTheClearUnasked(t *testing.T) {
 func TestNoHeaderCanBeSmuggledIn(t *testing.T) {
 	t.Parallel()
 	server := testkit.NewMailbox(t, nil)
-	m, err := newMailer(box(server, "", ""), "phone@example.com", server.Roots)
+	m, err := notify.NewMailerWith(box(server, "", ""), "phone@example.com", server.Roots)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(*Mail){
-		"subject": func(x *Mail) { x.Subject = "Hello\r\nBcc: eve@example.com\r\n\r\nBody" },
-		"unicode": func(x *Mail) { x.Subject = "Hello\u2028Bcc: eve@example.com\u0085X: y" },
-		"key":     func(x *Mail) { x.Key = "x>\r\nBcc: eve@example.com" },
-		"body":    func(x *Mail) { x.Body = "text\r\n.\r\nMAIL FROM:<eve@example.com>\r\n" },
+	for name, change := range map[string]func(*notify.Mail){
+		"subject": func(x *notify.Mail) { x.Subject = "Hello\r\nBcc: eve@example.com\r\n\r\nBody" },
+		"unicode": func(x *notify.Mail) { x.Subject = "Hello\u2028Bcc: eve@example.com\u0085X: y" },
+		"key":     func(x *notify.Mail) { x.Key = "x>\r\nBcc: eve@example.com" },
+		"body":    func(x *notify.Mail) { x.Body = "text\r\n.\r\nMAIL FROM:<eve@example.com>\r\n" },
 	} {
 		x := letter
 		change(&x)
@@ -121,7 +122,7 @@ func TestNoHeaderCanBeSmuggledIn(t *testing.T) {
 	for _, to := range []string{"ann@example.com\r\nBcc: eve@example.com", "ann@example.com, eve@example.com", "", "nobody"} {
 		x := letter
 		x.To = to
-		if p := ProblemOf(m.Send(t.Context(), x)); !p.Final {
+		if p := notify.ProblemOf(m.Send(t.Context(), x)); !p.Final {
 			t.Errorf("to %q: %+v", to, p)
 		}
 	}
@@ -131,21 +132,21 @@ func TestAMailServersAnswerSaysWhetherToTryAgain(t *testing.T) {
 	t.Parallel()
 	for answer, final := range map[string]bool{"550 5.1.1 no such user": true, "451 4.3.0 later": false} {
 		server := testkit.NewMailbox(t, func(m *testkit.Mailbox) { m.Refuse = answer })
-		m, err := newMailer(box(server, "", ""), "phone@example.com", server.Roots)
+		m, err := notify.NewMailerWith(box(server, "", ""), "phone@example.com", server.Roots)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p := ProblemOf(m.Send(t.Context(), letter)); p.Final != final || strings.Contains(p.Reason, "ann@") {
+		if p := notify.ProblemOf(m.Send(t.Context(), letter)); p.Final != final || strings.Contains(p.Reason, "ann@") {
 			t.Errorf("%s: %+v", answer, p)
 		}
 	}
 	away := testkit.NewMailbox(t, nil)
-	m, err := newMailer(box(away, "", ""), "phone@example.com", away.Roots)
+	m, err := notify.NewMailerWith(box(away, "", ""), "phone@example.com", away.Roots)
 	if err != nil {
 		t.Fatal(err)
 	}
 	away.Close()
-	if p := ProblemOf(m.Send(t.Context(), letter)); p.Final {
+	if p := notify.ProblemOf(m.Send(t.Context(), letter)); p.Final {
 		t.Errorf("a server that is away: %+v", p)
 	}
 }

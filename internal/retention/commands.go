@@ -130,8 +130,8 @@ func (s *Service) Preview(ctx context.Context, who access.Actor, w Want) (p *Pre
 		if err != nil {
 			return err
 		}
-		p.Before = before(tx.Now, w.KeepDays)
-		t, err := totalOf(ctx, tx, w.Kind, w.BranchID, p.Before)
+		p.CutoffAt = before(tx.Now, w.KeepDays)
+		t, err := totalOf(ctx, tx, w.Kind, w.BranchID, p.CutoffAt)
 		if err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (s *Service) Preview(ctx context.Context, who access.Actor, w Want) (p *Pre
 			Count int    `bun:"count"`
 		}
 		if err := db.Select(ctx, tx, &months, `SELECT to_char(d.at AT TIME ZONE $4, 'YYYY-MM') AS month, count(*) AS count FROM (`+due(w.Kind)+`) d
-WHERE NOT d.held GROUP BY 1 ORDER BY 1`, who.OrganizationID, p.Before, w.BranchID, o.TimeZone); err != nil {
+WHERE NOT d.held GROUP BY 1 ORDER BY 1`, who.OrganizationID, p.CutoffAt, w.BranchID, o.TimeZone); err != nil {
 			return err
 		}
 		for _, m := range months {
@@ -153,7 +153,7 @@ WHERE NOT d.held GROUP BY 1 ORDER BY 1`, who.OrganizationID, p.Before, w.BranchI
 		}
 		var first []item
 		if err := db.Select(ctx, tx, &first, `SELECT d.* FROM (`+due(w.Kind)+`) d WHERE NOT d.held ORDER BY d.at, d.id LIMIT $4`,
-			who.OrganizationID, p.Before, w.BranchID, sampleSize); err != nil {
+			who.OrganizationID, p.CutoffAt, w.BranchID, sampleSize); err != nil {
 			return err
 		}
 		for _, x := range first {

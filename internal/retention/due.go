@@ -76,7 +76,7 @@ type item struct {
 func next(ctx context.Context, tx *db.Tx, r *Run, after db.Keyset, limit int) (rows []item, err error) {
 	s := sources[r.Kind]
 	err = db.Select(ctx, tx, &rows, due(r.Kind)+` AND (`+s.at+`, `+s.id+`) > ($4, $5) ORDER BY `+s.at+`, `+s.id+` LIMIT $6`,
-		r.OrganizationID, r.Before, r.BranchID, after.At, after.ID, limit)
+		r.OrganizationID, r.CutoffAt, r.BranchID, after.At, after.ID, limit)
 	return rows, err
 }
 

@@ -67,7 +67,7 @@ type Run struct {
 	RuleID         id.ID      `bun:"rule_id,type:uuid"`
 	Kind           Kind       `bun:"kind"`
 	BranchID       id.ID      `bun:"branch_id,type:uuid"`
-	Before         time.Time  `bun:"before"`
+	CutoffAt       time.Time  `bun:"before"`
 	Status         Status     `bun:"status"`
 	FoundCount     int        `bun:"found_count"`
 	DeletedCount   int        `bun:"deleted_count"`
@@ -85,7 +85,7 @@ func (*Run) IsNode() {}
 type Preview struct {
 	Kind         Kind
 	KeepDays     int
-	Before       time.Time // what is older than this goes
+	CutoffAt     time.Time // what is older than this goes
 	Count        int
 	HeldCount    int
 	Bytes        int64

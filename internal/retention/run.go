@@ -28,8 +28,8 @@ const (
 // begin makes the run of a rule, unless one is under way.
 func begin(ctx context.Context, tx *db.Tx, r *Rule, who id.ID) (run *Run, err error) {
 	run = &Run{OrganizationID: r.OrganizationID, ID: id.New(id.RetentionRun), RuleID: r.ID, Kind: r.Kind, BranchID: r.BranchID,
-		Before: before(tx.Now, r.KeepDays), Status: Running, StartedByID: who, StartedAt: tx.Now}
-	t, err := totalOf(ctx, tx, r.Kind, r.BranchID, run.Before)
+		CutoffAt: before(tx.Now, r.KeepDays), Status: Running, StartedByID: who, StartedAt: tx.Now}
+	t, err := totalOf(ctx, tx, r.Kind, r.BranchID, run.CutoffAt)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ WITH made AS (
   RETURNING *)
 SELECT `+runColumns+` FROM made run
 UNION ALL SELECT `+runColumns+` FROM retention_run run WHERE run.organization_id = $1 AND run.rule_id = $3 AND run.status = 'RUNNING' AND NOT EXISTS (SELECT FROM made)`,
-		run.OrganizationID, run.ID, run.RuleID, string(run.Kind), run.BranchID, run.Before, run.FoundCount, tx.Now.Add(leaseFor), run.StartedByID, run.StartedAt)
+		run.OrganizationID, run.ID, run.RuleID, string(run.Kind), run.BranchID, run.CutoffAt, run.FoundCount, tx.Now.Add(leaseFor), run.StartedByID, run.StartedAt)
 	if err != nil || run.ID != mine {
 		return run, err
 	}
@@ -172,7 +172,7 @@ func end(ctx context.Context, tx *db.Tx, r *Run, as Status) error {
 		return err
 	}
 	if err := audit.Write(ctx, tx, audit.Entry{ActorID: r.StartedByID, Action: "retention.run", Subject: r.ID, Detail: map[string]any{
-		"kind": r.Kind, "before": r.Before, "status": as, "found": r.FoundCount, "deleted": r.DeletedCount, "held": r.HeldCount, "bytes": r.Bytes}}); err != nil {
+		"kind": r.Kind, "before": r.CutoffAt, "status": as, "found": r.FoundCount, "deleted": r.DeletedCount, "held": r.HeldCount, "bytes": r.Bytes}}); err != nil {
 		return err
 	}
 	return event.Append(ctx, tx, event.Event{Kind: EventRan, Subject: r.ID, ActorID: r.StartedByID, Data: data, At: now})

@@ -67,7 +67,7 @@ func TestANewOrganizationHasTheBuiltInRoles(t *testing.T) {
 			}
 		}
 		if r.Is(access.Fieldworker) {
-			want := []access.Permission{access.CallReceive, access.CallMake, access.CallView, access.CallTransfer, access.CallInternal, access.SMSSend, access.SMSView, access.ContactView, access.RecordEventAdd}
+			want := []access.Permission{access.CallReceive, access.CallMake, access.CallView, access.CallTransfer, access.CallInternal, access.SMSSend, access.SMSView, access.FollowUpView, access.ContactView, access.RecordEventAdd}
 			if diff := cmp.Diff(want, r.Permissions); diff != "" {
 				t.Errorf("the fieldworker's permissions: %s", diff)
 			}
