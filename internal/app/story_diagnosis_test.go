@@ -30,7 +30,6 @@ type clinic struct {
 	t                         *testing.T
 	number, branch, ann, desk string
 	annClient                 *demo.Client
-	roles                     map[string]string
 	kept                      map[string]string // what a case keeps for its mending
 }
 

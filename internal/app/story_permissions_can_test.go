@@ -224,7 +224,6 @@ func (a *asked) followUps() (ids []string) {
 type attempt struct {
 	what     string // the kind of subject that is made
 	query    string
-	vars     demo.Vars
 	consumes bool // the subject is gone, or another, when it works
 	undo     string
 }

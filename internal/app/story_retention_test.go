@@ -130,8 +130,7 @@ func TestA120DaysOfRetentionDeleteWhatThePreviewsNamed(t *testing.T) {
 	s := newStory(t)
 	kinds := []string{"RECORDINGS", "VOICEMAILS", "MESSAGE_MEDIA", "MESSAGE_BODIES"}
 	rules, expected := map[string]string{}, map[string]int{}
-	var was a120
-	was = s.lives(120, func(d int) {
+	was := s.lives(120, func(d int) {
 		if d != 60 {
 			return
 		}

@@ -358,14 +358,11 @@ func (x *exam) transcripts(ctx context.Context, p spot, which id.ID) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range rows {
-		if r.Status == "FAILED" {
-			p.problem(TranscriptionFailed, "", "a recording of the call could not be transcribed: "+deref(r.Reason), fact("code", deref(r.Code)))
-			return nil
-		}
-		break // the newest counts
-	}
-	if len(rows) > 0 {
+	switch {
+	case len(rows) == 0:
+	case rows[0].Status == "FAILED": // the newest counts
+		p.problem(TranscriptionFailed, "", "a recording of the call could not be transcribed: "+deref(rows[0].Reason), fact("code", deref(rows[0].Code)))
+	default:
 		p.ok(TranscriptionFailed, "no transcript failed")
 	}
 	return nil

@@ -87,7 +87,7 @@ func (s *Service) due(ctx context.Context, now time.Time) error {
 		}
 		jobs := make([]job.Args, len(rows))
 		for i, r := range rows {
-			jobs[i] = lookArgs{Organization: r.Organization, Subject: r.Subject, Live: r.Live}
+			jobs[i] = lookArgs(r)
 		}
 		return job.InsertMany(ctx, tx, jobs...)
 	})

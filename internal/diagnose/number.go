@@ -327,6 +327,3 @@ func deref(s *string) string {
 
 // shown is a number of ours as people read it.
 func shown(n *number.PhoneNumber) string { return phone.Display(n.E164, n.Country) }
-
-// pageOne is all that a short list has.
-var pageOne = db.Page{First: db.MaxFirst}

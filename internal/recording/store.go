@@ -2,9 +2,6 @@ package recording
 
 import (
 	"context"
-	"database/sql"
-	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -284,14 +281,4 @@ func (s *Service) HeardByMe(ctx context.Context, who access.Actor, recordings []
 		out[r.ID] = true
 	}
 	return out, err
-}
-
-// locked reads the recordings of a call, or those named, for a change of theirs.
-func locked(ctx context.Context, tx *db.Tx, condition string, args ...any) ([]*Recording, error) {
-	var rows []*Recording
-	err := db.Select(ctx, tx, &rows, "SELECT "+stored+" FROM recording WHERE "+condition+" ORDER BY recording.id FOR UPDATE", args...)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return slices.Clip(rows), err
 }

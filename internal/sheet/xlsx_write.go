@@ -33,14 +33,6 @@ type XLSX struct {
 	line []byte
 }
 
-// The formats of a cell, in the order of styles.xml.
-const (
-	plainStyle = iota
-	headStyle
-	momentStyle
-	quotedStyle // a text that stays a text when somebody edits the cell
-)
-
 const (
 	xmlHead   = `<?xml version="1.0" encoding="UTF-8" standalone="yes"?>` + "\n"
 	mainSpace = `http://schemas.openxmlformats.org/spreadsheetml/2006/main`
