@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"switchboard/internal/call"
-	"switchboard/internal/db"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/number"
