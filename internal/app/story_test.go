@@ -361,33 +361,45 @@ func (s *story) facts(who *demo.Client, after string, types ...string) (list []f
 	if len(types) > 0 {
 		vars["types"] = append(slices.Clone(types), "USER_UPDATED")
 	}
-	fenced := s.fence()
+	end := s.fence()
 	f := s.watch(who, eventsQuery, vars)
 	defer f.Stop()
 	for {
 		var out struct{ Events fact }
 		f.next(&out)
-		if e := out.Events; e.Type == "UserUpdated" {
-			if e.User != nil && e.User.Name == fenced {
-				return list
-			}
-			continue
+		if out.Events.ID == end {
+			return list
 		}
-		list = append(list, out.Events)
+		if out.Events.Type != "UserUpdated" {
+			list = append(list, out.Events)
+		}
 	}
 }
 
-// fence is an event that everybody sees, named anew each time: what happened before
-// it stands before it.
-func (s *story) fence() (called string) {
+// fence is the id of an event that everybody sees and that has been told: what
+// happened before stands before it in the log. An event shows its subject as it is now,
+// so the name alone would also be found in the fences before.
+func (s *story) fence() (event string) {
 	s.t.Helper()
 	s.fences++
-	called = fmt.Sprintf("Ada %d", s.fences)
-	var out struct{ Viewer struct{ User ref } }
-	s.Do(`{ viewer { user { id name } } }`, nil, &out)
-	s.Do(`mutation($id: ID!, $n: String!) { userUpdate(id: $id, input: {name: $n}) { userErrors { code field message } } }`,
-		demo.Vars{"id": out.Viewer.User.ID, "n": called}, nil)
-	return called
+	called := fmt.Sprintf("Ada %d", s.fences)
+	var me struct{ Viewer struct{ User ref } }
+	s.Do(`{ viewer { user { id name } } }`, nil, &me)
+	f := s.watch(s.Admin, `subscription { events(types: [USER_UPDATED]) { id ... on UserUpdated { user { name } } } }`, nil)
+	defer f.Stop()
+	s.Do(`mutation($id: ID!, $n: String!) { userUpdate(id: $id, input: {name: $n}) { userErrors { code field message } } }`, demo.Vars{"id": me.Viewer.User.ID, "n": called}, nil)
+	for {
+		var out struct {
+			Events struct {
+				ID   string
+				User *ref
+			}
+		}
+		f.next(&out)
+		if name(out.Events.User) == called {
+			return out.Events.ID
+		}
+	}
 }
 
 func types(list []fact) (names []string) {
