@@ -13,7 +13,7 @@ import (
 
 // Look asks Twilio now about a connection of the context's tenant and all its
 // numbers, and keeps what it says: the account's status, and what differs from what
-// we wrote. The regular look comes later by as much. Codes: errs.NotFound for one
+// we wrote. Once it has, the regular look comes later by as much. Codes: errs.NotFound for one
 // that is disconnected, and what Twilio answers.
 func (s *Service) Look(ctx context.Context, connection id.ID) error {
 	a, err := s.ownAccount(ctx, connection)
@@ -21,11 +21,11 @@ func (s *Service) Look(ctx context.Context, connection id.ID) error {
 		return err
 	}
 	now := s.clock.Now()
-	if _, err := db.Exec(ctx, s.db.App(), `UPDATE twilio_connection SET checked_at = $3 WHERE organization_id = $1 AND id = $2`,
-		a.org, a.connection, now); err != nil {
+	if err := s.lookAt(ctx, a); err != nil {
 		return err
 	}
-	return s.lookAt(ctx, a)
+	_, err = db.Exec(ctx, s.db.App(), `UPDATE twilio_connection SET checked_at = $3 WHERE organization_id = $1 AND id = $2`, a.org, a.connection, now)
+	return err
 }
 
 // LookAtAccount asks Twilio about the account of a connection alone.
