@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -106,6 +107,7 @@ type scene struct {
 	VoicemailID    id.ID
 	VoicemailOwner id.ID
 	VoicemailAt    *time.Time
+	VoicemailGone  bool  // it was deleted
 	LineOwner      id.ID // R129
 	ContactOwner   id.ID
 }
@@ -119,17 +121,18 @@ func look(ctx context.Context, tx *db.Tx, org, subject id.ID) (*scene, error) {
 		SELECT c.direction, c.status, c.end_reason, c.phone_number_id, c.branch_id, c.contact_id, c.record_id, c.user_id, c.answered_by_user_id,
 			c.from_number, c.to_number, c.started_at, c.answered_at, c.ended_at, c.is_ignored, c.is_test, c.answerer, c.transfer::text::bytea, c.masked_pair_id,
 			m.user_id, coalesce(m.fieldworker_number, ''), coalesce(m.customer_number, ''),
-			v.id, v.owner_user_id, v.received_at, n.voicemail_owner_id, k.assigned_user_id
+			v.id, v.owner_user_id, v.received_at, coalesce(v.gone, false), n.voicemail_owner_id, k.assigned_user_id
 		FROM call c
 		LEFT JOIN masked_pair m ON m.organization_id = c.organization_id AND m.id = c.masked_pair_id
 		LEFT JOIN phone_number n ON n.organization_id = c.organization_id AND n.id = c.phone_number_id
 		LEFT JOIN contact k ON k.organization_id = c.organization_id AND k.id = c.contact_id
-		LEFT JOIN LATERAL (SELECT v.id, v.owner_user_id, v.received_at FROM voicemail v WHERE v.organization_id = c.organization_id AND v.call_id = c.id
+		LEFT JOIN LATERAL (SELECT v.id, v.owner_user_id, v.received_at, r.status = 'DELETED' AS gone FROM voicemail v
+			JOIN recording r ON r.organization_id = v.organization_id AND r.id = v.recording_id WHERE v.organization_id = c.organization_id AND v.call_id = c.id
 			ORDER BY v.received_at DESC, v.id DESC LIMIT 1) v ON true
 		WHERE c.organization_id = $1 AND c.id = $2`, org, subject).Scan(
 		&x.Direction, &x.Status, &x.EndReason, &x.PhoneNumberID, &x.BranchID, &x.ContactID, &x.RecordID, &x.UserID, &x.AnsweredByID,
 		&x.FromNumber, &x.ToNumber, &x.StartedAt, &x.AnsweredAt, &x.EndedAt, &x.IsIgnored, &x.IsTest, &x.Answerer, &transfer, &x.MaskedPairID,
-		&x.Mask, &x.MaskNumber, &x.MaskOther, &x.VoicemailID, &x.VoicemailOwner, &x.VoicemailAt, &x.LineOwner, &x.ContactOwner)
+		&x.Mask, &x.MaskNumber, &x.MaskOther, &x.VoicemailID, &x.VoicemailOwner, &x.VoicemailAt, &x.VoicemailGone, &x.LineOwner, &x.ContactOwner)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -282,15 +285,31 @@ func (s *Service) again(ctx context.Context, tx *db.Tx, x *scene, item, heardBef
 			return err
 		}
 	}
-	if f.IsOpen() && !x.at().Before(f.LastAttemptAt) && (f.ContactID != x.ContactID || f.RecordID != x.RecordID) {
-		f.ContactID, f.RecordID = x.ContactID, x.RecordID
-		if err := s.save(ctx, tx, f, Entry{Change: Relinked, CallID: x.ID}); err != nil {
+	if f.IsOpen() && (f.ContactID != x.ContactID || f.RecordID != x.RecordID) {
+		contact, record, err := links(ctx, tx, f)
+		if err != nil {
 			return err
+		}
+		if f.ContactID != contact || f.RecordID != record {
+			f.ContactID, f.RecordID = contact, record
+			if err := s.save(ctx, tx, f, Entry{Change: Relinked, CallID: x.ID}); err != nil {
+				return err
+			}
 		}
 	}
 	_, err = tx.Pgx().Exec(ctx, `UPDATE follow_up_attempt SET voicemail_id = coalesce($3, voicemail_id), voicemail_owner = $4
 		WHERE organization_id = $1 AND call_id = $2`, x.OrganizationID, x.ID, x.VoicemailID, x.VoicemailOwner)
 	return db.Translate(err)
+}
+
+// links are the contact and the record of an item: each that of the last attempt
+// that has one, so that trying again without them takes nothing away, and unlinking
+// the one call that had them does.
+func links(ctx context.Context, tx *db.Tx, f *FollowUp) (contact, record id.ID, err error) {
+	const last = `(SELECT c.%[1]s FROM follow_up_attempt a JOIN call c ON c.organization_id = a.organization_id AND c.id = a.call_id
+		WHERE a.organization_id = $1 AND a.follow_up_id = $2 AND c.%[1]s IS NOT NULL ORDER BY a.at DESC, a.call_id DESC LIMIT 1)`
+	err = tx.Pgx().QueryRow(ctx, "SELECT "+fmt.Sprintf(last, "contact_id")+", "+fmt.Sprintf(last, "record_id"), f.OrganizationID, f.ID).Scan(&contact, &record)
+	return contact, record, db.Translate(err)
 }
 
 // open finds the open item of a caller or makes one.

@@ -318,6 +318,42 @@ func TestWhatWasToldWhileNobodyListenedIsTakenAfterwards(t *testing.T) {
 	}
 }
 
+func TestTryingAgainTakesNoContactAndNoRecordAway(t *testing.T) {
+	s := newStage(t)
+	known, other := s.contact("Carl Jones", carl, id.ID{}), s.contact("Carla Jones", dora, id.ID{})
+	record := id.New(id.Record)
+	s.exec(`INSERT INTO record (organization_id, id, kind, title, contact_id, updated_at) VALUES ($1, $2, 'QUOTE', 'Roof', $3, $4)`, s.org, record, known, start)
+	first := s.inbound(carl, func(c *calling) { c.contact = known })
+	s.exec(`UPDATE call SET record_id = $3 WHERE organization_id = $1 AND id = $2`, s.org, first.id, record)
+	s.ended(first)
+	s.pass(time.Minute)
+	second := s.inbound(carl) // the card was closed: it is linked to nobody
+	s.ended(second)
+	wants := func(why string, contact, record id.ID) {
+		t.Helper()
+		if f := s.open1(); f.ContactID != contact || f.RecordID != record {
+			t.Errorf("%s: it is about %s and %s", why, f.ContactID, f.RecordID)
+		}
+	}
+	link := func(c *calling, contact, record id.ID) {
+		t.Helper()
+		s.exec(`UPDATE call SET contact_id = $3, record_id = $4 WHERE organization_id = $1 AND id = $2`, s.org, c.id, contact, record)
+		s.tell(call.EventUpdated, c.id, nil)
+		s.settle()
+	}
+	wants("the second has none", known, record)
+	s.received(s.voicemail(second, id.ID{}), second)
+	s.tell(call.EventUpdated, second.id, nil)
+	s.settle()
+	wants("more was told of the second", known, record)
+	link(second, other, id.ID{})
+	wants("the second was linked", other, record) // R186
+	link(second, id.ID{}, id.ID{})
+	wants("the second was unlinked", known, record)
+	link(first, id.ID{}, id.ID{})
+	wants("the one that had them was unlinked", id.ID{}, id.ID{})
+}
+
 func TestWorkingOnAnItem(t *testing.T) { // R192-R195
 	s := newStage(t)
 	s.ended(s.inbound(carl))

@@ -21,6 +21,7 @@ import (
 	"switchboard/internal/notify"
 	"switchboard/internal/secret"
 	"switchboard/internal/testkit"
+	"switchboard/internal/voicemail"
 )
 
 func titles(rows []*followup.Notification) (out []string) {
@@ -114,6 +115,30 @@ func TestTheNumbersPeopleAreToldOfAVoicemail(t *testing.T) { // R128, R130, R191
 	s.must(err)
 	if !slices.Equal(ways[s.line], []followup.Channel{followup.Email}) {
 		t.Errorf("the number says %v", ways)
+	}
+}
+
+func TestWhatIsOldOrDeletedIsToldNoMore(t *testing.T) {
+	s := newStage(t)
+	old := s.inbound(carl, func(c *calling) { c.status = call.Voicemail })
+	vm := s.voicemail(old, s.bob.UserID)
+	s.ended(old)
+	s.received(vm, old)
+	s.pass(48 * time.Hour)
+	gone := s.inbound(dora, func(c *calling) { c.status = call.Voicemail })
+	deleted := s.voicemail(gone, s.bob.UserID)
+	s.exec(`UPDATE recording SET status = 'DELETED', deleted_at = $2 WHERE organization_id = $1 AND call_id = $3`, s.org, s.clk.Now(), gone.id)
+	s.ended(gone)
+	s.exec(`DELETE FROM notification WHERE organization_id = $1`, s.org) // as after ninety days
+	s.tell(voicemail.EventUpdated, vm, map[string]any{"callId": old.id})
+	s.tell(call.EventUpdated, old.id, nil)
+	s.tell(voicemail.EventUpdated, deleted, map[string]any{"callId": gone.id})
+	s.settle()
+	if got := s.told(s.bob); len(got) != 0 {
+		t.Errorf("bob was told %q", titles(got))
+	}
+	if got := s.told(s.ann); !slices.Equal(titles(got), []string{"Missed call from " + dora}) { // of today, and it rang her
+		t.Errorf("ann was told %q", titles(got))
 	}
 }
 

@@ -22,8 +22,8 @@ import (
 const (
 	// maxTold is how many people are told of one thing.
 	maxTold = 50
-	// stale is how old something may be that people are still told of: what the log
-	// tells long after is in the lists, and rings nobody's phone.
+	// stale is how old something may be that people are still told of: what is old is
+	// in the lists and rings nobody's phone, however lately the log tells of it.
 	stale = 24 * time.Hour
 	// mailAfter is how long a mail waits: who reads it in the app gets none.
 	mailAfter = 2 * time.Minute
@@ -228,8 +228,14 @@ func (s *Service) tellTransfer(ctx context.Context, tx *db.Tx, x *scene) error {
 
 // tellMissed tells of a missed call those whom it rang, else the group that it was
 // for, and whoever works on it (R189); of a voicemail, those who are to be told of the
-// number's (R128), else that group (R191). Nobody is told of both.
+// number's (R128), else that group (R191). Nobody is told of both. What lies back is
+// told no more, whatever happens to it: it is heard, linked or deleted for years.
 func (s *Service) tellMissed(ctx context.Context, tx *db.Tx, x *scene) error {
+	spoken := !x.VoicemailID.IsZero() && !x.VoicemailGone && tx.Now.Sub(*x.VoicemailAt) <= stale
+	over := x.EndedAt != nil && tx.Now.Sub(*x.EndedAt) <= stale
+	if !spoken && !over {
+		return nil
+	}
 	var item, owner id.ID
 	err := tx.Pgx().QueryRow(ctx, `SELECT f.id, f.owner_user_id FROM follow_up_attempt a JOIN follow_up f ON f.organization_id = a.organization_id AND f.id = a.follow_up_id
 		WHERE a.organization_id = $1 AND a.call_id = $2`, x.OrganizationID, x.ID).Scan(&item, &owner)
@@ -262,7 +268,7 @@ func (s *Service) tellMissed(ctx context.Context, tx *db.Tx, x *scene) error {
 			}
 		}
 	}
-	if !x.VoicemailID.IsZero() {
+	if spoken {
 		only, err := voicemailWays(ctx, tx, x.OrganizationID, x.PhoneNumberID)
 		if err != nil {
 			return err
@@ -272,7 +278,7 @@ func (s *Service) tellMissed(ctx context.Context, tx *db.Tx, x *scene) error {
 			return err
 		}
 	}
-	if x.EndedAt == nil {
+	if !over {
 		return nil
 	}
 	users := slices.Clone(rung)
