@@ -48,10 +48,26 @@ type line struct {
 	place   int // in the batch
 	contact *ContactUpsert
 	record  *RecordUpsert
-	key     string // two rows with one key are done one after the other; "" has none
-	number  phone.E164
-	email   string
-	first   bool // before the others of its batch: an account that they may belong to
+	// What the row names, itself first: it waits for a row before it that names that, too.
+	keys []string
+	// How the row finds its contact: by at most one of them.
+	external string
+	number   phone.E164
+	email    string
+	first    bool // before the others of its batch: an account that they may belong to
+}
+
+// mayFind refuses to look by what the actor does not see: what becomes of the row
+// would tell them whose it is (R241).
+func (l *line) mayFind(who access.Actor) error {
+	if !who.HidesContactDetails() || l.number == "" && l.email == "" {
+		return nil
+	}
+	field := "phones"
+	if l.number == "" {
+		field = "email"
+	}
+	return errs.New(errs.Forbidden, "contact details are hidden from you, so no row finds its contact by them; give it the contact's external id").At(field)
 }
 
 // take does what the rows say, in as few rounds as there are rows about the same
@@ -63,6 +79,9 @@ func (p *importPlan) take(ctx context.Context, tx *db.Tx, who access.Actor, batc
 	for i, row := range batch {
 		l := &line{place: i}
 		err := p.read(l, row.Cells)
+		if err == nil {
+			err = l.mayFind(who)
+		}
 		if err == nil {
 			left = append(left, l)
 			continue
@@ -84,11 +103,13 @@ func (p *importPlan) take(ctx context.Context, tx *db.Tx, who access.Actor, batc
 		var now, later []*line
 		taken := map[string]bool{}
 		for _, l := range left {
-			if l.key != "" && taken[l.key] || l.first != left[0].first {
+			if len(l.keys) > 0 && taken[l.keys[0]] || l.first != left[0].first {
 				later = append(later, l)
 				continue
 			}
-			taken[l.key] = true
+			for _, k := range l.keys {
+				taken[k] = true
+			}
 			now = append(now, l)
 		}
 		more, err := p.round(ctx, tx, who, now, out)
@@ -103,14 +124,14 @@ func (p *importPlan) take(ctx context.Context, tx *db.Tx, who access.Actor, batc
 // round does rows that are about different things; it returns those that turn out
 // to be about one thing after all.
 func (p *importPlan) round(ctx context.Context, tx *db.Tx, who access.Actor, now []*line, out []UpsertRow) (later []*line, err error) {
-	numbers, mails, err := p.find(ctx, tx, who, now)
+	there, err := p.find(ctx, tx, who, now)
 	if err != nil {
 		return nil, err
 	}
 	var do []*line
 	targets := map[id.ID]bool{}
 	for _, l := range now {
-		target, err := l.target(numbers, mails)
+		target, err := l.target(there)
 		switch {
 		case err != nil:
 			if err := out[l.place].fail(l.place, err); err != nil {
@@ -151,59 +172,73 @@ func (p *importPlan) round(ctx context.Context, tx *db.Tx, who access.Actor, now
 	return later, err
 }
 
-// find looks for the contacts that the rows name by a number or an e-mail, in two
-// statements. Whom the actor does not see does not exist.
-func (p *importPlan) find(ctx context.Context, tx *db.Tx, who access.Actor, now []*line) (numbers, mails map[string][]id.ID, err error) {
-	var n, m []string
+// named are the contacts that the rows of a round name.
+type named struct{ externals, numbers, mails map[string][]id.ID }
+
+// find looks for the contacts that the rows name by an external id, a number or an
+// e-mail, in a statement each. Whom the actor does not see does not exist, nor does
+// whose number they do not see by that.
+func (p *importPlan) find(ctx context.Context, tx *db.Tx, who access.Actor, now []*line) (there named, err error) {
+	var x, n, m []string
 	for _, l := range now {
-		if l.number != "" {
+		switch {
+		case l.external != "":
+			x = append(x, l.external)
+		case l.number != "":
 			n = append(n, string(l.number))
-		}
-		if l.email != "" {
+		case l.email != "":
 			m = append(m, l.email)
 		}
 	}
-	search := func(words []string, query string) (map[string][]id.ID, error) {
-		if len(words) == 0 {
-			return nil, nil
+	for _, by := range []struct {
+		words []string
+		found *map[string][]id.ID
+		query string
+	}{
+		{x, &there.externals, `SELECT c.id, c.external_id AS word FROM contact c
+			WHERE c.organization_id = $1 AND ($2::uuid IS NULL OR $2 = $2) AND c.external_id = ANY ($3::text[])`},
+		{n, &there.numbers, `SELECT c.id, p.e164 AS word FROM contact_phone p JOIN contact c ON c.organization_id = p.organization_id AND c.id = p.contact_id
+			WHERE p.organization_id = $1 AND ($2::uuid IS NULL OR $2 = $2) AND p.e164 = ANY ($3::text[])` + Unmasked(who)},
+		{m, &there.mails, `SELECT c.id, lower(c.email) AS word FROM contact c
+			WHERE c.organization_id = $1 AND ($2::uuid IS NULL OR $2 = $2) AND lower(c.email) = ANY ($3::text[])`},
+	} {
+		if len(by.words) == 0 {
+			continue
 		}
 		var rows []struct {
 			ID   id.ID  `bun:"id"`
 			Word string `bun:"word"`
 		}
-		err := db.Select(ctx, tx, &rows, query+Own(who), who.OrganizationID, who.UserID, words)
-		out := make(map[string][]id.ID, len(rows))
-		for _, r := range rows {
-			out[r.Word] = append(out[r.Word], r.ID)
+		if err := db.Select(ctx, tx, &rows, by.query+Own(who), who.OrganizationID, who.UserID, by.words); err != nil {
+			return there, err
 		}
-		return out, err
+		*by.found = make(map[string][]id.ID, len(rows))
+		for _, r := range rows {
+			(*by.found)[r.Word] = append((*by.found)[r.Word], r.ID)
+		}
 	}
-	if numbers, err = search(n, `SELECT c.id, p.e164 AS word FROM contact_phone p JOIN contact c ON c.organization_id = p.organization_id AND c.id = p.contact_id
-		WHERE p.organization_id = $1 AND ($2::uuid IS NULL OR $2 = $2) AND p.e164 = ANY ($3::text[])`); err != nil {
-		return nil, nil, err
-	}
-	mails, err = search(m, `SELECT c.id, lower(c.email) AS word FROM contact c
-		WHERE c.organization_id = $1 AND ($2::uuid IS NULL OR $2 = $2) AND lower(c.email) = ANY ($3::text[])`)
-	return numbers, mails, err
+	return there, nil
 }
 
-// target is the contact that a number or an e-mail names; none for a row that is new.
-func (l *line) target(numbers, mails map[string][]id.ID) (id.ID, error) {
-	for _, by := range []struct {
-		found []id.ID
-		asked bool
-		what  string
-		field string
-	}{{numbers[string(l.number)], l.number != "", "number", "phones"}, {mails[l.email], l.email != "", "e-mail", "email"}} {
-		switch {
-		case !by.asked:
-		case len(by.found) > 1:
-			return id.ID{}, errs.New(errs.Conflict, "%d contacts have this %s; give the row an external id, or merge them first", len(by.found), by.what).At(by.field)
-		case len(by.found) == 1:
-			return by.found[0], nil
-		case l.record != nil:
-			return id.ID{}, errs.New(errs.NotFound, "no contact has this %s; import the contact first", by.what).At(by.field)
-		}
+// target is the contact that the row names; none for a row that is new.
+func (l *line) target(there named) (id.ID, error) {
+	found, what, field := there.externals[l.external], "external id", "externalId"
+	switch {
+	case l.external != "":
+	case l.number != "":
+		found, what, field = there.numbers[string(l.number)], "number", "phones"
+	case l.email != "":
+		found, what, field = there.mails[l.email], "e-mail", "email"
+	default:
+		return id.ID{}, nil
+	}
+	switch {
+	case len(found) > 1:
+		return id.ID{}, errs.New(errs.Conflict, "%d contacts have this %s; give the row an external id, or merge them first", len(found), what).At(field)
+	case len(found) == 1:
+		return found[0], nil
+	case l.record != nil:
+		return id.ID{}, errs.New(errs.NotFound, "no contact has this %s; import the contact first", what).At(field)
 	}
 	return id.ID{}, nil
 }
@@ -290,9 +325,6 @@ func (p *importPlan) readContact(l *line, cells []string) error {
 	if name := strings.TrimSpace(first + " " + last); name != "" && !c.Name.Set {
 		c.Name = patch.To(name)
 	}
-	if c.ExternalID != "" {
-		l.key = "external " + c.ExternalID
-	}
 	c.name = company
 	kind := c.kind
 	if c.Kind.Set {
@@ -300,26 +332,40 @@ func (p *importPlan) readContact(l *line, cells []string) error {
 	}
 	l.first = kind == KindAccount
 	if c.ExternalID != "" {
-		return nil
+		l.external, l.keys = c.ExternalID, []string{"external " + c.ExternalID}
 	}
 	switch p.imp.UpdateBy {
 	case MatchesNumber:
-		if len(c.Phones.Value) == 0 {
-			return nil
-		}
-		country := c.country
-		if c.Country.Set && phone.CallingCode(strings.ToUpper(c.Country.Value)) != 0 {
-			country = strings.ToUpper(c.Country.Value)
-		}
-		n, err := phone.Parse(c.Phones.Value[0].Number, country)
-		if err != nil {
-			return errs.New(errs.Invalid, "phone 1: %s", err).At("phones", "0", "number")
-		}
-		l.number, l.key = n, "number "+string(n)
+		return p.readNumbers(l)
 	case MatchesEmail:
 		if c.Email.Set {
-			l.email = word(c.Email.Value)
-			l.key = "email " + l.email
+			mail := word(c.Email.Value)
+			if l.keys = append(l.keys, "email "+mail); l.external == "" {
+				l.email = mail
+			}
+		}
+	}
+	return nil
+}
+
+// readNumbers notes the numbers of a contact: the first finds it, unless its
+// external id does; a later row that any of them finds waits for this one.
+func (p *importPlan) readNumbers(l *line) error {
+	c := l.contact
+	country := c.country
+	if c.Country.Set && phone.CallingCode(strings.ToUpper(c.Country.Value)) != 0 {
+		country = strings.ToUpper(c.Country.Value)
+	}
+	for i, typed := range c.Phones.Value {
+		n, err := phone.Parse(typed.Number, country)
+		switch {
+		case err == nil:
+			l.keys = append(l.keys, "number "+string(n))
+			if i == 0 && l.external == "" {
+				l.number = n
+			}
+		case i == 0 && l.external == "":
+			return errs.New(errs.Invalid, "phone 1: %s", err).At("phones", "0", "number")
 		}
 	}
 	return nil
@@ -414,7 +460,7 @@ func (p *importPlan) readRecord(l *line, cells []string) error {
 		r.Amount = patch.To(m)
 	}
 	if r.ExternalID != "" {
-		l.key = string(r.Kind) + " " + r.ExternalID
+		l.keys = []string{string(r.Kind) + " " + r.ExternalID}
 	}
 	return nil
 }

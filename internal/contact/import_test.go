@@ -22,8 +22,15 @@ import (
 	"switchboard/internal/secret"
 )
 
-// importing makes a service with a place for files, and what carries out its jobs.
+// importing makes a service with a place for files, and what carries out its jobs,
+// as whoever may do everything.
 func (b *bundle) importing() *job.Runner {
+	b.t.Helper()
+	return b.importingAs(b.boss)
+}
+
+// importingAs is importing as whoever it is when the file is read.
+func (b *bundle) importingAs(who func() access.Actor) *job.Runner {
 	b.t.Helper()
 	keys, err := secret.New()
 	if err != nil {
@@ -34,7 +41,7 @@ func (b *bundle) importing() *job.Runner {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { _ = store.Close() })
-	b.svc = contact.New(contact.Deps{DB: b.db, Files: store, Actor: func(context.Context, id.ID, id.ID) (access.Actor, error) { return b.boss(), nil }})
+	b.svc = contact.New(contact.Deps{DB: b.db, Files: store, Actor: func(context.Context, id.ID, id.ID) (access.Actor, error) { return who(), nil }})
 	jobs := job.New(b.db, b.clock, job.RunnerOptions{FirstRetry: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	b.svc.Register(jobs)
 	if err := jobs.Start(b.t.Context()); err != nil {
