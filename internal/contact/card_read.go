@@ -178,26 +178,29 @@ func (s *Service) cardContacts(ctx context.Context, who access.Actor, ids []id.I
 	return out, err
 }
 
-// cardRecords are the open records of contacts that the actor sees, and the records
-// that calls are linked to.
+// cardRecords are the open records of contacts that the actor sees, and by their
+// ids the records that calls are linked to, open or not.
 func (s *Service) cardRecords(ctx context.Context, who access.Actor, settings *CallerCardSettings, contacts, linked []id.ID) (of map[id.ID][]*Record, byID map[id.ID]*Record, err error) {
 	of, byID = map[id.ID][]*Record{}, map[id.ID]*Record{}
-	var rows []*Record
-	err = db.Select(ctx, s.db.App(), &rows, `SELECT r.* FROM unnest($2::uuid[]) AS k (id)
+	var rows []*struct {
+		Record
+		IsLinked bool `bun:"is_linked,scanonly"`
+	}
+	err = db.Select(ctx, s.db.App(), &rows, `SELECT r.*, false AS is_linked FROM (SELECT DISTINCT unnest($2::uuid[]) AS id) k
 		CROSS JOIN LATERAL (SELECT `+recordColumns+` FROM record r
 			WHERE r.organization_id = $1 AND r.contact_id = k.id AND r.kind = ANY ($4::text[]) AND `+openRecord+` ORDER BY r.id DESC LIMIT $5) r
-		UNION SELECT `+recordColumns+` FROM record r WHERE r.organization_id = $1 AND r.id = ANY ($3::uuid[])`,
+		UNION ALL SELECT `+recordColumns+`, true AS is_linked FROM record r WHERE r.organization_id = $1 AND r.id = ANY ($3::uuid[])`,
 		who.OrganizationID, contacts, linked, words(settings.RecordKinds), cardLimit)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, r := range rows {
-		if !seesRecord(who, r) {
-			continue
-		}
-		byID[r.ID] = r
-		if slices.Contains(contacts, r.ContactID) {
-			of[r.ContactID] = append(of[r.ContactID], r)
+		switch {
+		case !seesRecord(who, &r.Record):
+		case r.IsLinked:
+			byID[r.ID] = &r.Record
+		default:
+			of[r.ContactID] = append(of[r.ContactID], &r.Record)
 		}
 	}
 	return of, byID, nil
@@ -234,9 +237,9 @@ func (s *CallerCardSettings) card(who access.Actor, a CardAsk, matches []*cardMa
 		matches = append([]*cardMatch{m}, matches...)
 	}
 	more := slices.ContainsFunc(matches, func(m *cardMatch) bool {
-		return m.Kind == KindAccount || m.Kind == KindContact || m.Kind == KindCustomer
+		return (m.Kind == KindAccount || m.Kind == KindContact || m.Kind == KindCustomer) && a.shown(who, m) != nil
 	})
-	var own, hidden []*Contact // accounts that have the number; whom the actor does not see
+	var own []*Contact // accounts that have the number
 	var people []*cardMatch
 	for _, m := range matches {
 		x := a.shown(who, m)
@@ -245,8 +248,7 @@ func (s *CallerCardSettings) card(who access.Actor, a CardAsk, matches []*cardMa
 			if x != nil {
 				c.HiddenLeadCount++
 			}
-		case x == nil:
-			hidden = append(hidden, &m.Contact)
+		case x == nil: // as if nobody had the number: a typed one tells of nobody else
 		case m.Kind == KindAccount:
 			own = append(own, x)
 		default:
@@ -263,7 +265,7 @@ func (s *CallerCardSettings) card(who access.Actor, a CardAsk, matches []*cardMa
 		}
 	}
 	slices.SortFunc(c.Records, func(x, y *Record) int { return strings.Compare(y.ID.String(), x.ID.String()) })
-	c.Opening = s.opening(a, c, matches, own, len(hidden) > 0, byID)
+	c.Opening = s.opening(a, c, matches, own, byID)
 	return c
 }
 
@@ -286,7 +288,7 @@ func (s *CallerCardSettings) accounts(who access.Actor, a CardAsk, c *CallerCard
 
 // opening says what opens by itself (R183): the record of the call, else the one
 // contact, else the one account that has the number.
-func (s *CallerCardSettings) opening(a CardAsk, c *CallerCard, matches []*cardMatch, own []*Contact, hides bool, byID map[id.ID]*Record) *Opening {
+func (s *CallerCardSettings) opening(a CardAsk, c *CallerCard, matches []*cardMatch, own []*Contact, byID map[id.ID]*Record) *Opening {
 	why := func(r OpeningReason) *Opening { return &Opening{Reason: &r} }
 	on := s.OpensInbound
 	if a.Outbound {
@@ -303,8 +305,6 @@ func (s *CallerCardSettings) opening(a CardAsk, c *CallerCard, matches []*cardMa
 		return &Opening{Record: byID[a.RecordID]}
 	case len(one) > 1:
 		return why(SeveralMatches)
-	case len(one) == 0 && hides:
-		return why(NotYours)
 	case len(one) == 0:
 		return why(NoMatch)
 	case !slices.ContainsFunc(matches, func(m *cardMatch) bool { return m.ID == one[0].ID && m.IsSeen }):

@@ -197,6 +197,76 @@ func TestWhoSeesTheirOwnGetsTheirOwnCard(t *testing.T) { // R243
 	}
 }
 
+func TestACardOfATypedNumberTellsNothingOfWhomTheyDoNotSee(t *testing.T) { // R180, R241, R243
+	t.Parallel()
+	b := setup(t)
+	own := b.own("fred", access.ContactView)
+	hides := own
+	hides.Switched = []access.FieldworkerOption{access.DisplayContactDetails}
+	b.contact(b.admin, contact.Create{Name: "Not theirs", Phones: phones(line)})
+	b.contact(b.admin, contact.Create{Name: "Theirs", Phones: phones("+61255500001"), AssignedUserID: own.UserID})
+	b.contact(b.admin, contact.Create{Kind: contact.KindLead, Name: "Their lead", Phones: phones("+61255500002"), AssignedUserID: own.UserID})
+	b.contact(b.admin, contact.Create{Name: "Who hides the lead", Phones: phones("+61255500002")})
+	b.settings(contact.CardSettingsUpdate{OpensInbound: patch.To(true), HidesLeads: patch.To(true)})
+	said := func(who access.Actor, number string) []any {
+		c := b.card(who, number)
+		reason := contact.OpeningReason("")
+		if c.Opening.Reason != nil {
+			reason = *c.Opening.Reason
+		}
+		return []any{names(c.Contacts), c.HiddenLeadCount, reason}
+	}
+	nobody := said(own, "+61255509999")
+	for why, got := range map[string][]any{
+		"another's":       said(own, line),
+		"theirs, hidden":  said(hides, "+61255500001"),
+		"others', hidden": said(hides, line),
+	} {
+		if d := cmp.Diff(nobody, got); d != "" {
+			t.Errorf("%s -nobody's +got:\n%s", why, d)
+		}
+	}
+	if d := cmp.Diff([]any{[]string{"Their lead"}, 0, contact.OpeningReason("")}, said(own, "+61255500002")); d != "" {
+		t.Errorf("a lead that somebody hides whom they do not see -want +got:\n%s", d)
+	}
+}
+
+func TestACardIsTheSameAloneAndAmongOthers(t *testing.T) { // R183, R184
+	t.Parallel()
+	b := setup(t)
+	who := b.boss()
+	c := b.contact(who, contact.Create{Name: "One", Phones: phones(line)})
+	b.settings(contact.CardSettingsUpdate{OpensInbound: patch.To(true)})
+	record := func(title, status string) id.ID {
+		r, err := b.svc.CreateRecord(t.Context(), who, contact.RecordCreate{Kind: contact.RecordBooking, Title: title, Status: &status, ContactID: c.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.ID
+	}
+	open, done := record("Open", "CONFIRMED"), record("Done", "COMPLETED")
+	asks := []contact.CardAsk{{Number: line, OfCall: true, ContactID: c.ID}, {Number: line, OfCall: true, ContactID: c.ID, RecordID: done},
+		{Number: line, OfCall: true, ContactID: c.ID, RecordID: open}}
+	cards, err := b.svc.Cards(t.Context(), who, asks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, ask := range asks {
+		alone, err := b.svc.Cards(t.Context(), who, []contact.CardAsk{ask})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for why, card := range map[string]*contact.CallerCard{"among others": cards[i], "alone": alone[0]} {
+			if len(card.Records) != 1 || card.Records[0].ID != open {
+				t.Errorf("card %d %s has records that are not open: %v", i, why, card.Records)
+			}
+			if r := card.Opening.Record; !ask.RecordID.IsZero() && (r == nil || r.ID != ask.RecordID) {
+				t.Errorf("card %d %s opens %+v, not the record of its call", i, why, card.Opening)
+			}
+		}
+	}
+}
+
 func TestAContactBelongsToAnAccount(t *testing.T) { // R181
 	t.Parallel()
 	b := setup(t)
