@@ -220,7 +220,7 @@ func (s *Service) consider(ctx context.Context, tx *db.Tx, org, subject id.ID, e
 	}
 	switch {
 	case x.missed():
-		err = s.attempt(ctx, tx, x)
+		err = s.attempt(ctx, tx, x, e)
 	case x.reached():
 		err = s.close(ctx, tx, x)
 	case x.byMachine():
@@ -236,7 +236,7 @@ func (s *Service) consider(ctx context.Context, tx *db.Tx, org, subject id.ID, e
 }
 
 // attempt keeps that a caller was missed: with an open item of theirs, or a new one.
-func (s *Service) attempt(ctx context.Context, tx *db.Tx, x *scene) error {
+func (s *Service) attempt(ctx context.Context, tx *db.Tx, x *scene, e event.Event) error {
 	var (
 		item, heardBefore, owner id.ID
 		known                    bool
@@ -247,7 +247,7 @@ func (s *Service) attempt(ctx context.Context, tx *db.Tx, x *scene) error {
 		return db.Translate(err)
 	}
 	if known {
-		return s.again(ctx, tx, x, item, heardBefore, owner)
+		return s.again(ctx, tx, x, e, item, heardBefore, owner)
 	}
 	if gone, err := reachedSince(ctx, tx, x); err != nil || gone {
 		return err // told late: somebody has spoken with them meanwhile
@@ -263,7 +263,7 @@ func (s *Service) attempt(ctx context.Context, tx *db.Tx, x *scene) error {
 
 // again is more that is told of a call that is an attempt already: its voicemail,
 // who it was given to, or whom it is from.
-func (s *Service) again(ctx context.Context, tx *db.Tx, x *scene, item, heardBefore, owner id.ID) error {
+func (s *Service) again(ctx context.Context, tx *db.Tx, x *scene, e event.Event, item, heardBefore, owner id.ID) error {
 	f, err := lock(ctx, tx, x.OrganizationID, item)
 	if err != nil {
 		return err
@@ -278,10 +278,8 @@ func (s *Service) again(ctx context.Context, tx *db.Tx, x *scene, item, heardBef
 		if err := s.save(ctx, tx, f, Entry{Change: Attempted, CallID: x.ID, VoicemailID: x.VoicemailID}); err != nil {
 			return err
 		}
-	} else if given := !x.VoicemailOwner.IsZero() && x.VoicemailOwner != owner && !x.VoicemailID.IsZero(); given && f.IsOpen() && f.OwnerID != x.VoicemailOwner {
-		// D25: a voicemail's owner is the follow-up's.
-		f.OwnerID = x.VoicemailOwner
-		if err := s.save(ctx, tx, f, Entry{Change: Assigned, UserID: f.OwnerID, VoicemailID: x.VoicemailID}); err != nil {
+	} else if given := x.VoicemailOwner != owner && !x.VoicemailID.IsZero(); given && f.IsOpen() {
+		if err := s.passOn(ctx, tx, x, e, f, owner); err != nil {
 			return err
 		}
 	}
@@ -300,6 +298,27 @@ func (s *Service) again(ctx context.Context, tx *db.Tx, x *scene, item, heardBef
 	_, err = tx.Pgx().Exec(ctx, `UPDATE follow_up_attempt SET voicemail_id = coalesce($3, voicemail_id), voicemail_owner = $4
 		WHERE organization_id = $1 AND call_id = $2`, x.OrganizationID, x.ID, x.VoicemailID, x.VoicemailOwner)
 	return db.Translate(err)
+}
+
+// passOn gives an item to whom its voicemail was given (D25). Where that is nobody,
+// or somebody who may not work on it, it is taken from whoever had both.
+func (s *Service) passOn(ctx context.Context, tx *db.Tx, x *scene, e event.Event, f *FollowUp, before id.ID) error {
+	to := x.VoicemailOwner
+	all, err := people(ctx, tx, x.OrganizationID, []id.ID{to})
+	if err != nil {
+		return err
+	}
+	if p := all[to]; p == nil || !p.Can(mayView) {
+		to = id.ID{}
+	}
+	if to == f.OwnerID || to.IsZero() && f.OwnerID != before {
+		return nil
+	}
+	f.OwnerID = to
+	if err := s.save(ctx, tx, f, Entry{Change: Assigned, ActorID: e.ActorID, UserID: to, VoicemailID: x.VoicemailID}); err != nil || tx.Now.Sub(e.At) > stale {
+		return err
+	}
+	return s.tellOwner(ctx, tx, f, e.ActorID)
 }
 
 // links are the contact and the record of an item: each that of the last attempt

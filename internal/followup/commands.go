@@ -73,11 +73,10 @@ func (s *Service) Assign(ctx context.Context, who access.Actor, item, user id.ID
 			}
 		}
 		f.OwnerID = user
-		if err := s.save(ctx, tx, f, Entry{Change: Assigned, ActorID: who.ID(), UserID: user}); err != nil || user.IsZero() || user == who.UserID || !f.IsOpen() {
+		if err := s.save(ctx, tx, f, Entry{Change: Assigned, ActorID: who.ID(), UserID: user}); err != nil || !f.IsOpen() {
 			return err
 		}
-		return s.Notify(ctx, tx, Notice{Kind: ToldFollowUpAssigned, Users: []id.ID{user}, Key: "assigned " + f.ID.String() + " " + version(f),
-			SubjectID: f.ID, FollowUpID: f.ID, ActorID: who.UserID})
+		return s.tellOwner(ctx, tx, f, who.ID())
 	})
 }
 

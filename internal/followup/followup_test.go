@@ -143,6 +143,54 @@ func TestTheOwnerIsTheNumbersElseTheContacts(t *testing.T) { // R129, D25
 	}
 }
 
+func TestGivingTheVoicemailGivesTheItem(t *testing.T) { // D25
+	s := newStage(t)
+	c := s.inbound(carl, func(c *calling) { c.status = call.Voicemail })
+	vm := s.voicemail(c, s.ann.UserID)
+	s.ended(c)
+	s.received(vm, c)
+	give := func(to, want id.ID) {
+		t.Helper()
+		_, err := s.mails.Assign(s.ctx, s.admin, []id.ID{vm}, to)
+		s.must(err)
+		s.settle()
+		if got := s.open1().OwnerID; got != want {
+			t.Errorf("given to %s, it is %s's", to, got)
+		}
+	}
+	give(s.bob.UserID, s.bob.UserID)
+	if got := s.told(s.bob, followup.ToldFollowUpAssigned); len(got) != 1 || got[0].ActorID != s.admin.UserID {
+		t.Errorf("bob was told %q", titles(got))
+	}
+	give(id.ID{}, id.ID{})
+	give(s.ann.UserID, s.ann.UserID)
+	w, err := s.svc.History(s.ctx, s.admin, s.open1(), db.Page{First: 100})
+	s.must(err)
+	for _, e := range w.Nodes {
+		if e.Change == followup.Assigned && e.ActorID != s.admin.UserID {
+			t.Errorf("it was handed over by %s", e.ActorID)
+		}
+	}
+	// Somebody else's since, it stays theirs when the voicemail is nobody's.
+	_, err = s.svc.Assign(s.ctx, s.admin, s.open1().ID, s.bob.UserID)
+	s.must(err)
+	give(id.ID{}, s.bob.UserID)
+	// Whoever hears voicemails but sees no follow-ups cannot be given one, nor who may not hear it.
+	deaf := s.user("deaf", access.SeesOrganization, nil, access.VoicemailListen)
+	for _, x := range []id.ID{deaf.UserID, s.cat.UserID} {
+		_, err = s.mails.Assign(s.ctx, s.admin, []id.ID{vm}, x)
+		s.refused(err, errs.Invalid)
+	}
+	// A role may change after the voicemail was given.
+	give(s.ann.UserID, s.ann.UserID)
+	s.exec(`UPDATE voicemail SET owner_user_id = $2 WHERE organization_id = $1`, s.org, deaf.UserID)
+	s.tell(voicemail.EventUpdated, vm, map[string]any{"callId": c.id})
+	s.settle()
+	if got := s.open1().OwnerID; !got.IsZero() {
+		t.Errorf("it is %s's, and the voicemail of somebody who sees none", got)
+	}
+}
+
 func TestReachingTheCallerClosesTheItem(t *testing.T) {
 	for name, x := range map[string]struct {
 		why    string

@@ -49,6 +49,7 @@ type stage struct {
 	log    *event.Log
 	jobs   *job.Runner
 	svc    *followup.Service
+	mails  *voicemail.Service
 	keys   *secret.Keyring
 	org    id.ID
 	branch id.ID
@@ -105,7 +106,8 @@ func (s *stage) open(change ...func(*followup.Deps)) {
 	s.log, s.jobs = log, job.New(s.db, s.clk, job.RunnerOptions{Logger: quiet})
 	contacts := contact.New(contact.Deps{DB: s.db})
 	calls := call.New(call.Deps{DB: s.db, Logger: quiet})
-	d := followup.Deps{DB: s.db, Jobs: s.jobs, Events: s.log, Keys: s.keys, Calls: calls, Voicemails: voicemail.New(s.db, recording.New(recording.Deps{DB: s.db}), calls),
+	s.mails = voicemail.New(s.db, recording.New(recording.Deps{DB: s.db}), calls)
+	d := followup.Deps{DB: s.db, Jobs: s.jobs, Events: s.log, Keys: s.keys, Calls: calls, Voicemails: s.mails,
 		Messages: message.New(message.Deps{DB: s.db, Contacts: contacts, Logger: quiet, Country: func(context.Context, bun.IDB) (string, error) { return "AU", nil }}),
 		Contacts: contacts, Users: user.New(user.Deps{DB: s.db, Keys: s.keys}), Loopback: true, Logger: quiet}
 	for _, f := range change {

@@ -392,4 +392,13 @@ func (s *Service) tellExport(ctx context.Context, tx *db.Tx, org, subject id.ID,
 	return s.Notify(ctx, tx, Notice{Kind: ToldExportReady, Users: []id.ID{by}, Key: "export " + subject.String(), SubjectID: subject})
 }
 
+// tellOwner tells whoever was given an item, unless they took it themselves.
+func (s *Service) tellOwner(ctx context.Context, tx *db.Tx, f *FollowUp, by id.ID) error {
+	if by.Kind() != id.User {
+		by = id.ID{} // an API key is no person
+	}
+	return s.Notify(ctx, tx, Notice{Kind: ToldFollowUpAssigned, Users: []id.ID{f.OwnerID}, Key: "assigned " + f.ID.String() + " " + version(f),
+		SubjectID: f.ID, FollowUpID: f.ID, ActorID: by})
+}
+
 func version(f *FollowUp) string { return strconv.FormatInt(f.Version, 10) }

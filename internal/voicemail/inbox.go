@@ -2,9 +2,10 @@ package voicemail
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"switchboard/internal/access"
 	"switchboard/internal/audit"
@@ -120,7 +121,7 @@ func (s *Service) mark(ctx context.Context, tx *db.Tx, who access.Actor, voicema
 	default:
 		n, err = affected(db.Exec(ctx, tx, `DELETE FROM voicemail_heard WHERE organization_id = $1 AND voicemail_id = $2 AND user_id = $3`,
 			who.OrganizationID, voicemail, who.UserID))
-		if err != nil || n == 0 && first == nil {
+		if err != nil || n == 0 {
 			return false, err
 		}
 	}
@@ -196,9 +197,11 @@ func (s *Service) Count(ctx context.Context, who access.Actor) (_ *Counts, err e
 
 // Assign hands the follow-up of voicemails to somebody, or with the zero id to
 // nobody (D25): all of them or, with an error, none. Taking them oneself needs
-// VOICEMAIL_LISTEN, handing them to others FOLLOW_UP_MANAGE. Codes: errs.Forbidden;
-// errs.NotFound for what the actor does not see; errs.Conflict for somebody who
-// cannot sign in and for deleted voicemails; those of recording.CheckIDs.
+// VOICEMAIL_LISTEN, handing them to others FOLLOW_UP_MANAGE; whose they become hears
+// voicemails and sees follow-ups. Codes: errs.Forbidden; errs.NotFound for what the
+// actor does not see; errs.Conflict for somebody who cannot sign in and for deleted
+// voicemails; errs.Invalid for somebody whose role lacks a permission; those of
+// recording.CheckIDs.
 func (s *Service) Assign(ctx context.Context, who access.Actor, ids []id.ID, user id.ID) (_ []*Voicemail, err error) {
 	defer errs.Wrap(&err, "voicemail.Assign")
 	if err := who.Require(access.VoicemailListen); err != nil {
@@ -270,14 +273,24 @@ func mayOwn(ctx context.Context, tx *db.Tx, who access.Actor, user id.ID) error 
 		return errs.New(errs.Invalid, "%s", err).At("userId")
 	}
 	var status string
-	err := db.Select(ctx, tx, &status, `SELECT status FROM "user" WHERE organization_id = $1 AND id = $2`, who.OrganizationID, user)
+	var hears, works bool
+	err := tx.Pgx().QueryRow(ctx, `SELECT u.status, `+access.MaySQL("u", "r", access.VoicemailListen)+`, `+access.MaySQL("u", "r", access.FollowUpView)+`
+		FROM "user" u JOIN role r ON r.organization_id = u.organization_id AND r.id = u.role_id WHERE u.organization_id = $1 AND u.id = $2`, who.OrganizationID, user).
+		Scan(&status, &hears, &works)
+	lacks := func(p access.Permission) error {
+		return errs.New(errs.Invalid, "this person's role lacks the permission %s; choose somebody else", p).At("userId")
+	}
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	case errors.Is(err, pgx.ErrNoRows):
 		return errs.New(errs.NotFound, "there is no such person").At("userId")
 	case err != nil:
-		return err
+		return db.Translate(err)
 	case status != "ACTIVE":
 		return errs.New(errs.Conflict, "this person cannot sign in; choose somebody active").At("userId")
+	case !hears:
+		return lacks(access.VoicemailListen)
+	case !works:
+		return lacks(access.FollowUpView)
 	}
 	return nil
 }

@@ -79,6 +79,15 @@ func TestEachHearsForThemselves(t *testing.T) {
 		t.Errorf("new to all: %v", v.HeardAt)
 	}
 	state("0 listeners, owner false, told false, new 1, to the owner 1")
+	// A machine hears for nobody: whoever has not heard it changes nothing about that.
+	machine := access.Actor{OrganizationID: s.org, APIKeyID: id.New(id.APIKey), Visibility: access.SeesOrganization, Permissions: owner.Permissions}
+	heard := mark(machine, true)
+	if v := mark(told, false); v.HeardAt == nil || v.Version != heard.Version {
+		t.Errorf("marked as the new one it is to them: heard %v, version %d after %d", v.HeardAt, v.Version, heard.Version)
+	}
+	if v := mark(machine, false); v.HeardAt != nil {
+		t.Errorf("the machine took it back: heard %v", v.HeardAt)
+	}
 }
 
 func TestTheInboxIsFilteredAndCounted(t *testing.T) {
@@ -167,6 +176,15 @@ func TestAssigningIsAllOrNothing(t *testing.T) {
 	chief.Permissions = access.SetOf(access.VoicemailListen, access.FollowUpManage)
 	blind := s.actor(s.stranger, access.SeesOwn)
 	two := s.mails[:2]
+	// Who hears voicemails alone, and who follows up alone.
+	var half [2]id.ID
+	for i, permission := range []string{"VOICEMAIL_LISTEN", "FOLLOW_UP_VIEW"} {
+		role := id.New(id.Role)
+		half[i] = id.New(id.User)
+		s.exec(`INSERT INTO role (organization_id, id, name, permissions, updated_at) VALUES ($1, $2, $3, ARRAY[$3], $4)`, s.org, role, permission, start)
+		s.exec(`INSERT INTO "user" (organization_id, id, login_id, email, name, role_id, status, updated_at) VALUES ($1, $2, $3, $4, $4, $5, 'ACTIVE', $6)`,
+			s.org, half[i], id.New(id.Login), permission+"@acme.test", role, start)
+	}
 	for name, c := range map[string]struct {
 		who  access.Actor
 		ids  []id.ID
@@ -180,6 +198,8 @@ func TestAssigningIsAllOrNothing(t *testing.T) {
 		"one that is not there": {chief, []id.ID{two[0], id.New(id.Voicemail)}, s.told, errs.NotFound},
 		"a deleted one":         {chief, []id.ID{two[0], s.mails[2]}, s.told, errs.Conflict},
 		"to who cannot sign in": {chief, two, s.rung, errs.Conflict},
+		"to who only hears":     {chief, two, half[0], errs.Invalid},
+		"to who only works":     {chief, two, half[1], errs.Invalid},
 		"to who is not there":   {chief, two, id.New(id.User), errs.NotFound},
 		"to something else":     {chief, two, s.branch, errs.Invalid},
 		"none at all":           {chief, nil, s.told, errs.Required},

@@ -50,7 +50,7 @@ func newStage(t *testing.T, n int) *stage {
 	s.ctx = db.WithTenant(t.Context(), s.org)
 	conn, role := id.New(id.Connection), id.New(id.Role)
 	s.exec(`INSERT INTO organization (organization_id, name, updated_at) VALUES ($1, 'Acme', $2)`, s.org, start)
-	s.exec(`INSERT INTO role (organization_id, id, name, updated_at) VALUES ($1, $2, 'Office', $3)`, s.org, role, start)
+	s.exec(`INSERT INTO role (organization_id, id, name, permissions, updated_at) VALUES ($1, $2, 'Office', '{VOICEMAIL_LISTEN,FOLLOW_UP_VIEW}', $3)`, s.org, role, start)
 	s.exec(`INSERT INTO branch (organization_id, id, name, updated_at) VALUES ($1, $2, 'Sydney', $3)`, s.org, s.branch, start)
 	for i, u := range []*id.ID{&s.owner, &s.told, &s.rung, &s.stranger} {
 		*u = id.New(id.User)
