@@ -8,6 +8,7 @@ import (
 
 	"switchboard/internal/access"
 	"switchboard/internal/call"
+	"switchboard/internal/contact"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
@@ -271,6 +272,76 @@ func TestMaskedCallsRingThroughOurNumber(t *testing.T) {
 	}
 }
 
+// R103: what a masked call hides stays hidden when its booking or its customer is
+// deleted, and the call goes on.
+func TestADeletedBookingUnmasksNothing(t *testing.T) {
+	t.Parallel()
+	for name, remove := range map[string]func(s masked, pair *call.MaskedPair) error{
+		"the booking": func(s masked, pair *call.MaskedPair) error {
+			_, _, err := contact.New(contact.Deps{DB: s.db}).DeleteRecords(s.ctx, s.boss(), []id.ID{pair.RecordID})
+			return err
+		},
+		"the customer": func(s masked, pair *call.MaskedPair) error {
+			_, _, err := contact.New(contact.Deps{DB: s.db}).Delete(s.ctx, s.boss(), []id.ID{pair.ContactID})
+			return err
+		},
+		"a customer who is merged": func(s masked, pair *call.MaskedPair) error {
+			keep := s.customer(bea)
+			other, err := s.calls.CreateMask(s.ctx, s.boss(), call.MaskCreate{RecordID: pair.RecordID, ContactID: keep}, "")
+			if err != nil {
+				return err
+			}
+			if _, err = contact.New(contact.Deps{DB: s.db}).Merge(s.ctx, s.boss(), keep, []id.ID{pair.ContactID}); err != nil {
+				return err
+			}
+			if other, err = s.calls.Mask(s.ctx, s.boss(), other.ID); err == nil && !other.Works(s.clock.Now()) {
+				s.t.Error("of two pairs of a merged customer none is left")
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newMasked(t)
+			s.number2(otherAU, "AU", nil)
+			pair := s.pair(s.record("BOOKING", s.customer(alice), s.ann, nil))
+			s.arrives(1, alice)
+			s.clock.Advance(time.Second)
+			s.arrives(2, annsOwn)
+			if err := remove(s, pair); err != nil {
+				t.Fatal(err)
+			}
+			s.over(1, "completed", 30, 30) // the calls still change
+			s.over(2, "completed", 30, 30)
+			ann := access.Actor{OrganizationID: s.org, UserID: s.ann, Permissions: access.SetOf(access.CallView, access.ContactView), Visibility: access.SeesOrganization}
+			bob := ann
+			bob.UserID = s.bob
+			w, err := s.calls.List(access.With(s.ctx, ann), ann, call.Filter{}, db.Page{})
+			if err != nil || len(w.Nodes) != 2 {
+				t.Fatalf("%d calls, %v", len(w.Nodes), err)
+			}
+			for _, c := range w.Nodes {
+				if c.MaskedPairID != pair.ID || c.EndedAt == nil {
+					t.Errorf("the call from %s is of pair %s and ended at %v", c.FromNumber, c.MaskedPairID, c.EndedAt)
+				}
+			}
+			if from := w.Nodes[1].From().Display; from == alice {
+				t.Error("the fieldworker reads the customer's number")
+			}
+			if c, err := s.calls.Get(access.With(s.ctx, bob), bob, w.Nodes[0].ID); err != nil || c.From().Display == annsOwn {
+				t.Errorf("a colleague reads %q of the fieldworker, %v", c.From().Display, err)
+			}
+			if p, err := s.calls.Mask(s.ctx, s.boss(), pair.ID); err != nil || p.EndedAt == nil {
+				t.Errorf("the pair is %+v, %v", p, err)
+			}
+			if doc := xml(t, s.arrives(3, alice)); name == "the booking" && strings.Contains(doc, `callerId="`+ours+`"`) {
+				t.Errorf("a pair without a booking connects:\n%s", doc)
+			}
+			s.arrives(4, annsOwn)
+		})
+	}
+}
+
 func TestBeforeTheBookingTheBranchRings(t *testing.T) { // D13, D14, R242
 	t.Parallel()
 	for name, x := range map[string]struct {
@@ -283,6 +354,7 @@ func TestBeforeTheBookingTheBranchRings(t *testing.T) { // D13, D14, R242
 		"not begun":              {"D14", "BOOKING", true, nil, true},
 		"not restricted":         {"R242 is off", "BOOKING", false, nil, false},
 		"a complaint":            {"D13", "COMPLAINT", true, nil, false},
+		"on the way":             {"D13", "BOOKING", true, func(s masked, c id.ID) { s.exec(`UPDATE record SET status = 'On the way' WHERE contact_id = $1`, c) }, false},
 		"the customer came":      {"D13: the customer contacted us first", "BOOKING", true, func(s masked, c id.ID) { s.earlier(c, "INBOUND", alice) }, false},
 		"we called the customer": {"that is no contact of theirs", "BOOKING", true, func(s masked, c id.ID) { s.earlier(c, "OUTBOUND", ours) }, true},
 	} {
@@ -305,6 +377,39 @@ func TestBeforeTheBookingTheBranchRings(t *testing.T) { // D13, D14, R242
 				}
 			}
 		})
+	}
+}
+
+// R242: a fieldworker's call to the masked number comes in, and is no contact of the customer's.
+func TestDiallingTheMaskedNumberDoesNotOpenACustomer(t *testing.T) {
+	t.Parallel()
+	s := newMasked(t)
+	s.exec(`UPDATE "user" SET is_fieldworker = true, fieldworker_switched = '{RESTRICT_BEFORE_START}' WHERE organization_id = $1 AND id = $2`, s.org, s.ann)
+	customer := s.customer(alice)
+	booking := s.record("BOOKING", customer, s.ann, s.clock.Now().Add(time.Hour))
+	s.pair(booking)
+	ann := s.office(s.ann)
+	ann.Visibility, ann.IsFieldworker, ann.Switched = access.SeesOwn, true, []access.FieldworkerOption{access.RestrictBeforeStart}
+	early := func() *errs.Error {
+		t.Helper()
+		refused, err := call.TooEarly(s.ctx, s.db.App(), ann, s.clock.Now(), []call.Contacting{{RecordID: booking}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return refused[0]
+	}
+	for n := range 2 { // nor is the masked number opened by a second try
+		if doc := xml(t, s.arrives(n+1, annsOwn)); strings.Contains(doc, alice) {
+			t.Errorf("try %d rings the customer:\n%s", n+1, doc)
+		}
+		if early() == nil {
+			t.Errorf("after try %d the customer may be called", n+1)
+		}
+		s.clock.Advance(time.Second)
+	}
+	s.arrives(3, alice)
+	if err := early(); err != nil {
+		t.Errorf("after the customer called: %v", err)
 	}
 }
 

@@ -23,19 +23,20 @@ func readMask(ctx context.Context, tx *db.Tx, org, number id.ID, from phone.E164
 		contact    id.ID
 		live       bool
 		restricted bool
-		kind       string
+		exempt     bool
 		starts     *time.Time
 	)
 	err := tx.Pgx().QueryRow(ctx, `SELECT p.id, p.record_id, p.contact_id, p.user_id, p.customer_number, p.customer_number = $3,
-			p.ended_at IS NULL AND p.expires_at > $4 AS live, u.is_fieldworker AND 'RESTRICT_BEFORE_START' = ANY (u.fieldworker_switched), r.kind, r.starts_at
+			p.ended_at IS NULL AND p.expires_at > $4 AS live, u.is_fieldworker AND 'RESTRICT_BEFORE_START' = ANY (u.fieldworker_switched),
+			coalesce(r.kind = 'COMPLAINT' OR upper(replace(r.status, ' ', '_')) = $6, false), r.starts_at
 		FROM masked_pair p
 		JOIN organization o ON o.organization_id = p.organization_id
-		JOIN record r ON r.organization_id = p.organization_id AND r.id = p.record_id
+		LEFT JOIN record r ON r.organization_id = p.organization_id AND r.id = p.record_id
 		JOIN "user" u ON u.organization_id = p.organization_id AND u.id = p.user_id
 		WHERE p.organization_id = $1 AND p.phone_number_id = $2 AND $3 IN (p.customer_number, p.fieldworker_number)
 			AND coalesce(p.ended_at, p.expires_at) > $5 AND 'MASKING' <> ALL (o.disabled_features)
-		ORDER BY live DESC, coalesce(p.ended_at, p.expires_at) DESC, p.id LIMIT 1`, org, number, string(from), tx.Now, tx.Now.Add(-maskRemembered)).
-		Scan(&m.ID, &m.RecordID, &contact, &m.Fieldworker, &m.CustomerNumber, &m.FromCustomer, &live, &restricted, &kind, &starts)
+		ORDER BY live DESC, coalesce(p.ended_at, p.expires_at) DESC, p.id LIMIT 1`, org, number, string(from), tx.Now, tx.Now.Add(-maskRemembered), onTheWay).
+		Scan(&m.ID, &m.RecordID, &contact, &m.Fieldworker, &m.CustomerNumber, &m.FromCustomer, &live, &restricted, &exempt, &starts)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil, nil
@@ -43,7 +44,7 @@ func readMask(ctx context.Context, tx *db.Tx, org, number id.ID, from phone.E164
 		return nil, db.Translate(err)
 	}
 	m.Expired = !live
-	if m.Expired || !restricted || starts == nil || !starts.After(tx.Now) || kind == "COMPLAINT" {
+	if m.Expired || !restricted || starts == nil || !starts.After(tx.Now) || exempt {
 		return m, nil
 	}
 	first, err := cameFirst(ctx, tx, org, contact, m)
@@ -54,19 +55,29 @@ func readMask(ctx context.Context, tx *db.Tx, org, number id.ID, from phone.E164
 // cameFirst reports whether the customer contacted us within the last day before
 // we contacted them (D13). A customer's calls to the masked number itself do not
 // open it to them: those are what D14 sends to the branch.
-func cameFirst(ctx context.Context, tx *db.Tx, org, contact id.ID, m *route.Mask) (bool, error) {
-	var direction string
-	err := tx.Pgx().QueryRow(ctx, `SELECT x.direction FROM (
+func cameFirst(ctx context.Context, tx *db.Tx, org, contact id.ID, m *route.Mask) (first bool, err error) {
+	err = tx.Pgx().QueryRow(ctx, `SELECT `+firstContact("$2", "$3", "AND (c.masked_pair_id IS DISTINCT FROM $4 OR NOT $5::boolean)"),
+		org, contact, tx.Now.Add(-contactedFirst), m.ID, m.FromCustomer).Scan(&first)
+	return first, db.Translate(err)
+}
+
+// firstContact is SQL, of the organization $1: whether the first call or message with
+// a contact since a moment came from them. A fieldworker's call to a masked number
+// comes in, and is none of the customer's. What was never sent, or was sent by an
+// automation, is no contact of ours.
+func firstContact(contact, since, calls string) string {
+	return `coalesce((SELECT x.direction = 'INBOUND' FROM (
 			(SELECT c.direction, c.started_at AS at FROM call c
-				WHERE c.organization_id = $1 AND c.contact_id = $2 AND c.started_at > $3
-					AND (c.masked_pair_id IS DISTINCT FROM $4 OR NOT $5::boolean AND c.from_number = $6) ORDER BY c.started_at LIMIT 1)
+				LEFT JOIN masked_pair k ON k.organization_id = c.organization_id AND k.id = c.masked_pair_id
+				WHERE c.organization_id = $1 AND c.contact_id = ` + contact + ` AND c.started_at > ` + since + `
+					AND k.fieldworker_number IS DISTINCT FROM c.from_number ` + calls + `
+				ORDER BY c.started_at LIMIT 1)
 			UNION ALL
-			(SELECT m.direction, m.at FROM message m WHERE m.organization_id = $1 AND m.contact_id = $2 AND m.at > $3 ORDER BY m.at LIMIT 1)
-		) x ORDER BY x.at LIMIT 1`, org, contact, tx.Now.Add(-contactedFirst), m.ID, m.FromCustomer, m.CustomerNumber).Scan(&direction)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil
-	}
-	return direction == string(Inbound), db.Translate(err)
+			(SELECT m.direction, m.at FROM message m
+				WHERE m.organization_id = $1 AND m.contact_id = ` + contact + ` AND m.at > ` + since + `
+					AND (m.direction = 'INBOUND' OR m.sent_at IS NOT NULL AND m.automation_id IS NULL)
+				ORDER BY m.at LIMIT 1)
+		) x ORDER BY x.at LIMIT 1), false)`
 }
 
 // maskFor is the live pair of a booking that a user calls about, for calls that we

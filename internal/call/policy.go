@@ -121,7 +121,7 @@ func mayContact(ctx context.Context, tx *db.Tx, who access.Actor, about Contacti
 
 // TooEarly says, by their place, whom a fieldworker is not to call or write to before
 // the booking begins (R242), in one statement. The exceptions are those of D13: the
-// customer contacted us within a day, the fieldworker is on the way, the record is a
+// customer contacted us first within a day, the fieldworker is on the way, the record is a
 // complaint. Without a record the fieldworker's own bookings with the contact count:
 // one to come bars, unless another has begun within a day.
 func TooEarly(ctx context.Context, q bun.IDB, who access.Actor, now time.Time, about []Contacting) (map[int]*errs.Error, error) {
@@ -173,10 +173,8 @@ func TooEarly(ctx context.Context, q bun.IDB, who access.Actor, now time.Time, a
 			HAVING NOT bool_or(coalesce(a.exempt, false) OR a.record_id IS NULL AND coalesce(a.starts_at <= $6 AND a.starts_at > $8, false))
 		)
 		SELECT b.place, b.starts FROM barred b
-		WHERE b.starts IS NOT NULL
-			AND NOT EXISTS (SELECT FROM call c WHERE c.organization_id = $1 AND c.direction = 'INBOUND' AND c.started_at > $8 AND c.contact_id = b.contact_id)
-			AND NOT EXISTS (SELECT FROM message m WHERE m.organization_id = $1 AND m.direction = 'INBOUND' AND m.at > $8 AND m.contact_id = b.contact_id)`,
-		who.OrganizationID, places, contacts, records, who.UserID, now, onTheWay, now.Add(-24*time.Hour), numbers)
+		WHERE b.starts IS NOT NULL AND NOT `+firstContact("b.contact_id", "$8", ""),
+		who.OrganizationID, places, contacts, records, who.UserID, now, onTheWay, now.Add(-contactedFirst), numbers)
 	out := make(map[int]*errs.Error, len(rows))
 	for _, r := range rows {
 		out[r.Place] = errs.New(errs.Forbidden, "customers are not to be contacted before their booking begins, which is at %s; you can once you are on the way, or after the customer contacted you",

@@ -124,6 +124,8 @@ func TestAFieldworkerDoesNotCallACustomerBeforeTheBookingBegins(t *testing.T) {
 		"a complaint":        {"its kind is an exception", func(s *stage, _, b id.ID) { s.exec(`UPDATE record SET kind = 'COMPLAINT' WHERE id = $1`, b) }, true},
 		"on the way":         {"so is this", func(s *stage, _, b id.ID) { s.exec(`UPDATE record SET status = 'On the way' WHERE id = $1`, b) }, true},
 		"the customer wrote": {"they contacted us first", func(s *stage, c, _ id.ID) { s.cameIn(c, -time.Hour) }, true},
+		"we wrote before":    {"then they did not contact us first", func(s *stage, c, _ id.ID) { s.wrote(c, -2*time.Hour, true); s.cameIn(c, -time.Hour) }, false},
+		"a text that failed": {"it reached nobody", func(s *stage, c, _ id.ID) { s.wrote(c, -2*time.Hour, false); s.cameIn(c, -time.Hour) }, true},
 		"long ago":           {"more than a day is no reason", func(s *stage, c, _ id.ID) { s.cameIn(c, -25*time.Hour) }, false},
 		"nobody restricts":   {"it is an option", func(s *stage, _, _ id.ID) { s.restricted = false }, true},
 	} {
@@ -168,4 +170,15 @@ func (s *stage) cameIn(contact id.ID, ago time.Duration) {
 	at := s.clock.Now().Add(ago)
 	s.exec(`INSERT INTO call (organization_id, id, direction, status, connection_id, contact_id, from_number, to_number, started_at, ended_at, updated_at)
 		VALUES ($1, $2, 'INBOUND', 'MISSED', $3, $4, $5, $6, $7, $7, $7)`, s.org, id.New(id.Call), s.conn, contact, theirs, ours, at)
+}
+
+// wrote is a text of ours to a contact some time ago.
+func (s *stage) wrote(contact id.ID, ago time.Duration, sent bool) {
+	s.t.Helper()
+	at, thread := s.clock.Now().Add(ago), id.New(id.Thread)
+	s.exec(`INSERT INTO sms_thread (organization_id, id, phone_number_id, their_number, contact_id, last_message_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6)`,
+		s.org, thread, s.number, theirs, contact, at)
+	s.exec(`INSERT INTO message (organization_id, id, thread_id, direction, status, body, from_number, to_number, contact_id, at, sent_at, updated_at)
+		VALUES ($1, $2, $3, 'OUTBOUND', 'FAILED', 'Hello', $4, $5, $6, $7, CASE WHEN $8::boolean THEN $7::timestamptz END, $7)`,
+		s.org, id.New(id.Message), thread, ours, theirs, contact, at, sent)
 }

@@ -52,20 +52,20 @@ const (
 			contact_id, record_id, campaign_id, user_id, answered_by_user_id, answered_by_leg_id, from_number, to_number, twilio_sid,
 			caller_id, caller_id_reason, is_recorded, started_at, answered_at, ended_at, ring_seconds, talk_seconds, duration_seconds,
 			outcome, notes, due_at, updated_at, business_unit, is_ignored, is_on_hold, is_test, is_logged, room_sid, transfer, answerer,
-			recording_paused_at, pause_due_at, notices, masked_pair_id, hops, branch_id, route)
+			recording_paused_at, pause_due_at, notices, hops, masked_pair_id, branch_id, route)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31,
 			$32, $33, $34, $35, $36, $37, $38::text::jsonb, $39, $40, $41, $42::text[], $43, $44, $45, $46::text::jsonb)
 		ON CONFLICT (organization_id, twilio_sid) WHERE twilio_sid IS NOT NULL DO NOTHING
 		RETURNING true`
 
-	// The branch stays as it is: a call outlives its branch, of which its facts go on telling.
+	// Branch and masked pair stay as they are: a call outlives its branch, of which its facts go on telling.
 	updateCall = `
 		UPDATE call SET version = $3, provider = $4, direction = $5, status = $6, end_reason = $7, connection_id = $8, phone_number_id = $9,
 			contact_id = $10, record_id = $11, campaign_id = $12, user_id = $13, answered_by_user_id = $14, answered_by_leg_id = $15,
 			from_number = $16, to_number = $17, twilio_sid = $18, caller_id = $19, caller_id_reason = $20, is_recorded = $21, started_at = $22,
 			answered_at = $23, ended_at = $24, ring_seconds = $25, talk_seconds = $26, duration_seconds = $27, outcome = $28, notes = $29,
 			due_at = $30, updated_at = $31, business_unit = $32, is_ignored = $33, is_on_hold = $34, is_test = $35, is_logged = $36, room_sid = $37,
-			transfer = $38::text::jsonb, answerer = $39, recording_paused_at = $40, pause_due_at = $41, notices = $42::text[], masked_pair_id = $43, hops = $44
+			transfer = $38::text::jsonb, answerer = $39, recording_paused_at = $40, pause_due_at = $41, notices = $42::text[], hops = $43
 		WHERE organization_id = $1 AND id = $2`
 
 	// Most news changes a leg and nothing else of the call.
@@ -233,7 +233,7 @@ func (st *State) callArgs(now time.Time) []any {
 		c.ContactID, c.RecordID, c.CampaignID, c.UserID, c.AnsweredByID, c.AnsweredByLegID, c.FromNumber, c.ToNumber, c.TwilioSID,
 		c.CallerNumber, c.CallerNumberReason, c.IsRecorded, c.StartedAt, c.AnsweredAt, c.EndedAt, c.RingSeconds, c.TalkSeconds, c.DurationSeconds,
 		c.Outcome, c.Notes, st.DueAt, now, c.BusinessUnit, c.IsIgnored, c.IsOnHold, c.IsTest, c.IsLogged, c.RoomSID, transfer, (*string)(c.Answerer),
-		c.RecordingPausedAt, st.PauseDueAt, notices, c.MaskedPairID, c.Hops,
+		c.RecordingPausedAt, st.PauseDueAt, notices, c.Hops,
 	}
 }
 
@@ -284,7 +284,7 @@ func (s *Service) create(ctx context.Context, tx *db.Tx, facts []Fact, actor id.
 		return st, false, err
 	}
 	b := &pgx.Batch{}
-	b.Queue(insertCall, append(st.callArgs(tx.Now), st.Call.BranchID, decision)...).QueryRow(func(row pgx.Row) error {
+	b.Queue(insertCall, append(st.callArgs(tx.Now), st.Call.MaskedPairID, st.Call.BranchID, decision)...).QueryRow(func(row pgx.Row) error {
 		err := row.Scan(&made)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil

@@ -193,10 +193,12 @@ func (s *Service) move(ctx context.Context, tx *db.Tx, keep id.ID, from []id.ID)
 		return err
 	}
 	// Where both have a live pair for a record, the one that stays is enough.
-	_, err := db.Exec(ctx, tx, `UPDATE masked_pair p SET contact_id = $3, updated_at = $4
-		WHERE p.organization_id = $1 AND p.contact_id = ANY ($2::uuid[]) AND (p.ended_at IS NOT NULL OR NOT EXISTS (
-			SELECT FROM masked_pair q WHERE q.organization_id = p.organization_id AND q.record_id = p.record_id AND q.user_id = p.user_id
-				AND q.ended_at IS NULL AND q.id <> p.id AND (q.contact_id = $3 OR q.contact_id = ANY ($2::uuid[]) AND q.id < p.id)))`, org, from, keep, tx.Now)
+	_, err := db.Exec(ctx, tx, `UPDATE masked_pair p SET contact_id = $3, updated_at = $4,
+			ended_at = CASE WHEN p.ended_at IS NULL AND EXISTS (
+				SELECT FROM masked_pair q WHERE q.organization_id = p.organization_id AND q.record_id = p.record_id AND q.user_id = p.user_id
+					AND q.ended_at IS NULL AND q.id <> p.id AND (q.contact_id = $3 OR q.contact_id = ANY ($2::uuid[]) AND q.id < p.id)
+			) THEN least(p.expires_at, $4) ELSE p.ended_at END
+		WHERE p.organization_id = $1 AND p.contact_id = ANY ($2::uuid[])`, org, from, keep, tx.Now)
 	return err
 }
 

@@ -195,9 +195,9 @@ func (s *Service) remove(ctx context.Context, who access.Actor, ids []id.ID, kin
 }
 
 // Purge deletes those of the contacts that are not held, in the caller's
-// transaction: their phones, memberships and masked pairs go with them, what is
-// linked to them stays without the link, and of themselves nothing is left but the
-// id. It returns those that are gone now and asks nobody's permission.
+// transaction: their phones and memberships go with them, their masked pairs end,
+// what is linked to them stays without the link, and of themselves nothing is left
+// but the id. It returns those that are gone now and asks nobody's permission.
 func (s *Service) Purge(ctx context.Context, tx *db.Tx, ids []id.ID, by Deletion) (gone []id.ID, err error) {
 	defer errs.Wrap(&err, "contact.Purge")
 	if len(ids) == 0 {
@@ -239,6 +239,11 @@ func (s *Service) Purge(ctx context.Context, tx *db.Tx, ids []id.ID, by Deletion
 			return nil, err
 		}
 	}
+	// Their calls go on hiding what the pairs hide (R103), for which the customer's number is not needed.
+	if _, err := db.Exec(ctx, tx, `UPDATE masked_pair SET ended_at = coalesce(ended_at, least(expires_at, $3)), customer_number = '', updated_at = $3
+		WHERE organization_id = $1 AND contact_id = ANY ($2::uuid[])`, org, gone, tx.Now); err != nil {
+		return nil, err
+	}
 	if _, err := db.Exec(ctx, tx, `DELETE FROM contact WHERE organization_id = $1 AND id = ANY ($2::uuid[])`, org, gone); err != nil {
 		return nil, err
 	}
@@ -274,6 +279,10 @@ func (s *Service) PurgeRecords(ctx context.Context, tx *db.Tx, ids []id.ID, by D
 	}
 	for _, r := range rows {
 		gone = append(gone, r.ID)
+	}
+	if _, err := db.Exec(ctx, tx, `UPDATE masked_pair SET ended_at = least(expires_at, $3), updated_at = $3
+		WHERE organization_id = $1 AND record_id = ANY ($2::uuid[]) AND ended_at IS NULL`, org, gone, tx.Now); err != nil {
+		return nil, err
 	}
 	if _, err := db.Exec(ctx, tx, `DELETE FROM record WHERE organization_id = $1 AND id = ANY ($2::uuid[])`, org, gone); err != nil {
 		return nil, err
