@@ -17,6 +17,7 @@ import (
 	"switchboard/internal/id"
 	"switchboard/internal/inbox"
 	"switchboard/internal/job"
+	"switchboard/internal/tenant"
 	"switchboard/internal/twilio"
 )
 
@@ -48,6 +49,9 @@ type erased struct {
 // out. Twilio's copy goes by a job. The messages stay in the log (R225).
 func (s *Service) PurgeBodies(ctx context.Context, tx *db.Tx, ids []id.ID, by Deletion) (gone []id.ID, err error) {
 	defer errs.Wrap(&err, "message.PurgeBodies")
+	if err := tenant.BeforeDeleting(ctx, tx); err != nil {
+		return nil, err
+	}
 	var rows []erased
 	if err := db.Select(ctx, tx, &rows, `
 UPDATE message m SET body = '', body_deleted_at = $3, version = m.version + 1, updated_at = $3
@@ -64,6 +68,9 @@ RETURNING m.id, n.connection_id, m.twilio_sid`, db.TenantFrom(ctx), ids, tx.Now)
 // the messages whose files went, with the size of what went; as PurgeBodies else.
 func (s *Service) PurgeMedia(ctx context.Context, tx *db.Tx, ids []id.ID, by Deletion) (gone []id.ID, bytes int64, err error) {
 	defer errs.Wrap(&err, "message.PurgeMedia")
+	if err := tenant.BeforeDeleting(ctx, tx); err != nil {
+		return nil, 0, err
+	}
 	var rows []erased
 	if err := db.Select(ctx, tx, &rows, `
 WITH found AS (

@@ -9,6 +9,7 @@ import (
 	"switchboard/internal/event"
 	"switchboard/internal/id"
 	"switchboard/internal/job"
+	"switchboard/internal/tenant"
 	"switchboard/internal/twilio"
 )
 
@@ -163,6 +164,9 @@ func (s *Service) Gone(ctx context.Context, organization id.ID, ids []id.ID) (er
 		return err
 	}
 	return s.DB.InTx(db.WithTenant(ctx, organization), func(ctx context.Context, tx *db.Tx) error {
+		if err := tenant.BeforeDeleting(ctx, tx); err != nil {
+			return err
+		}
 		var rows []*Recording
 		if err := db.Select(ctx, tx, &rows, `WITH those AS MATERIALIZED (SELECT id FROM recording WHERE organization_id = $1 AND id = ANY ($2::uuid[]) ORDER BY id FOR UPDATE)
 			UPDATE recording SET gone_at_twilio_at = $3, updated_at = $3, due_at = NULL,

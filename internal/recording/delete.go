@@ -14,6 +14,7 @@ import (
 	"switchboard/internal/event"
 	"switchboard/internal/id"
 	"switchboard/internal/job"
+	"switchboard/internal/tenant"
 )
 
 // DeletionOutcome is how the deletion of one thing went.
@@ -204,6 +205,9 @@ func (s *Service) Purge(ctx context.Context, tx *db.Tx, ids []id.ID, by Deletion
 func (s *Service) purge(ctx context.Context, tx *db.Tx, ids []id.ID, by Deletion, atTwilio bool) (gone []id.ID, err error) {
 	if len(ids) == 0 {
 		return nil, nil
+	}
+	if err := tenant.BeforeDeleting(ctx, tx); err != nil {
+		return nil, err
 	}
 	var reason *string
 	if by.Why != "" {

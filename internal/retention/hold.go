@@ -12,6 +12,7 @@ import (
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
+	"switchboard/internal/tenant"
 )
 
 const maxReason = 1000
@@ -48,6 +49,9 @@ func (s *Service) Place(ctx context.Context, who access.Actor, subject id.ID, re
 		return nil, errs.New(errs.Invalid, "hold a call, recording, voicemail, transcript, thread, message, contact or record").At("input", "subjectId")
 	}
 	err = s.d.DB.InTx(access.With(ctx, who), func(ctx context.Context, tx *db.Tx) error {
+		if err := tenant.BeforeHolding(ctx, tx); err != nil {
+			return err
+		}
 		// Locked, so that nothing deletes it between this look and the commit.
 		var x id.ID
 		err := tx.Pgx().QueryRow(ctx, `SELECT id FROM `+table+` WHERE organization_id = $1 AND id = $2 FOR UPDATE`, who.OrganizationID, subject).Scan(&x)

@@ -12,6 +12,7 @@ import (
 	"switchboard/internal/event"
 	"switchboard/internal/id"
 	"switchboard/internal/job"
+	"switchboard/internal/tenant"
 )
 
 const (
@@ -32,6 +33,9 @@ func (s *Service) Purge(ctx context.Context, tx *db.Tx, ids []id.ID, by Deletion
 	defer errs.Wrap(&err, "transcript.Purge")
 	if len(ids) == 0 {
 		return nil, nil
+	}
+	if err := tenant.BeforeDeleting(ctx, tx); err != nil {
+		return nil, err
 	}
 	org := db.TenantFrom(ctx)
 	var user id.ID
