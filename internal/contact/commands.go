@@ -17,8 +17,9 @@ import (
 // The events. The contact or record that was created or changed is the subject.
 const (
 	Updated event.Kind = "CONTACT_UPDATED"
-	// Removed says that its subject, a contact, is gone; its data is a RemovedData.
-	Removed event.Kind = "CONTACT_REMOVED"
+	// Removed and RecordRemoved say that their subject is gone; their data is a RemovedData.
+	Removed       event.Kind = "CONTACT_REMOVED"
+	RecordRemoved event.Kind = "RECORD_REMOVED"
 	// ImportUpdated says that its subject, an import, went on or ended.
 	ImportUpdated event.Kind = "CONTACT_IMPORT_UPDATED"
 	RecordUpdated event.Kind = "RECORD_UPDATED"
@@ -172,7 +173,8 @@ type Update struct {
 	AccountID      patch.Field[id.ID]
 }
 
-// Update changes a contact that the actor may see. Codes: errs.NotFound, those of Create.
+// Update changes a contact that the actor may see. Codes: errs.NotFound, errs.Conflict
+// for an account that has members and would be none, those of Create.
 func (s *Service) Update(ctx context.Context, who access.Actor, contact id.ID, in Update) (c *Contact, err error) {
 	if err := who.Require(access.ContactEdit); err != nil {
 		return nil, err
@@ -182,8 +184,14 @@ func (s *Service) Update(ctx context.Context, who access.Actor, contact id.ID, i
 		if c, err = lock(ctx, tx, who, contact); err != nil {
 			return err
 		}
+		wasAccount := c.Kind == KindAccount
 		if err := c.apply(in); err != nil {
 			return err
+		}
+		if wasAccount && c.Kind != KindAccount {
+			if err := noMembers(ctx, tx, c.ID, "kind"); err != nil {
+				return err
+			}
 		}
 		if in.AccountID.Has() || in.Kind.Set {
 			if err := mayBelong(ctx, tx, who, c); err != nil {
@@ -292,9 +300,12 @@ func (s *Service) Touch(ctx context.Context, tx *db.Tx, contact, campaign, numbe
 	return Touch(ctx, tx, contact, campaign, number, at)
 }
 
+// updates are the events of what is created or changed.
+var updates = map[id.Kind]event.Kind{id.Contact: Updated, id.Record: RecordUpdated}
+
 // changed tells the log and the audit record.
 func changed(ctx context.Context, tx *db.Tx, who access.Actor, action string, subject id.ID, detail map[string]any) error {
-	if kind, ok := map[id.Kind]event.Kind{id.Contact: Updated, id.Record: RecordUpdated}[subject.Kind()]; ok {
+	if kind, ok := updates[subject.Kind()]; ok {
 		err := event.Append(ctx, tx, event.Event{OrganizationID: who.OrganizationID, Kind: kind, Subject: subject, ActorID: who.UserID})
 		if err != nil {
 			return err

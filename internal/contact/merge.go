@@ -20,7 +20,8 @@ const MaxMerged = 20
 // filled, from the others in their order. The others' ids answer with it from then
 // on. It needs CONTACT_DELETE and CONTACT_EDIT. One of the others that is a part of
 // it already changes nothing. Codes: errs.Invalid, errs.NotFound, errs.Conflict for
-// one under a legal hold, errs.LimitReached for too many phones.
+// one under a legal hold and for members of an account that would be none any more,
+// errs.LimitReached for too many phones.
 func (s *Service) Merge(ctx context.Context, who access.Actor, keep id.ID, from []id.ID) (c *Contact, err error) {
 	if err := who.Require(access.ContactDelete); err != nil {
 		return nil, err
@@ -57,18 +58,25 @@ func (s *Service) merge(ctx context.Context, tx *db.Tx, who access.Actor, keep i
 	}
 	// Calls lock themselves before their contacts. So what is linked moves first; then
 	// the contacts are locked, and what was linked meanwhile moves, too.
-	if err := s.move(ctx, tx, keep, from); err != nil {
+	moved, err := s.move(ctx, tx, keep, from)
+	if err != nil {
 		return nil, err
 	}
 	if err := lockForGood(ctx, tx, "contact", from); err != nil {
 		return nil, err
 	}
-	if err := s.move(ctx, tx, keep, from); err != nil {
+	late, err := s.move(ctx, tx, keep, from)
+	if err != nil {
 		return nil, err
 	}
 	c, err := lock(ctx, tx, who, keep)
 	if err != nil {
 		return nil, err
+	}
+	if c.Kind != KindAccount {
+		if err := noMembers(ctx, tx, keep, "from"); err != nil {
+			return nil, err
+		}
 	}
 	all := make(map[id.ID]*Contact, len(from))
 	var rows []*Contact
@@ -94,6 +102,9 @@ func (s *Service) merge(ctx context.Context, tx *db.Tx, who access.Actor, keep i
 	}
 	var aliases []*string
 	for _, x := range from {
+		if slices.Contains(from, all[x].AccountID) { // an account that goes, too
+			all[x].AccountID = id.ID{}
+		}
 		aliases = append(aliases, c.take(all[x]))
 	}
 	if err := bury(ctx, tx, who, keep, from, aliases); err != nil {
@@ -103,13 +114,18 @@ func (s *Service) merge(ctx context.Context, tx *db.Tx, who access.Actor, keep i
 	if _, err := tx.NewUpdate().Model(c).WherePK().Exec(ctx); err != nil {
 		return nil, err
 	}
-	events := make([]event.Event, len(from))
+	var events []event.Event
 	merged := make([]string, len(from))
 	for i, x := range from {
 		merged[i] = x.String()
-		if events[i], err = removed(who.OrganizationID, x, actor(who), RemovedData{MergedInto: keep, Users: owners[x]}); err != nil {
+		e, err := removed(who.OrganizationID, Removed, x, actor(who), RemovedData{MergedInto: keep, Users: owners[x]})
+		if err != nil {
 			return nil, err
 		}
+		events = append(events, e)
+	}
+	for _, x := range append(moved, late...) {
+		events = append(events, event.Event{OrganizationID: who.OrganizationID, Kind: updates[x.Kind()], Subject: x, ActorID: who.UserID})
 	}
 	if err := event.Append(ctx, tx, events...); err != nil {
 		return nil, err
@@ -172,8 +188,9 @@ func (s *Service) mergeable(ctx context.Context, tx *db.Tx, who access.Actor, ke
 	return left, nil
 }
 
-// move links to keep what is linked to the others.
-func (s *Service) move(ctx context.Context, tx *db.Tx, keep id.ID, from []id.ID) error {
+// move links to keep what is linked to the others. It returns the records and the
+// members of accounts that changed.
+func (s *Service) move(ctx context.Context, tx *db.Tx, keep id.ID, from []id.ID) (moved []id.ID, err error) {
 	org := db.TenantFrom(ctx)
 	for _, l := range s.d.Linked {
 		if !l.Contacts {
@@ -181,25 +198,35 @@ func (s *Service) move(ctx context.Context, tx *db.Tx, keep id.ID, from []id.ID)
 		}
 		_, err := db.Exec(ctx, tx, `UPDATE `+l.Table+` SET contact_id = $3 WHERE organization_id = $1 AND contact_id = ANY ($2::uuid[])`, org, from, keep)
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if _, err := db.Exec(ctx, tx, `UPDATE record SET contact_id = $3, version = version + 1, updated_at = $4
-		WHERE organization_id = $1 AND contact_id = ANY ($2::uuid[])`, org, from, keep, tx.Now); err != nil {
-		return err
+	var rows []struct {
+		ID id.ID `bun:"id"`
 	}
-	if _, err := db.Exec(ctx, tx, `UPDATE contact SET account_id = CASE WHEN id = $3 THEN NULL ELSE $3::uuid END, version = version + 1, updated_at = $4
-		WHERE organization_id = $1 AND account_id = ANY ($2::uuid[]) AND id <> ALL ($2::uuid[])`, org, from, keep, tx.Now); err != nil {
-		return err
+	err = db.Select(ctx, tx, &rows, `
+		WITH records AS (
+			UPDATE record SET contact_id = $3, version = version + 1, updated_at = $4
+			WHERE organization_id = $1 AND contact_id = ANY ($2::uuid[]) RETURNING id
+		), members AS (
+			UPDATE contact SET account_id = CASE WHEN id = $3 THEN NULL ELSE $3::uuid END, version = version + 1, updated_at = $4
+			WHERE organization_id = $1 AND account_id = ANY ($2::uuid[]) AND id <> ALL ($2::uuid[]) RETURNING id
+		)
+		SELECT id FROM records UNION ALL SELECT id FROM members WHERE id <> $3`, org, from, keep, tx.Now)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		moved = append(moved, r.ID)
 	}
 	// Where both have a live pair for a record, the one that stays is enough.
-	_, err := db.Exec(ctx, tx, `UPDATE masked_pair p SET contact_id = $3, updated_at = $4,
+	_, err = db.Exec(ctx, tx, `UPDATE masked_pair p SET contact_id = $3, updated_at = $4,
 			ended_at = CASE WHEN p.ended_at IS NULL AND EXISTS (
 				SELECT FROM masked_pair q WHERE q.organization_id = p.organization_id AND q.record_id = p.record_id AND q.user_id = p.user_id
 					AND q.ended_at IS NULL AND q.id <> p.id AND (q.contact_id = $3 OR q.contact_id = ANY ($2::uuid[]) AND q.id < p.id)
 			) THEN least(p.expires_at, $4) ELSE p.ended_at END
 		WHERE p.organization_id = $1 AND p.contact_id = ANY ($2::uuid[])`, org, from, keep, tx.Now)
-	return err
+	return moved, err
 }
 
 // mergePhones gives the contact the phones that it has not; its primary one stays.
@@ -235,10 +262,14 @@ func mergeMemberships(ctx context.Context, tx *db.Tx, keep id.ID, from []id.ID) 
 	return err
 }
 
-// bury leaves of the contacts what points to the one that stayed.
+// bury leaves of the contacts what points to the one that stayed. An external id
+// that was another's before counts for the last one that had it.
 func bury(ctx context.Context, tx *db.Tx, who access.Actor, keep id.ID, from []id.ID, external []*string) error {
 	org := db.TenantFrom(ctx)
 	if _, err := db.Exec(ctx, tx, `UPDATE tombstone SET merged_into = $3 WHERE organization_id = $1 AND merged_into = ANY ($2::uuid[])`, org, from, keep); err != nil {
+		return err
+	}
+	if _, err := db.Exec(ctx, tx, `UPDATE tombstone SET external_id = NULL WHERE organization_id = $1 AND external_id = ANY ($2::text[])`, org, external); err != nil {
 		return err
 	}
 	if _, err := db.Exec(ctx, tx, `INSERT INTO tombstone (organization_id, id, merged_into, external_id, removed_by, removed_at)

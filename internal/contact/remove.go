@@ -37,10 +37,10 @@ type Deletion struct {
 	Why     string
 }
 
-// RemovedData is the data of the event Removed.
+// RemovedData is the data of the events Removed and RecordRemoved.
 type RemovedData struct {
 	MergedInto id.ID `json:"mergedInto,omitzero"`
-	// Users are those to whom the contact belonged: of those who see only their own,
+	// Users are those to whom it belonged: of those who see only their own,
 	// only they are told.
 	Users []id.ID `json:"users,omitempty"`
 }
@@ -66,15 +66,15 @@ func seen(ctx context.Context, q bun.IDB, who access.Actor, contact id.ID) (*Con
 }
 
 // mergedExternal are those of the external ids that belong to contacts that were
-// merged, with the survivors that the actor sees.
-func mergedExternal(ctx context.Context, q bun.IDB, who access.Actor, external []string) (map[string]id.ID, error) {
+// merged, with those of the survivors c that the condition leaves, which is like Own.
+func mergedExternal(ctx context.Context, q bun.IDB, who access.Actor, external []string, condition string) (map[string]id.ID, error) {
 	var rows []struct {
 		ID   id.ID  `bun:"id"`
 		Word string `bun:"word"`
 	}
 	err := db.Select(ctx, q, &rows, `SELECT c.id, t.external_id AS word
 		FROM tombstone t JOIN contact c ON c.organization_id = t.organization_id AND c.id = t.merged_into
-		WHERE t.organization_id = $1 AND ($2::uuid IS NULL OR $2 = $2) AND t.external_id = ANY ($3::text[])`+Own(who),
+		WHERE t.organization_id = $1 AND ($2::uuid IS NULL OR $2 = $2) AND t.external_id = ANY ($3::text[])`+condition,
 		who.OrganizationID, who.UserID, external)
 	out := make(map[string]id.ID, len(rows))
 	for _, r := range rows {
@@ -235,7 +235,7 @@ func (s *Service) Purge(ctx context.Context, tx *db.Tx, ids []id.ID, by Deletion
 	events := make([]event.Event, len(rows))
 	for i, r := range rows {
 		gone = append(gone, r.ID)
-		if events[i], err = removed(org, r.ID, by.ActorID, RemovedData{Users: owners[r.ID]}); err != nil {
+		if events[i], err = removed(org, Removed, r.ID, by.ActorID, RemovedData{Users: owners[r.ID]}); err != nil {
 			return nil, err
 		}
 	}
@@ -264,27 +264,39 @@ func (s *Service) PurgeRecords(ctx context.Context, tx *db.Tx, ids []id.ID, by D
 		return nil, err
 	}
 	var rows []struct {
-		ID id.ID `bun:"id"`
+		ID       id.ID `bun:"id"`
+		Assignee id.ID `bun:"assigned_user_id"`
 	}
 	err = db.Select(ctx, tx, &rows, `
 		WITH free AS (
-			SELECT r.organization_id, r.id FROM record r
+			SELECT r.organization_id, r.id, r.assigned_user_id FROM record r
 			WHERE r.organization_id = $1 AND r.id = ANY ($2::uuid[]) AND NOT `+s.held("r", "record_id", linksRecords)+`
 		), buried AS (
 			INSERT INTO tombstone (organization_id, id, removed_by, removed_at) SELECT organization_id, id, $3, $4 FROM free ON CONFLICT DO NOTHING
 		)
-		SELECT id FROM free`, org, ids, by.ActorID, tx.Now)
+		SELECT id, assigned_user_id FROM free`, org, ids, by.ActorID, tx.Now)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
-	for _, r := range rows {
+	events := make([]event.Event, len(rows))
+	for i, r := range rows {
 		gone = append(gone, r.ID)
+		var data RemovedData
+		if !r.Assignee.IsZero() {
+			data.Users = []id.ID{r.Assignee}
+		}
+		if events[i], err = removed(org, RecordRemoved, r.ID, by.ActorID, data); err != nil {
+			return nil, err
+		}
 	}
 	if _, err := db.Exec(ctx, tx, `UPDATE masked_pair SET ended_at = least(expires_at, $3), updated_at = $3
 		WHERE organization_id = $1 AND record_id = ANY ($2::uuid[]) AND ended_at IS NULL`, org, gone, tx.Now); err != nil {
 		return nil, err
 	}
 	if _, err := db.Exec(ctx, tx, `DELETE FROM record WHERE organization_id = $1 AND id = ANY ($2::uuid[])`, org, gone); err != nil {
+		return nil, err
+	}
+	if err := event.Append(ctx, tx, events...); err != nil {
 		return nil, err
 	}
 	return gone, tellDeleted(ctx, tx, "record.delete", gone, by)
@@ -455,13 +467,13 @@ func (s *Service) toldAssigned(ctx context.Context, tx *db.Tx, who access.Actor,
 	return event.Append(ctx, tx, events...)
 }
 
-// removed is the event of a contact that is gone.
-func removed(org, contact, by id.ID, data RemovedData) (event.Event, error) {
+// removed is the event of a contact or a record that is gone.
+func removed(org id.ID, kind event.Kind, subject, by id.ID, data RemovedData) (event.Event, error) {
 	raw, err := json.Marshal(data)
 	if err != nil {
 		return event.Event{}, err
 	}
-	e := event.Event{OrganizationID: org, Kind: Removed, Subject: contact, Data: raw}
+	e := event.Event{OrganizationID: org, Kind: kind, Subject: subject, Data: raw}
 	if by.Kind() == id.User {
 		e.ActorID = by
 	}

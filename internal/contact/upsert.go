@@ -244,12 +244,14 @@ func (w wanted) find(ctx context.Context, tx *db.Tx, who access.Actor) (*referen
 			return nil, err
 		}
 		if len(out.external) < len(w.external) {
-			merged, err := mergedExternal(ctx, tx, who, w.external)
+			merged, err := mergedExternal(ctx, tx, who, w.external, Own(who))
 			if err != nil {
 				return nil, err
 			}
 			for external, survivor := range merged {
-				out.external[external], out.contacts[survivor] = survivor, true
+				if _, found := out.external[external]; !found {
+					out.external[external], out.contacts[survivor] = survivor, true
+				}
 			}
 		}
 	}

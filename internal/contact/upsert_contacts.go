@@ -3,6 +3,7 @@ package contact
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,6 +130,9 @@ func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, countr
 		c, isNew, whole := there.of(x), false, x.Update
 		if err := rows[i].try(i, func() error {
 			if survivor, merged := there.merged[x.ExternalID]; c == nil && merged {
+				if there.hidden[survivor] {
+					return at(errNoContact, "externalId")
+				}
 				// The other system has two of what is one here: the one that stayed goes on being its own.
 				rows[i].Status, rows[i].ID = Unchanged, survivor
 				return nil
@@ -153,9 +157,12 @@ func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, countr
 				rows[i].Status, rows[i].ID = Stale, c.ID
 				return nil
 			}
-			before := c.content()
+			before, wasAccount := c.content(), c.Kind == KindAccount
 			if err := c.apply(whole); err != nil {
 				return err
+			}
+			if wasAccount && c.Kind != KindAccount && there.members[c.ID] {
+				return at(errHasMembers, "kind")
 			}
 			if err := checkAccount(c); err != nil {
 				return err
@@ -248,6 +255,7 @@ type thereAlready struct {
 	hidden   map[id.ID]bool     // those that the actor does not see
 	phones   map[id.ID][]*Phone // of those whose phones are sent
 	merged   map[string]id.ID   // external ids of contacts that were merged, with the survivor
+	members  map[id.ID]bool     // accounts that contacts belong to
 }
 
 // of is the contact that the row changes; nil for a new one.
@@ -292,9 +300,10 @@ func contactsNamed(ctx context.Context, tx *db.Tx, who access.Actor, in []Contac
 		}
 	}
 	if len(t.external) < len(external) {
-		if t.merged, err = mergedExternal(ctx, tx, who, external); err != nil {
+		if t.merged, err = mergedExternal(ctx, tx, who, external, ""); err != nil {
 			return t, err
 		}
+		ids = slices.AppendSeq(ids, maps.Values(t.merged))
 	}
 	if seesOwnOnly(who) && len(ids) > 0 {
 		own := map[id.ID]bool{}
@@ -307,8 +316,34 @@ func contactsNamed(ctx context.Context, tx *db.Tx, who access.Actor, in []Contac
 			t.hidden[x] = !own[x]
 		}
 	}
-	t.phones, err = phonesOf(ctx, tx, withPhones)
+	if t.phones, err = phonesOf(ctx, tx, withPhones); err != nil {
+		return t, err
+	}
+	t.members, err = membersLeft(ctx, tx, t, in, left)
 	return t, err
+}
+
+// membersLeft are those of the accounts that the rows turn into something else to
+// which contacts belong, or would by a row of the same batch.
+func membersLeft(ctx context.Context, tx *db.Tx, t thereAlready, in []ContactUpsert, left []int) (map[id.ID]bool, error) {
+	var turned, joined []id.ID
+	for _, i := range left {
+		x := &in[i]
+		if c := t.of(x); c != nil && c.Kind == KindAccount && x.Kind.Has() && x.Kind.Value != KindAccount {
+			turned = append(turned, c.ID)
+		}
+		if x.AccountID.Has() {
+			joined = append(joined, x.AccountID.Value)
+		}
+	}
+	if len(turned) == 0 {
+		return nil, nil
+	}
+	members, err := haveMembers(ctx, tx, turned)
+	for _, x := range joined {
+		members[x] = true
+	}
+	return members, err
 }
 
 // withPhones are the phones of a contact with those of a file, which takes none
