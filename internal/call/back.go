@@ -15,15 +15,26 @@ import (
 // Back is whom to call back, and how. The number is not typed by the actor: it
 // stands in something that they see, such as a voicemail, and may be hidden from them.
 type Back struct {
+	Of        id.ID  // what it stands in
 	Number    string // who called
 	IsHidden  bool   // from the actor, who does not learn it by calling
 	ContactID id.ID  // linked if the actor sees it
 	RecordID  id.ID
+	Called    id.ID // the number of ours that they called: shown if it may be and no other is chosen
 
 	PhoneNumberID id.ID // as in StartInput
 	DeviceID      id.ID
 	RingMyPhone   bool
 	RingMySIP     bool
+}
+
+// asked is what the request says: what else is known may be another thing by the time
+// that it is repeated.
+func (b *Back) asked() any {
+	return struct {
+		Of, PhoneNumberID, DeviceID id.ID
+		RingMyPhone, RingMySIP      bool
+	}{b.Of, b.PhoneNumberID, b.DeviceID, b.RingMyPhone, b.RingMySIP}
 }
 
 // CallBack calls somebody who called, on the same path as Start. With a key it acts
@@ -43,7 +54,7 @@ func (s *Service) CallBack(ctx context.Context, who access.Actor, b Back, mutati
 	var made id.ID
 	ctx = db.WithTenant(ctx, who.OrganizationID)
 	err = s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-		made, err = job.Once(ctx, tx, job.Key{User: who.UserID, Mutation: mutation, Key: key}, b, func() (id.ID, error) {
+		made, err = job.Once(ctx, tx, job.Key{User: who.UserID, Mutation: mutation, Key: key}, b.asked(), func() (id.ID, error) {
 			start, err := s.prepareBack(ctx, tx, who, b)
 			if err != nil {
 				return id.ID{}, err
@@ -59,7 +70,7 @@ func (s *Service) CallBack(ctx context.Context, who access.Actor, b Back, mutati
 }
 
 func (s *Service) prepareBack(ctx context.Context, tx *db.Tx, who access.Actor, b Back) (*Start, error) {
-	in := StartInput{To: b.Number, known: true, PhoneNumberID: b.PhoneNumberID, DeviceID: b.DeviceID, RingMyPhone: b.RingMyPhone, RingMySIP: b.RingMySIP}
+	in := StartInput{To: b.Number, known: true, called: b.Called, PhoneNumberID: b.PhoneNumberID, DeviceID: b.DeviceID, RingMyPhone: b.RingMyPhone, RingMySIP: b.RingMySIP}
 	if !b.ContactID.IsZero() {
 		if ok, err := contact.Sees(ctx, tx, who, b.ContactID); err != nil {
 			return nil, err

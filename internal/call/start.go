@@ -31,7 +31,8 @@ type StartInput struct {
 	DetectMachine bool
 	DropMessageID id.ID // left by itself when a machine answers (R109)
 
-	known bool // To was not typed by the actor: it stands in something that they see
+	known  bool  // To was not typed by the actor: it stands in something that they see
+	called id.ID // of ours, by whoever is called back: shown if it may be and no other is chosen
 }
 
 // StartNotice is what starting a call costs (R087).

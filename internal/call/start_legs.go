@@ -168,17 +168,22 @@ func (d *draft) shown(ctx context.Context) error {
 			choice.Explicit = pair.PhoneNumberID
 		}
 	}
+	called := false
 	for _, n := range numbers {
 		refused := d.why(n)
 		masked := pair != nil && n.ID == pair.PhoneNumberID && n.enabled && n.voiced
 		switch {
 		case refused == nil || masked:
 			choice.Numbers = append(choice.Numbers, n.OwnNumber)
+			called = called || n.ID == d.in.called
 		case n.ID == choice.Explicit:
 			return refused
 		default:
 			d.note("NUMBER_ALLOWED", route.Skipped, refused.Message)
 		}
+	}
+	if choice.Explicit.IsZero() && called {
+		choice.Explicit = d.in.called
 	}
 	chosen, err := route.ChooseNumber(choice)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 
 	"switchboard/internal/access"
 	"switchboard/internal/call"
-	"switchboard/internal/contact"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
@@ -226,7 +225,10 @@ type CallBack struct {
 }
 
 // CallBack calls a missed caller back, by the same way and rules as any call that a
-// person starts. The call is about the follow-up's contact and record.
+// person starts, and without showing a number that is hidden from the actor. The call
+// is about the follow-up's contact and record, as far as the actor sees them. With a
+// key it acts once. Codes: those of call.CallBack; errs.NotFound; errs.Unsupported for
+// a caller without a number.
 func (s *Service) CallBack(ctx context.Context, who access.Actor, item id.ID, in CallBack, key string) (_ *FollowUp, c *call.Call, err error) {
 	defer errs.Wrap(&err, "followup.CallBack(%s)", item)
 	if err := who.Require(access.CallMake); err != nil {
@@ -243,36 +245,8 @@ func (s *Service) CallBack(ctx context.Context, who access.Actor, item id.ID, in
 	if !ok {
 		return nil, nil, errs.New(errs.Unsupported, "this caller showed no number and cannot be called back")
 	}
-	if !f.MaskedPairID.IsZero() && f.FromMasked {
-		return nil, nil, errs.New(errs.Unsupported, "you reach this caller through a masked number; call that number, and they are connected")
-	}
-	ctx = db.WithTenant(ctx, who.OrganizationID)
-	start := call.StartInput{To: string(to), ContactID: f.ContactID, RecordID: f.RecordID, PhoneNumberID: in.PhoneNumberID,
-		DeviceID: in.DeviceID, RingMyPhone: in.RingMyPhone, RingMySIP: in.RingMySIP}
-	for _, x := range []struct {
-		link *id.ID
-		sees func() (bool, error)
-	}{
-		{&start.ContactID, func() (bool, error) { return contact.Sees(ctx, s.d.DB.App(), who, f.ContactID) }},
-		{&start.RecordID, func() (bool, error) { return contact.SeesRecord(ctx, s.d.DB.App(), who, f.RecordID) }},
-	} {
-		if x.link.IsZero() {
-			continue
-		}
-		if yes, err := x.sees(); err != nil {
-			return nil, nil, err
-		} else if !yes { // they call all the same: the number is what rang them
-			*x.link = id.ID{}
-		}
-	}
-	if start.PhoneNumberID.IsZero() {
-		start.PhoneNumberID = f.PhoneNumberID
-	}
-	c, err = s.d.Calls.Start(ctx, who, start, key)
-	if e, refused := errs.As(err); refused && in.PhoneNumberID.IsZero() && len(e.Field) > 0 && e.Field[0] == "phoneNumberId" {
-		start.PhoneNumberID = id.ID{}
-		c, err = s.d.Calls.Start(ctx, who, start, key)
-	}
+	c, err = s.d.Calls.CallBack(ctx, who, call.Back{Of: f.ID, Number: string(to), IsHidden: f.FromMasked, ContactID: f.ContactID, RecordID: f.RecordID, Called: f.PhoneNumberID,
+		PhoneNumberID: in.PhoneNumberID, DeviceID: in.DeviceID, RingMyPhone: in.RingMyPhone, RingMySIP: in.RingMySIP}, "followUpCallBack", key)
 	if err != nil {
 		return nil, nil, err
 	}

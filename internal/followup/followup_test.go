@@ -16,6 +16,7 @@ import (
 	"switchboard/internal/followup"
 	"switchboard/internal/id"
 	"switchboard/internal/patch"
+	"switchboard/internal/phone"
 	"switchboard/internal/voicemail"
 )
 
@@ -444,6 +445,48 @@ func TestWorkingOnAnItem(t *testing.T) { // R192-R195
 	_, err = db.Exec(s.ctx, s.db.App(), `UPDATE follow_up_entry SET note = 'x' WHERE organization_id = $1`, s.org)
 	if err == nil {
 		t.Error("what happened can be rewritten")
+	}
+}
+
+func TestAMissedCallerIsCalledBackOnce(t *testing.T) { // B11, R241
+	s := newStage(t)
+	s.exec(`INSERT INTO device (organization_id, id, user_id, name, platform, registered_at, last_seen_at) VALUES ($1, $2, $3, 'Desk', 'WEB', $4, $4)`,
+		s.org, id.New(id.Device), s.ann.UserID, start)
+	known := s.contact("Carl Jones", carl, id.ID{})
+	other := s.number("+61255500002", s.branch)
+	s.exec(`UPDATE phone_number SET is_default = id = $2 WHERE organization_id = $1`, s.org, other)
+	s.ended(s.inbound(carl, func(c *calling) { c.contact = known }))
+	f := s.open1()
+	back := func(who access.Actor, key string, in followup.CallBack) *call.Call {
+		t.Helper()
+		_, c, err := s.svc.CallBack(access.With(s.ctx, who), who, f.ID, in, key)
+		s.must(err)
+		return c
+	}
+	first := back(s.ann, "a", followup.CallBack{})
+	if first.PhoneNumberID != s.line || first.ContactID != known || first.ToNumber != carl {
+		t.Errorf("%s called %s, about %s", first.PhoneNumberID, phone.Mask(carl), first.ContactID)
+	}
+	// The number that they called may be shown no more, and the item is about nobody.
+	s.exec(`UPDATE phone_number SET use_for_caller_id = false WHERE organization_id = $1 AND id = $2`, s.org, s.line)
+	s.exec(`UPDATE follow_up SET contact_id = NULL WHERE organization_id = $1`, s.org)
+	if again := back(s.ann, "a", followup.CallBack{}); again.ID != first.ID {
+		t.Error("asked again with the same key, she called twice")
+	}
+	_, _, err := s.svc.CallBack(s.ctx, s.ann, f.ID, followup.CallBack{RingMyPhone: true}, "a")
+	s.refused(err, errs.IdempotencyReused)
+	if c := back(s.ann, "b", followup.CallBack{}); c.PhoneNumberID != other {
+		t.Errorf("shown is %s, want the one that may be", c.PhoneNumberID)
+	} else if again := back(s.ann, "b", followup.CallBack{}); again.ID != c.ID {
+		t.Error("shown another number, she called twice")
+	}
+	_, _, err = s.svc.CallBack(s.ctx, s.ann, f.ID, followup.CallBack{PhoneNumberID: s.line}, "c")
+	s.refused(err, errs.Invalid)
+	// Who sees no contact details calls what they are shown, not what they type.
+	hidden := s.ann
+	hidden.IsFieldworker, hidden.Switched = true, []access.FieldworkerOption{access.DisplayContactDetails}
+	if c := back(hidden, "d", followup.CallBack{}); c.ToNumber != carl {
+		t.Error("somebody else is called")
 	}
 }
 

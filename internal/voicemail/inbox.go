@@ -316,6 +316,6 @@ func (s *Service) Call(ctx context.Context, who access.Actor, voicemail id.ID, i
 	if err != nil {
 		return nil, err
 	}
-	return s.calls.CallBack(ctx, who, call.Back{Number: v.FromNumber, IsHidden: v.FromMasked, ContactID: v.ContactID, RecordID: v.RecordID,
+	return s.calls.CallBack(ctx, who, call.Back{Of: v.ID, Number: v.FromNumber, IsHidden: v.FromMasked, ContactID: v.ContactID, RecordID: v.RecordID,
 		PhoneNumberID: in.PhoneNumberID, DeviceID: in.DeviceID, RingMyPhone: in.RingMyPhone, RingMySIP: in.RingMySIP}, "voicemailCallBack", key)
 }
