@@ -60,11 +60,40 @@ type httpAudio struct {
 }
 
 type httpResult struct {
-	Status     string        `json:"status"`
-	Reason     string        `json:"reason"`
-	Language   string        `json:"language"`
-	Confidence *float64      `json:"confidence"`
-	Segments   []httpSegment `json:"segments"`
+	Status     string       `json:"status"`
+	Reason     string       `json:"reason"`
+	Language   string       `json:"language"`
+	Confidence *float64     `json:"confidence"`
+	Segments   httpSegments `json:"segments"`
+}
+
+// httpSegments are read one by one: an answer of 16 MB may hold millions of empty
+// ones, which are refused before they fill the memory.
+type httpSegments []httpSegment
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *httpSegments) UnmarshalJSON(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	*s = nil
+	switch t, err := d.Token(); {
+	case err != nil:
+		return err
+	case t == nil: // null
+		return nil
+	case t != json.Delim('['):
+		return errors.New("the segments are no list")
+	}
+	for d.More() {
+		if len(*s) == MaxSegments {
+			return tooMany()
+		}
+		var x httpSegment
+		if err := d.Decode(&x); err != nil {
+			return err
+		}
+		*s = append(*s, x)
+	}
+	return nil
 }
 
 type httpSegment struct {
@@ -141,7 +170,11 @@ func ReadResult(r io.Reader, speakers []string) (*Result, error) {
 		return nil, Fail(Unavailable, err, "the answer of the HTTP provider was cut off")
 	}
 	var x httpResult
-	if err := json.Unmarshal(b, &x); err != nil {
+	err = json.Unmarshal(b, &x)
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return nil, e
+	}
+	if err != nil {
 		return nil, Fail(Unavailable, err, "what the HTTP provider answered is not the JSON that the guide describes")
 	}
 	switch x.Status {

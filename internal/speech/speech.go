@@ -154,7 +154,7 @@ func after(h http.Header, now time.Time) time.Duration {
 // without what is empty, cut where one is too long. Too much is Refused.
 func Clean(in []Segment) ([]Segment, error) {
 	if len(in) > MaxSegments {
-		return nil, fault(Refused, "the provider answered more than %d segments", MaxSegments)
+		return nil, tooMany()
 	}
 	out := make([]Segment, 0, len(in))
 	size := 0
@@ -177,11 +177,15 @@ func Clean(in []Segment) ([]Segment, error) {
 		out = append(out, pieces(s)...)
 	}
 	if len(out) > MaxSegments {
-		return nil, fault(Refused, "the provider answered more than %d segments", MaxSegments)
+		return nil, tooMany()
 	}
 	// A stable order by beginning.
 	sortSegments(out)
 	return out, nil
+}
+
+func tooMany() *Error {
+	return fault(Refused, "the provider answered more than %d segments", MaxSegments)
 }
 
 // speaker is the name as it is kept; whatever is not known is the first voice.
