@@ -141,7 +141,7 @@ func (x *exam) lastRun(ctx context.Context, p spot, a *automation.Automation, r 
 		case c == AutomationNoRecipient && why == OptedOut:
 			left++
 			p.problem(OptedOut, "", s.Message, facts...)
-		case c == AutomationSender && why == AutomationRefused:
+		case (c == AutomationSender || c == AutomationNoRecipient) && why == AutomationRefused:
 			left++
 			p.problem(AutomationRefused, "", s.Message, facts...)
 		case c == AutomationTrigger && why == AutomationTooLate:
