@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"switchboard/internal/access"
 	"switchboard/internal/call"
@@ -87,8 +88,7 @@ func (x *exam) sent(p spot, c *call.Call, d *route.Decision) {
 		}
 		return
 	}
-	n := x.at(c.PhoneNumberID, false)
-	x.decided(n, d, c.PhoneNumberID)
+	x.decided(x.at(c.PhoneNumberID, false), d)
 }
 
 // factsOf reads what Twilio said while the call went on.
@@ -136,10 +136,15 @@ func (x *exam) alertsOf(ctx context.Context, c *call.Call, facts *callFacts) err
 	if err != nil {
 		return err
 	}
+	var until time.Time // zero while it goes on
+	if c.EndedAt != nil {
+		until = c.EndedAt.Add(inFlight)
+	}
 	var alerts []twilio.Alert
 	askAll(ctx, func(a *asks) {
-		a.ask(func(ctx context.Context) { alerts, err = client.Alerts(ctx, c.StartedAt.Add(-inFlight)) })
+		a.ask(func(ctx context.Context) { alerts, err = client.Alerts(ctx, c.StartedAt.Add(-inFlight), until) })
 	})
+	x.answered = heard(err)
 	if err != nil {
 		p.skip(CallFailed, silent+" about the call")
 		return nil
@@ -184,7 +189,12 @@ func (x *exam) legs(ctx context.Context, p spot, c *call.Call, facts *callFacts)
 			spot.ok(CallFailed, "%s: it still goes on", to)
 			continue
 		}
-		switch *l.Outcome {
+		own := l.Kind == route.Device || l.Kind == route.SIP
+		outcome := *l.Outcome
+		if outcome == call.TimedOut && own && l.RingingAt == nil { // Twilio waits for a device that is not there as long as for one that rings
+			outcome = call.Unreachable
+		}
+		switch outcome {
 		case call.Answered:
 			spot.ok(CallFailed, "%s answered", to)
 		case call.AnsweredElsewhere:
@@ -199,7 +209,7 @@ func (x *exam) legs(ctx context.Context, p spot, c *call.Call, facts *callFacts)
 				how = Warning
 			}
 			code := DeviceNotReady
-			if l.Kind != route.Device && l.Kind != route.SIP {
+			if !own {
 				code = RecipientUnreachable
 			}
 			spot.find(code, how, "", to+" could not be reached: it was not registered at Twilio, or has no network", []Evidence{fact("outcome", *l.Outcome)})

@@ -66,6 +66,7 @@ func (s *Service) Diagnose(ctx context.Context, who access.Actor, in Input) (_ *
 		return nil, err
 	}
 	x := s.exam(who.OrganizationID, in.Live)
+	x.byPerson = true
 	if err := x.run(ctx, who, subject); err != nil {
 		return nil, err
 	}
@@ -110,7 +111,7 @@ func (x *exam) run(ctx context.Context, who access.Actor, subject id.ID) (err er
 	case id.Automation:
 		return x.automation(ctx, who, subject)
 	case id.Connection:
-		_, _, err = x.connection(ctx, subject, func(ctx context.Context) error { return x.s.d.Numbers.Look(ctx, subject) })
+		_, err = x.connection(ctx, subject, func(ctx context.Context) error { return x.s.d.Numbers.Look(ctx, subject) })
 		return err
 	}
 	return x.whole(ctx)

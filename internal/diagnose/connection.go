@@ -20,6 +20,7 @@ const (
 	inFlight      = time.Minute     // what is younger may still be on its way
 	waitsTooLong  = 5 * time.Second // of calls, for their turn
 	refusedEnough = 3               // posts with a wrong signature that are no accident
+	refusedFor    = 24 * time.Hour  // how long refused posts are spoken of after the last one
 	maxCountries  = 5               // asked about in one examination
 )
 
@@ -47,20 +48,38 @@ type refusedPosts struct {
 	SeenURL string    `bun:"seen_url"`
 }
 
-// asked is what Twilio says of a connection. look brings our rows in line first.
-func (x *exam) asked(ctx context.Context, c *number.Connection, countries []string, look func(ctx context.Context) error) *outside {
-	o := &outside{voice: map[string]bool{}}
-	if !x.live {
-		return o
+// patient is a connection that is to be looked at.
+type patient struct {
+	c       *number.Connection
+	numbers []*number.PhoneNumber
+	homes   []string // the countries of its numbers
+	*outside
+}
+
+// patient reads what our rows say of a connection.
+func (x *exam) patient(ctx context.Context, connection id.ID) (*patient, error) {
+	c, err := x.s.d.Numbers.Connection(ctx, x.who, connection)
+	if err != nil {
+		return nil, err
+	}
+	numbers, err := x.numbersOf(ctx, c.ID)
+	return &patient{c: c, numbers: numbers, homes: homes(numbers), outside: &outside{voice: map[string]bool{}}}, err
+}
+
+// ask asks Twilio about a connection. look brings our rows in line first.
+func (x *exam) ask(ctx context.Context, p *patient, look func(ctx context.Context) error) {
+	o, c, countries := p.outside, p.c, p.homes
+	if !x.live || c.DisconnectedAt != nil {
+		return
 	}
 	client, err := x.s.d.Numbers.Credentials(ctx, c.ID)
 	if err != nil {
 		o.account, o.logErr, o.callErr, o.waitErr, o.voiced = err, err, err, err, err
-		return o
+		return
 	}
 	askAll(ctx, func(a *asks) {
 		a.ask(func(ctx context.Context) { o.account = look(ctx) })
-		a.ask(func(ctx context.Context) { o.alerts, o.logErr = client.Alerts(ctx, x.now.Add(-recent)) })
+		a.ask(func(ctx context.Context) { o.alerts, o.logErr = client.Alerts(ctx, x.now.Add(-recent), time.Time{}) })
 		a.ask(func(ctx context.Context) {
 			o.calls, o.callErr = client.ListCalls(ctx, twilio.CallFilter{StartedAfter: x.now.Add(-recent), Limit: 100})
 		})
@@ -78,46 +97,49 @@ func (x *exam) asked(ctx context.Context, c *number.Connection, countries []stri
 			}
 		})
 	})
-	return o
 }
 
 // connection looks at a Twilio account. It reports whether there is any use in
 // looking further.
-func (x *exam) connection(ctx context.Context, connection id.ID, look func(ctx context.Context) error) (c *number.Connection, usable bool, err error) {
-	c, err = x.s.d.Numbers.Connection(ctx, x.who, connection)
+func (x *exam) connection(ctx context.Context, connection id.ID, look func(ctx context.Context) error) (usable bool, err error) {
+	p, err := x.patient(ctx, connection)
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
+	x.ask(ctx, p, look)
+	return x.examine(ctx, p)
+}
+
+// examine looks at a connection of which Twilio was asked.
+func (x *exam) examine(ctx context.Context, of *patient) (usable bool, err error) {
+	c, o := of.c, of.outside
 	p := x.at(c.ID, true)
 	switch {
 	case c.DisconnectedAt != nil:
 		p.problem(ConnectionDisconnected, "", "the account was disconnected: nothing passes through it", fact("disconnectedAt", c.DisconnectedAt))
-		return c, false, nil
+		return false, nil
 	case !c.IsEnabled:
 		p.problem(ConnectionDisabled, "", "the connection is switched off: its numbers take no calls and send no messages")
 	default:
 		p.ok(ConnectionDisabled, "it is on")
 	}
-	numbers, err := x.numbersOf(ctx, c.ID)
-	if err != nil {
-		return nil, false, err
-	}
-	countries := homes(numbers)
-	o := x.asked(ctx, c, countries, look)
-	if c, err = x.s.d.Numbers.Connection(ctx, x.who, connection); err != nil { // as it is after Twilio was asked
-		return nil, false, err
+	if x.live {
+		x.answered = x.answered || heard(o.account) || heard(o.logErr) || heard(o.callErr) || heard(o.waitErr)
+		if c, err = x.s.d.Numbers.Connection(ctx, x.who, c.ID); err != nil { // as it is after Twilio was asked
+			return false, err
+		}
 	}
 	if !x.account(p, c, o) {
-		return c, false, nil
+		return false, nil
 	}
 	x.settings(p, c)
-	if err := x.arriving(ctx, p, c, numbers, o); err != nil {
-		return nil, false, err
+	if err := x.arriving(ctx, p, c, of.numbers, o); err != nil {
+		return false, err
 	}
 	if err := x.waiting(ctx, p, c, o); err != nil {
-		return nil, false, err
+		return false, err
 	}
-	return c, true, x.countries(ctx, p, c, countries, o)
+	return true, x.countries(ctx, p, c, of.homes, o)
 }
 
 // account is what Twilio says of the account itself.
@@ -184,10 +206,12 @@ func (x *exam) arriving(ctx context.Context, p spot, c *number.Connection, numbe
 		return err
 	}
 	var rows []refusedPosts
+	// A post that is taken shows that the way is right. One old address beside it goes
+	// on being wrong, and ends only when nothing comes by it.
 	err := db.Select(ctx, x.s.d.DB.App(), &rows, `
 		SELECT r.why, r.count, r.last_at, r.seen_url FROM refused_post r
-		WHERE r.organization_id = $1 AND r.connection_id = $2 AND r.last_at > $3 AND NOT EXISTS (
-			SELECT FROM twilio_post t WHERE t.organization_id = $1 AND t.connection_id = $2 AND t.received_at > r.last_at)`, x.org, c.ID, x.now.Add(-24*time.Hour))
+		WHERE r.organization_id = $1 AND r.connection_id = $2 AND r.last_at > $3 AND (r.why = $4 OR NOT EXISTS (
+			SELECT FROM twilio_post t WHERE t.organization_id = $1 AND t.connection_id = $2 AND t.received_at > r.last_at))`, x.org, c.ID, x.now.Add(-refusedFor), wrongKey)
 	if err != nil {
 		return err
 	}
@@ -203,12 +227,13 @@ func (x *exam) arriving(ctx context.Context, p spot, c *number.Connection, numbe
 	} else {
 		p.ok(ProxyBreaksSignatures, "no post was refused for its signature lately")
 	}
-	if r := by[wrongKey]; r.Count > 0 {
-		p.problem(AccessKeyOld, "", fmt.Sprintf("%d posts of the account came with an access key that is not valid any more: somewhere at Twilio an old address of ours stands", r.Count), evidence(r)...)
+	old := by[wrongKey]
+	if old.Count > 0 {
+		p.problem(AccessKeyOld, "", fmt.Sprintf("%d posts of the account came with an access key that is not valid any more: somewhere at Twilio an old address of ours stands", old.Count), evidence(old)...)
 	} else {
-		p.ok(AccessKeyOld, "posts carry the present access key")
+		p.ok(AccessKeyOld, "for a day no post came with another access key than the present one")
 	}
-	if x.has(ProxyBreaksSignatures, AccessKeyOld) {
+	if p.has(ProxyBreaksSignatures) || old.LastAt.After(x.now.Add(-recent)) {
 		p.clean(PublicURLUnreachable, NoWebhooksArriving)
 		return nil // they do come
 	}
@@ -224,7 +249,7 @@ func (x *exam) arriving(ctx context.Context, p spot, c *number.Connection, numbe
 			return err
 		}
 	}
-	if x.has(PublicURLUnreachable) {
+	if p.has(PublicURLUnreachable) {
 		p.clean(NoWebhooksArriving)
 		return nil
 	}

@@ -3,6 +3,7 @@ package diagnose
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"switchboard/internal/access"
 	"switchboard/internal/id"
+	"switchboard/internal/twilio"
 )
 
 // liveBudget is how long everything that Twilio is asked in one examination may take.
@@ -22,12 +24,16 @@ type exam struct {
 	org  id.ID
 	who  access.Actor // the server: what is said holds no number of a customer
 	now  time.Time
-	live bool
+	live bool // Twilio may be asked
+	// answered: Twilio was asked, and answered.
+	answered bool
+	// byPerson: somebody waits for the diagnosis and is told what is kept.
+	byPerson bool
 
 	checks []Check
 	found  []Found
-	clear  []pair   // what was looked at and is in order
-	others []others // what is in order wherever it was not found
+	clear  []pair // what was looked at and is in order
+	others []Code // what is in order wherever it was not found
 	// made are the pairs that this examination may keep, with where they stand in found.
 	made map[pair]int
 }
@@ -36,12 +42,6 @@ type exam struct {
 type pair struct {
 	subject id.ID
 	code    Code
-}
-
-// others are the open findings of a code whose subjects were not named.
-type others struct {
-	code Code
-	kind id.Kind
 }
 
 // spot is a thing that is being looked at. What is found in it is kept only where
@@ -63,6 +63,9 @@ func (p spot) ok(c Code, format string, args ...any) {
 
 // clean says that nothing is wrong without naming it: it does not apply.
 func (p spot) clean(codes ...Code) {
+	if !p.keep {
+		return
+	}
 	for _, c := range codes {
 		p.x.clear = append(p.x.clear, pair{p.subject, c})
 	}
@@ -134,12 +137,23 @@ func (x *exam) diagnosis(subject id.ID) *Diagnosis {
 			x.found[i].Evidence = []Evidence{}
 		}
 	}
-	return &Diagnosis{SubjectID: subject, At: x.now, IsLive: x.live, Checks: x.checks, Findings: x.found}
+	return &Diagnosis{SubjectID: subject, At: x.now, IsLive: x.answered, Checks: x.checks, Findings: x.found}
 }
 
 // has reports whether something was found, wherever.
 func (x *exam) has(codes ...Code) bool {
 	return slices.ContainsFunc(x.found, func(f Found) bool { return slices.Contains(codes, f.Code) })
+}
+
+// has reports whether something was found here.
+func (p spot) has(codes ...Code) bool {
+	return slices.ContainsFunc(p.x.found, func(f Found) bool { return f.SubjectID == p.subject && slices.Contains(codes, f.Code) })
+}
+
+// heard reports whether Twilio answered, if only to refuse.
+func heard(err error) bool {
+	var e *twilio.Error
+	return err == nil || errors.As(err, &e) && e.Status != 0
 }
 
 // asks are questions to Twilio, asked side by side. Each may fail by itself.

@@ -64,7 +64,8 @@ type dueRow struct {
 	Live         bool  `bun:"live"`
 }
 
-// due has everything looked at whose time has come, or of which something changed.
+// due has everything looked at whose time has come, or of which something changed,
+// which is first: somebody may be mending it.
 func (s *Service) due(ctx context.Context, now time.Time) error {
 	err := s.d.DB.InWorkerTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if err := seed(ctx, tx, id.ID{}, now); err != nil {
@@ -77,7 +78,7 @@ func (s *Service) due(ctx context.Context, now time.Time) error {
 		err := db.Select(ctx, tx, &rows, `
 			WITH due AS (
 				SELECT organization_id, subject, due_at <= $1 AS live FROM diagnosis_due WHERE due_at <= $1 OR asked_at IS NOT NULL
-				ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+				ORDER BY asked_at IS NULL, due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 			UPDATE diagnosis_due d SET asked_at = NULL, looked_at = $1,
 				due_at = CASE WHEN due.live THEN $1::timestamptz + make_interval(secs => $2) ELSE d.due_at END
 			FROM due WHERE d.organization_id = due.organization_id AND d.subject = due.subject
@@ -146,14 +147,16 @@ func (s *Service) flush(ctx context.Context) error {
 	s.mu.Unlock()
 	return s.d.DB.InWorkerTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		for k, c := range posts {
-			// Those before a post that was taken do not count any more.
+			// Those before a post that was taken do not count any more; with an old key, those
+			// before a day without any.
 			_, err := db.Exec(ctx, tx, `
 				INSERT INTO refused_post AS r (organization_id, connection_id, why, count, first_at, last_at, seen_url)
 				SELECT c.organization_id, c.id, $2, $3, $4, $5, $6 FROM twilio_connection c WHERE c.id = $1
 				ON CONFLICT (organization_id, connection_id, why) DO UPDATE SET last_at = excluded.last_at, seen_url = excluded.seen_url,
 					(count, first_at) = (SELECT CASE WHEN t.taken THEN excluded.count ELSE r.count + excluded.count END, CASE WHEN t.taken THEN excluded.first_at ELSE r.first_at END
-						FROM (SELECT EXISTS (SELECT FROM twilio_post p WHERE p.organization_id = r.organization_id AND p.connection_id = r.connection_id AND p.received_at > r.last_at) AS taken) t)`,
-				k.connection, k.why, c.n, c.first, c.last, c.seen)
+						FROM (SELECT CASE WHEN r.why = $7 THEN r.last_at <= excluded.first_at - make_interval(secs => $8) ELSE EXISTS (
+							SELECT FROM twilio_post p WHERE p.organization_id = r.organization_id AND p.connection_id = r.connection_id AND p.received_at > r.last_at) END AS taken) t)`,
+				k.connection, k.why, c.n, c.first, c.last, c.seen, wrongKey, refusedFor.Seconds())
 			if err != nil {
 				return err
 			}

@@ -23,9 +23,9 @@ func (x *exam) number(ctx context.Context, phoneNumber id.ID) error {
 		return err
 	}
 	var lookErr error
-	_, usable, err := x.connection(ctx, n.ConnectionID, func(ctx context.Context) error {
-		if err := x.s.d.Numbers.LookAtAccount(ctx, n.ConnectionID); err != nil {
-			return err
+	usable, err := x.connection(ctx, n.ConnectionID, func(ctx context.Context) error {
+		if lookErr = x.s.d.Numbers.LookAtAccount(ctx, n.ConnectionID); lookErr != nil {
+			return lookErr
 		}
 		if lookErr = x.s.d.Numbers.LookAtNumber(ctx, n.ID); lookErr == nil && n.DisconnectedAt == nil && twilio.CheckSID(twilio.PhoneNumberSID, n.TwilioSid) == nil {
 			_, _ = x.s.d.Numbers.RefreshMessaging(ctx, x.who, n.ID) // what it could not ask stays as it was
@@ -63,22 +63,24 @@ func (x *exam) itself(ctx context.Context, phoneNumber id.ID, usable bool, lookE
 		p.skip(NumberGone, refused)
 		return nil
 	}
-	if x.live && lookErr != nil {
-		p.skip(NumberGone, silent)
-	}
-	if n.IsLost() {
+	switch {
+	case n.IsLost():
 		p.clean(OnTrunk, WebhookChanged)
 		p.problem(NumberGone, "", "Twilio no longer has this number in the account: it was released, or moved to another account", fact("sid", n.TwilioSid), fact("lookedAt", at(n.DriftCheckedAt, x.now)))
 		return nil
+	case x.live && lookErr != nil:
+		p.skip(NumberGone, silent)
+	default:
+		p.ok(NumberGone, "the account has the number")
 	}
-	p.ok(NumberGone, "the account has the number")
 	x.hooks(p, n)
 	x.uses(p, n)
 	if err := x.sending(ctx, p, n); err != nil {
 		return err
 	}
 	x.recorded(p, n)
-	if !n.IsEnabled || !n.UseForInboundCalls || x.has(ConnectionDisabled) {
+	if !n.IsEnabled || !n.UseForInboundCalls || x.at(n.ConnectionID, false).has(ConnectionDisabled) {
+		p.clean(NobodyToRing, OtherBranch)
 		p.skip(NobodyToRing, "it takes no calls, so nobody is rung")
 		return nil
 	}
@@ -196,12 +198,13 @@ func (x *exam) rung(ctx context.Context, p spot, n *number.PhoneNumber) error {
 	if err != nil {
 		return err
 	}
-	x.decided(p, d, n.ID)
+	x.decided(p, d)
 	return nil
 }
 
-// decided reads a decision: who does not ring and why, and whether anybody does.
-func (x *exam) decided(p spot, d *route.Decision, n id.ID) {
+// decided reads a decision about a number: who does not ring and why, and whether
+// anybody does.
+func (x *exam) decided(p spot, d *route.Decision) {
 	rings, menu, closed := 0, false, closedBy(d.Trace)
 	for _, s := range d.Steps {
 		switch s.Kind {
@@ -217,7 +220,7 @@ func (x *exam) decided(p spot, d *route.Decision, n id.ID) {
 		return
 	}
 	p.ok(ClosedNow, "it is open")
-	persons := x.persons(d.Trace, rings > 0, n)
+	persons := x.persons(p, d.Trace, rings > 0)
 	switch {
 	case menu:
 		p.ok(NobodyToRing, "a menu asks where the call goes")
@@ -249,8 +252,8 @@ var traced = map[string]Code{
 	"USER_LINE_RECEIVE": NotUsedFor, "USER_PHONE": NoPhone, "USER_SIP_ADDRESS": NoPhone, "DEVICE_PACE": CallsPerSecondQueue,
 }
 
-// persons finds why people are left out, and says how many are.
-func (x *exam) persons(trace []route.Trace, othersRing bool, n id.ID) (out int) {
+// persons finds why people are left out by a number, and says how many are.
+func (x *exam) persons(n spot, trace []route.Trace, othersRing bool) (out int) {
 	for _, t := range trace {
 		if t.Verdict != route.Skipped || t.UserID.IsZero() {
 			continue
@@ -273,13 +276,13 @@ func (x *exam) persons(trace []route.Trace, othersRing bool, n id.ID) (out int) 
 		if othersRing {
 			how = Warning
 		}
-		p.find(c, how, "", t.Detail, []Evidence{fact("rule", t.Rule), fact("phoneNumberId", n)})
+		p.find(c, how, "", t.Detail, []Evidence{fact("rule", t.Rule), fact("phoneNumberId", n.subject)})
 	}
 	if empty := detailOf(trace, "BRANCH_GROUP"); strings.Contains(empty, "nobody belongs") && out == 0 && !othersRing {
 		out++
-		x.at(n, true).problem(OtherBranch, "", empty+": its ring group is empty", fact("rule", "BRANCH_GROUP"))
+		n.problem(OtherBranch, "", empty+": its ring group is empty", fact("rule", "BRANCH_GROUP"))
 	} else {
-		x.at(n, true).clean(OtherBranch)
+		n.clean(OtherBranch)
 	}
 	return out
 }

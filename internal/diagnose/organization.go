@@ -3,7 +3,9 @@ package diagnose
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"switchboard/internal/db"
@@ -37,7 +39,7 @@ func (x *exam) organization(ctx context.Context) error {
 		why := map[string]string{"FAILING": "every post to it failed for a day", "GONE": "it answered that it is gone", "KEY_REVOKED": "the API key that made it was revoked"}[deref(e.Reason)]
 		x.at(e.ID, true).problem(WebhookEndpointDisabled, "", "an address that is told of events is not posted to any more: "+why, fact("disabledAt", at(e.DisabledAt, x.now)), fact("reason", deref(e.Reason)))
 	}
-	x.others = append(x.others, others{WebhookEndpointDisabled, id.WebhookEndpoint})
+	x.others = append(x.others, WebhookEndpointDisabled)
 	if off == 0 {
 		p.ok(WebhookEndpointDisabled, "every address that is told of events is posted to, but for those switched off by hand: %d", len(rows))
 	}
@@ -71,10 +73,27 @@ func (x *exam) whole(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range connections[:min(len(connections), maxWhole)] {
-		if _, _, err := x.connection(ctx, c.ID, func(ctx context.Context) error { return x.s.d.Numbers.LookAtAccount(ctx, c.ID) }); err != nil {
+	some := connections[:min(len(connections), maxWhole)]
+	patients := make([]*patient, len(some))
+	for i, c := range some {
+		if patients[i], err = x.patient(ctx, c.ID); err != nil {
 			return err
 		}
+	}
+	var wg sync.WaitGroup // side by side: somebody waits
+	for _, p := range patients {
+		wg.Go(func() {
+			x.ask(ctx, p, func(ctx context.Context) error { return x.s.d.Numbers.LookAtAccount(ctx, p.c.ID) })
+		})
+	}
+	wg.Wait()
+	for _, p := range patients {
+		if _, err := x.examine(ctx, p); err != nil {
+			return err
+		}
+	}
+	for _, c := range connections[len(some):] {
+		x.at(c.ID, true).skip(TokenRefused, "the connection "+c.Name+" was not looked at: that is done with "+strconv.Itoa(maxWhole)+" at a time; name it by its id")
 	}
 	return nil
 }

@@ -206,7 +206,7 @@ func (x *exam) linesOf(ctx context.Context, who id.ID, general bool) ([]*number.
 
 // onLines asks for each line whether a call of a stranger would ring the person now.
 func (x *exam) onLines(ctx context.Context, p spot, who id.ID, name string, numbers []*number.PhoneNumber) error {
-	personal := x.has(Role, DoNotDisturb, NoDevice, DeviceNotReady, NoPhone)
+	personal := p.has(Role, DoNotDisturb, NoDevice, DeviceNotReady, NoPhone)
 	for _, n := range numbers {
 		d, err := x.s.d.Calls.Explain(ctx, x.who, call.ExplainInput{PhoneNumberID: n.ID, From: "anonymous"})
 		if err != nil {

@@ -79,7 +79,7 @@ const (
 	every      = 15 * time.Minute
 	lookEvery  = time.Minute
 	flushEvery = 10 * time.Second
-	maxDue     = 500
+	maxDue     = 2000
 )
 
 // Register tells the runner of the doctor's jobs and sweeps, and the log of what

@@ -25,14 +25,17 @@ const columns = `f.organization_id, f.id, f.code, f.severity, f.subject, f.detai
 var errNoFinding = errs.New(errs.NotFound, "there is no such finding, or you may not see it")
 
 // keep writes what an examination found and what it saw to be in order, and tells of
-// what opened and what is gone.
+// what opened and what is gone. For a person, what is new is given a time first, so
+// that what is found of it is kept; the regular look has that done each minute.
 func (x *exam) keep(ctx context.Context) error {
 	if len(x.made)+len(x.clear)+len(x.others) == 0 {
 		return nil
 	}
 	err := x.s.d.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := seed(ctx, tx, x.org, x.now); err != nil {
-			return err
+		if x.byPerson {
+			if err := seed(ctx, tx, x.org, x.now); err != nil {
+				return err
+			}
 		}
 		var changed []id.ID
 		for p, i := range x.made {
@@ -50,7 +53,7 @@ func (x *exam) keep(ctx context.Context) error {
 		}
 		return tell(ctx, tx, x.org, append(changed, gone...))
 	})
-	if err != nil {
+	if err != nil || !x.byPerson {
 		return err
 	}
 	return x.known(ctx)
@@ -109,16 +112,16 @@ func (x *exam) close(ctx context.Context, tx *db.Tx) (gone []id.ID, err error) {
 	for _, r := range rows {
 		gone = append(gone, r.ID)
 	}
-	for _, o := range x.others {
+	for _, c := range x.others {
 		still := []id.ID{}
 		for p := range x.made {
-			if p.code == o.code {
+			if p.code == c {
 				still = append(still, p.subject)
 			}
 		}
 		rows = nil
 		if err := db.Select(ctx, tx, &rows, `UPDATE finding SET cleared_at = $4 WHERE organization_id = $1 AND code = $2 AND NOT subject = ANY ($3::uuid[])
-			AND cleared_at IS NULL RETURNING id`, x.org, string(o.code), still, x.now); err != nil {
+			AND cleared_at IS NULL RETURNING id`, x.org, string(c), still, x.now); err != nil {
 			return nil, err
 		}
 		for _, r := range rows {
@@ -305,7 +308,8 @@ const inUse = `
 	UNION SELECT u.organization_id, u.id FROM "user" u WHERE u.status = 'ACTIVE' AND (
 		EXISTS (SELECT FROM branch_user b WHERE b.organization_id = u.organization_id AND b.user_id = u.id)
 		OR EXISTS (SELECT FROM team_user t WHERE t.organization_id = u.organization_id AND t.user_id = u.id)
-		OR EXISTS (SELECT FROM phone_number n WHERE n.organization_id = u.organization_id AND n.assigned_user_id = u.id AND n.disconnected_at IS NULL))`
+		OR EXISTS (SELECT FROM phone_number n WHERE n.organization_id = u.organization_id AND n.assigned_user_id = u.id AND n.disconnected_at IS NULL)
+		OR u.is_general_fieldworker AND EXISTS (SELECT FROM phone_number n WHERE n.organization_id = u.organization_id AND n.include_general_fieldworker AND n.disconnected_at IS NULL))`
 
 // seed adds what is new; of all tenants for the zero organization.
 func seed(ctx context.Context, tx *db.Tx, org id.ID, now time.Time) error {

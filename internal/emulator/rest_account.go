@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 func (a *account) json() map[string]any {
@@ -332,9 +333,15 @@ func (e *Emulator) routeMonitor(q *request) result {
 		}
 		return q.notFound()
 	}
+	from, _ := time.Parse(time.RFC3339, q.get("StartDate")) // zero when it is not given
+	to, _ := time.Parse(time.RFC3339, q.get("EndDate"))
+	within := func(at time.Time) bool {
+		at = at.Truncate(time.Second)
+		return !at.Before(from) && (to.IsZero() || !at.After(to))
+	}
 	var list []Alert
 	for _, a := range newestFirst(e.alerts) {
-		if a.Account == q.account.sid && (q.get("LogLevel") == "" || q.get("LogLevel") == a.Level) {
+		if a.Account == q.account.sid && (q.get("LogLevel") == "" || q.get("LogLevel") == a.Level) && within(a.At) {
 			list = append(list, a)
 		}
 	}

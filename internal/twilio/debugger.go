@@ -24,9 +24,10 @@ type Alert struct {
 	At          time.Time
 }
 
-// Alerts are the newest entries of the account's debugger since a time, newest
-// first, of one page: whoever asks wants to know what goes wrong now.
-func (c *Client) Alerts(ctx context.Context, since time.Time) ([]Alert, error) {
+// Alerts are the newest entries of the account's debugger since a time and until
+// another, newest first, of one page; the zero time is now (twilio:
+// monitor/api/alert-resource).
+func (c *Client) Alerts(ctx context.Context, since, until time.Time) ([]Alert, error) {
 	var page struct {
 		Alerts []struct {
 			SID         string `json:"sid"`
@@ -37,13 +38,16 @@ func (c *Client) Alerts(ctx context.Context, since time.Time) ([]Alert, error) {
 		} `json:"alerts"`
 	}
 	q := url.Values{"PageSize": {"100"}, "StartDate": {since.UTC().Format(time.RFC3339)}}
+	if !until.IsZero() {
+		q.Set("EndDate", until.UTC().Format(time.RFC3339))
+	}
 	if err := c.raw(ctx, http.MethodGet, monitorBase+"/v1/Alerts", q, &page); err != nil {
 		return nil, err
 	}
 	out := make([]Alert, 0, len(page.Alerts))
 	for _, a := range page.Alerts {
 		at, _ := moment(a.Created)
-		if at.Before(since) {
+		if at.Before(since) || !until.IsZero() && at.After(until) {
 			continue
 		}
 		code, _ := strconv.Atoi(a.Code)

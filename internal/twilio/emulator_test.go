@@ -23,6 +23,7 @@ type wire struct {
 	c      *twilio.Client
 	number twilio.PhoneNumber
 	hooks  *url.URL
+	rest   string // where the emulator is
 	clock  *clock.Fake
 
 	mu     sync.Mutex // guards the rest
@@ -40,6 +41,7 @@ func newWire(t *testing.T) *wire {
 	w.e = emulator.New(emulator.Options{Clock: w.clock, Seed: 1})
 	rest := httptest.NewServer(w.e)
 	w.e.SetBaseURL(rest.URL)
+	w.rest = rest.URL
 	hooks := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(t, rw, r) }))
 	w.e.Start()
 	base, _ := url.Parse(rest.URL)
