@@ -206,13 +206,17 @@ func (s *Service) Retry(ctx context.Context, who access.Actor, transcript id.ID,
 			if err := o.Require(tenant.Transcription); err != nil {
 				return t.ID, err
 			}
-			// What Twilio may have begun is looked for by our own id; elsewhere to try again is to begin anew.
-			keep := t.Provider == Twilio && t.FailureCode != nil && (*t.FailureCode == Unknown || *t.FailureCode == Unavailable || *t.FailureCode == TimedOut)
+			var state []byte // elsewhere than at Twilio, to try again is to begin anew
+			if t.Provider == Twilio {
+				if state, err = again(t.FailureCode, t.ProviderState); err != nil {
+					return t.ID, err
+				}
+			}
 			n, err := db.Exec(ctx, tx, `UPDATE transcript SET status = 'QUEUED', failure_code = NULL, failure_reason = NULL, attempts = 0, asked_at = NULL,
-					provider_state = CASE WHEN $4 THEN provider_state END, provider_ref = CASE WHEN $4 THEN provider_ref END, due_at = $3, leased_until = NULL,
+					provider_state = $4::text::jsonb, provider_ref = $5, due_at = $3, leased_until = NULL,
 					version = version + 1, updated_at = $3
 				WHERE organization_id = $1 AND id = $2 AND NOT EXISTS (SELECT FROM transcript o WHERE o.organization_id = $1 AND o.recording_id = transcript.recording_id
-					AND o.language = transcript.language AND o.status NOT IN ('FAILED', 'DELETED'))`, t.OrganizationID, t.ID, tx.Now, keep)
+					AND o.language = transcript.language AND o.status NOT IN ('FAILED', 'DELETED'))`, t.OrganizationID, t.ID, tx.Now, text(state), refOf(t.Provider, state))
 			if err != nil {
 				return t.ID, err
 			}
@@ -543,9 +547,16 @@ func (s *Service) DeleteNote(ctx context.Context, who access.Actor, note id.ID) 
 			return errs.New(errs.Forbidden, "this is another's note: deleting it needs the permission %s", access.TranscriptDelete)
 		}
 	}
-	_, err = s.edit(ctx, who, n.TranscriptID, func(ctx context.Context, tx *db.Tx, t *Transcript) error {
+	return s.DB.InTxAgain(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
+		if err := tenant.BeforeDeleting(ctx, tx); err != nil {
+			return err
+		}
+		t, err := s.locked(ctx, tx, who, n.TranscriptID)
+		if err != nil {
+			return err
+		}
 		var held bool
-		if err := db.Select(ctx, tx, &held, `SELECT is_held($1, $2, $3, $4, $5)`, t.OrganizationID, t.ID, t.CallID, t.ContactID, t.RecordID); err != nil {
+		if err := db.Select(ctx, tx, &held, `SELECT `+Held+` FROM transcript WHERE organization_id = $1 AND id = $2`, t.OrganizationID, t.ID); err != nil {
 			return err
 		}
 		if held {
@@ -559,5 +570,4 @@ func (s *Service) DeleteNote(ctx context.Context, who access.Actor, note id.ID) 
 		}
 		return event.Append(ctx, tx, told(EventUpdated, t, who.UserID))
 	})
-	return err
 }

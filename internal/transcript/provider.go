@@ -49,6 +49,23 @@ type twilioState struct {
 	Recording string     `json:"recording"`
 	Asking    *time.Time `json:"asking,omitempty"` // since when a request is on its way, or was lost
 	SID       string     `json:"sid,omitempty"`
+	Replaced  string     `json:"replaced,omitempty"` // the one that came to nothing; it goes before another is asked for
+}
+
+// again is what is remembered when a failed transcript is tried again. What Twilio
+// may have begun is looked for still; what it refused is replaced.
+func again(code *FailureCode, state []byte) ([]byte, error) {
+	if len(state) == 0 {
+		return nil, nil
+	}
+	var st twilioState
+	if err := json.Unmarshal(state, &st); err != nil {
+		return nil, err
+	}
+	if code != nil && *code == Refused && st.SID != "" {
+		st.Replaced, st.SID = st.SID, ""
+	}
+	return json.Marshal(st)
 }
 
 // refOf is what the provider calls the work, by which its posts find it.
@@ -95,6 +112,12 @@ func (p *atTwilio) Step(ctx context.Context, task speech.Task, raw []byte) (spee
 		if st.Recording, err = p.recording(ctx); err != nil {
 			return p.at(st, 0), err
 		}
+	}
+	if st.Replaced != "" {
+		if err := c.DeleteTranscript(ctx, st.Replaced); err != nil {
+			return p.at(st, 0), twilioError(err)
+		}
+		st.Replaced = ""
 	}
 	now := p.s.Clock.Now()
 	if st.SID == "" && st.Asking != nil {
@@ -246,7 +269,8 @@ func (p *atTwilio) collect(ctx context.Context, c *twilio.Client, task speech.Ta
 	return out, nil
 }
 
-// Forget implements speech.Provider: it deletes Twilio's copy.
+// Forget implements speech.Provider: it deletes Twilio's copies. One whose request
+// was lost is looked for as long as it may not be listed yet.
 func (p *atTwilio) Forget(ctx context.Context, raw []byte) error {
 	var st twilioState
 	if len(raw) > 0 {
@@ -254,21 +278,32 @@ func (p *atTwilio) Forget(ctx context.Context, raw []byte) error {
 			return err
 		}
 	}
-	if st.SID == "" && st.Asking == nil {
+	if st == (twilioState{Recording: st.Recording}) {
 		return nil
 	}
 	c, err := p.s.Client(ctx, p.t.ConnectionID)
 	if err != nil {
 		return err
 	}
-	if st.SID == "" {
+	if st.SID == "" && st.Asking != nil {
 		x, found, err := c.FindTranscript(ctx, st.Recording, p.t.ID.String())
-		if err != nil || !found {
+		switch {
+		case err != nil:
 			return err
+		case !found && p.s.Clock.Now().Sub(*st.Asking) < lookFor:
+			return speech.Fail(speech.Unavailable, nil, "Twilio may not list the transcript yet")
 		}
 		st.SID = x.SID
 	}
-	return c.DeleteTranscript(ctx, st.SID)
+	for _, sid := range []string{st.Replaced, st.SID} {
+		if sid == "" {
+			continue
+		}
+		if err := c.DeleteTranscript(ctx, sid); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // twilioError is what went wrong at Twilio, in the terms of package speech.

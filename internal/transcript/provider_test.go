@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
@@ -272,6 +274,68 @@ func TestWhatIsDeletedMeanwhileStaysDeleted(t *testing.T) {
 				t.Errorf("%d copies were deleted at the provider, want %d", len(s.fake.deleted), want)
 			}
 		})
+	}
+}
+
+// R230: what Twilio refused is deleted there when it is tried again, and nothing of
+// either try is left when the transcript is deleted.
+func TestNothingOfARefusedTryStaysAtTwilio(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.use(transcript.Twilio)
+	s.fake.fails = true
+	x := s.until(s.ask().ID, ended)
+	if x.Status != transcript.Failed || *x.FailureCode != transcript.Refused {
+		t.Fatalf("it is %s: %v", x.Status, word(x.FailureReason))
+	}
+	first := *x.ProviderRef
+	s.fake.mu.Lock()
+	s.fake.fails, s.fake.begun = false, map[string]string{"another's": first} // so that the next one is another
+	s.fake.mu.Unlock()
+	if _, err := s.svc.Retry(s.ctx, s.admin, x.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	if x = s.until(x.ID, ended); x.Status != transcript.Completed || *x.ProviderRef == first {
+		t.Fatalf("it is %s by %s: %v", x.Status, word(x.ProviderRef), word(x.FailureReason))
+	}
+	second := *x.ProviderRef
+	if _, _, err := s.svc.Delete(s.ctx, s.admin, []id.ID{x.ID}, "asked to"); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	s.fake.mu.Lock()
+	defer s.fake.mu.Unlock()
+	if diff := cmp.Diff([]string{first, second}, s.fake.deleted); diff != "" {
+		t.Errorf("deleted at Twilio:\n%s", diff)
+	}
+}
+
+// R230: a request whose answer was lost may be listed late: its deletion waits for it.
+func TestALostRequestIsDeletedWhenTwilioListsIt(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.use(transcript.Twilio)
+	late := func() {}
+	s.fake.faults = append(s.fake.faults, func(w http.ResponseWriter, _ *http.Request, effect func()) {
+		late = effect
+		w.WriteHeader(http.StatusBadGateway)
+	})
+	x := s.ask()
+	s.settle()
+	if _, _, err := s.svc.Delete(s.ctx, s.admin, []id.ID{x.ID}, "asked to"); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	s.fake.mu.Lock()
+	late()
+	s.fake.mu.Unlock()
+	if got := s.until(x.ID, func(t *transcript.Transcript) bool { return t.DueAt == nil }); got.ProviderState != nil {
+		t.Errorf("it remembers %s", got.ProviderState)
+	}
+	s.fake.mu.Lock()
+	defer s.fake.mu.Unlock()
+	if len(s.fake.deleted) != 1 {
+		t.Errorf("%d copies were deleted at Twilio", len(s.fake.deleted))
 	}
 }
 

@@ -360,6 +360,42 @@ func TestDeletionLeavesATombstoneAndHoldsAreKept(t *testing.T) {
 	}
 }
 
+// R226: a hold on anything that a transcript belongs to keeps it with its notes, also
+// when somebody links it to another contact meanwhile.
+func TestAHoldKeepsATranscriptWithItsNotes(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	bob, eve, record, mail := id.New(id.Contact), id.New(id.Contact), id.New(id.Record), id.New(id.Voicemail)
+	for _, c := range []id.ID{bob, eve} {
+		s.exec(`INSERT INTO contact (organization_id, id, kind, name, updated_at) VALUES ($1, $2, 'CUSTOMER', 'Bob', $3)`, s.org, c, start)
+	}
+	s.exec(`INSERT INTO record (organization_id, id, kind, title, status, contact_id, updated_at) VALUES ($1, $2, 'BOOKING', 'Boiler', 'OPEN', $3, $4)`, s.org, record, bob, start)
+	x := s.made(s.admin, bob, 0, "held words", "yes")
+	got := s.get(x)
+	s.exec(`UPDATE call SET contact_id = $3, record_id = $4 WHERE organization_id = $1 AND id = $2`, s.org, got.CallID, bob, record)
+	s.exec(`INSERT INTO voicemail (organization_id, id, call_id, recording_id, from_number, received_at, updated_at) VALUES ($1, $2, $3, $4, '+61400999888', $5, $5)`,
+		s.org, mail, got.CallID, got.RecordingID, start)
+	s.exec(`UPDATE transcript SET voicemail_id = $3 WHERE organization_id = $1 AND id = $2`, s.org, x, mail)
+	if _, err := s.svc.Update(s.ctx, s.admin, x, transcript.Update{ContactID: patch.To(eve), RecordID: patch.Clear[id.ID]()}); err != nil {
+		t.Fatal(err)
+	}
+	note, err := s.svc.AddNote(s.ctx, s.admin, x, transcript.NewNote{Text: "he admits it"}, "")
+	s.must(err)
+	for name, subject := range map[string]id.ID{"itself": x, "its call": got.CallID, "its recording": got.RecordingID, "its voicemail": mail,
+		"its contact": eve, "its call's contact": bob, "its call's record": record} {
+		hold := id.New(id.LegalHold)
+		s.exec(`INSERT INTO legal_hold (organization_id, id, subject, reason, placed_at) VALUES ($1, $2, $3, 'court', $4)`, s.org, hold, subject, start)
+		if gone, kept, err := s.svc.Delete(s.ctx, s.admin, []id.ID{x}, "asked to"); err != nil || len(gone) != 0 || len(kept) != 1 {
+			t.Errorf("a hold on %s: %d gone, %d kept, %v", name, len(gone), len(kept), err)
+		}
+		if err := s.svc.DeleteNote(s.ctx, s.admin, note.ID); !errs.IsCode(err, errs.Conflict) {
+			t.Errorf("a hold on %s: the note was deleted: %v", name, err)
+		}
+		s.exec(`UPDATE legal_hold SET released_at = $3 WHERE organization_id = $1 AND id = $2`, s.org, hold, start)
+	}
+	s.must(s.svc.DeleteNote(s.ctx, s.admin, note.ID))
+}
+
 // R199: length and minutes are limited, and the refusal names the limit.
 func TestLimitsAreNamed(t *testing.T) {
 	t.Parallel()

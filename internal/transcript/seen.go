@@ -26,5 +26,8 @@ func SeenBy(alias string, who access.Actor, arg func(any) string) string {
 }
 
 // Held is the SQL condition that a legal hold keeps a transcript: its own, or that
-// of what it belongs to.
-const Held = `is_held(transcript.organization_id, transcript.id, transcript.call_id, transcript.recording_id, transcript.voicemail_id, transcript.contact_id, transcript.record_id)`
+// of what it belongs to; with its call, also that of whom and what the call was
+// about, wherever a person linked the transcript to.
+const Held = `is_held(transcript.organization_id, transcript.id, transcript.call_id, transcript.recording_id, transcript.voicemail_id, transcript.contact_id, transcript.record_id,
+	(SELECT of.contact_id FROM call of WHERE of.organization_id = transcript.organization_id AND of.id = transcript.call_id),
+	(SELECT of.record_id FROM call of WHERE of.organization_id = transcript.organization_id AND of.id = transcript.call_id))`

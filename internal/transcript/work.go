@@ -469,9 +469,11 @@ func (s *Service) erase(ctx context.Context, t *Transcript) error {
 			WHERE organization_id = $1 AND id = $2 AND leased_until = $3`, t.OrganizationID, t.ID, t.LeasedUntil)
 		return err
 	}
-	s.Logger.WarnContext(ctx, "a transcript was not deleted at the provider", "transcript_id", t.ID, "attempt", t.Attempts+1, "error", err)
 	var due *time.Time
-	if t.Attempts < eraseTries {
+	if t.Attempts >= eraseTries {
+		s.Logger.ErrorContext(ctx, "a deleted transcript could not be deleted at the provider; look after it there", "transcript_id", t.ID, "provider_state", string(t.ProviderState), "error", err)
+	} else {
+		s.Logger.WarnContext(ctx, "a transcript was not deleted at the provider yet", "transcript_id", t.ID, "attempt", t.Attempts+1, "error", err)
 		wait := 24 * time.Hour
 		if t.Attempts < len(waits) {
 			wait = waits[t.Attempts]
