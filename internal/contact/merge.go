@@ -10,6 +10,7 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
 	"switchboard/internal/id"
+	"switchboard/internal/tenant"
 )
 
 // MaxMerged is how many contacts go into one at a time.
@@ -134,8 +135,11 @@ func (s *Service) merge(ctx context.Context, tx *db.Tx, who access.Actor, keep i
 }
 
 // oneAtATime makes merges and deletions of an organization wait for each other: each
-// locks contacts that the other may link to.
+// locks contacts that the other may link to. They wait for holds, too.
 func oneAtATime(ctx context.Context, tx *db.Tx) error {
+	if err := tenant.BeforeDeleting(ctx, tx); err != nil {
+		return err
+	}
 	_, err := db.Exec(ctx, tx, `SELECT pg_advisory_xact_lock(hashtextextended('contacts that go ' || $1::uuid::text, 0))`, db.TenantFrom(ctx))
 	return err
 }

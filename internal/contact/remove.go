@@ -15,6 +15,7 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/event"
 	"switchboard/internal/id"
+	"switchboard/internal/tenant"
 )
 
 // Link is a table of another noun that links to contacts or records by a column
@@ -260,6 +261,9 @@ func (s *Service) PurgeRecords(ctx context.Context, tx *db.Tx, ids []id.ID, by D
 		return nil, nil
 	}
 	org := db.TenantFrom(ctx)
+	if err := tenant.BeforeDeleting(ctx, tx); err != nil {
+		return nil, err
+	}
 	if err := lockForGood(ctx, tx, "record", ids); err != nil {
 		return nil, err
 	}
