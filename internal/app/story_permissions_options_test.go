@@ -253,6 +253,13 @@ func TestAHiddenNumberIsNotConfirmedByAnySearch(t *testing.T) { // R103, R241
 		"contacts by address": {`query($n: String!) { contacts(filter: {location: $n}) { totalCount nodes { id } } }`, func(n string) demo.Vars {
 			return demo.Vars{"n": map[bool]string{true: secretPlace, false: "Nowhere"}[n == customer]}
 		}},
+		"a search for it": {`query($n: String!) { search(text: $n) { nodes { node { id } } } }`, func(n string) demo.Vars { return demo.Vars{"n": n} }},
+		"a search for the place": {`query($n: String!) { search(text: $n, kinds: [CONTACT]) { nodes { node { id } } } }`, func(n string) demo.Vars {
+			return demo.Vars{"n": map[bool]string{true: secretPlace, false: "Nowhere"}[n == customer]}
+		}},
+		"a search for the e-mail": {`query($n: String!) { search(text: $n) { nodes { node { id } } } }`, func(n string) demo.Vars {
+			return demo.Vars{"n": map[bool]string{true: secretMail, false: "nobody@nowhere.test"}[n == customer]}
+		}},
 		"consents by number": {`query($n: String!) { consents(filter: {number: $n}) { nodes { id } } }`, func(n string) demo.Vars { return demo.Vars{"n": n} }},
 		"a call to it":       {startMutation, func(n string) demo.Vars { return demo.Vars{"i": demo.Vars{"to": n}} }},
 		"what it would show": {`query($i: CallerIdExplainInput!) { callerIdExplain(input: $i) { to dialled refused { code message } } }`, func(n string) demo.Vars { return demo.Vars{"i": demo.Vars{"to": n}} }},
@@ -290,7 +297,7 @@ func TestAHiddenNumberIsNotConfirmedByAnySearch(t *testing.T) { // R103, R241
 	if code := f.try(f.Admin, `mutation($r: ID!) { maskedPairCreate(input: {recordId: $r}) { maskedPair { id } userErrors { code field message } } }`, demo.Vars{"r": f.booking}, nil); code != "" {
 		t.Fatal(code)
 	}
-	for _, what := range []string{"threads by number", "threads by digits", "messages by number", "contacts by number", "consents by number"} {
+	for _, what := range []string{"threads by number", "threads by digits", "messages by number", "contacts by number", "consents by number", "a search for it"} {
 		if theirs, nobody := ask(what, customer), ask(what, nobodys); theirs != nobody {
 			t.Errorf("%s: a masked number is answered\n%s\nnobody's\n%s", what, theirs, nobody)
 		}

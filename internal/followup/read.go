@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"switchboard/internal/access"
+	"switchboard/internal/contact"
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
@@ -139,7 +140,7 @@ func (q *query) text(who access.Actor, text string) error {
 	found := "f.outcome ILIKE " + like +
 		" OR EXISTS (SELECT FROM follow_up_entry e WHERE e.organization_id = $1 AND e.follow_up_id = f.id AND e.note ILIKE " + like + ")"
 	if who.Can(access.ContactView) {
-		found += " OR EXISTS (SELECT FROM contact c WHERE c.organization_id = $1 AND c.id = f.contact_id AND c.name ILIKE " + like + ")"
+		found += " OR EXISTS (SELECT FROM contact c WHERE c.organization_id = $1 AND c.id = f.contact_id AND c.name ILIKE " + like + contact.NamedFor(who) + ")"
 	}
 	digits := strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' {

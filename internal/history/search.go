@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"switchboard/internal/access"
 	"switchboard/internal/call"
@@ -21,35 +20,12 @@ import (
 )
 
 const (
-	shortest, longest = 2, 200
-	// maxWords bounds what one search asks of an index.
-	maxWords = 16
 	// reach is how many of the newest rows with the words are looked through for
 	// those that somebody sees, in one search of one kind.
 	reach = 10_000
 	// excerptLength is how many characters around the first word are shown.
 	excerptLength = 200
 )
-
-// searchWords makes words into a query of PostgreSQL's text search, the last one
-// as a beginning. Nothing that was typed is syntax: each word is a quoted string.
-func searchWords(typed string, field ...string) (string, error) {
-	typed = strings.TrimSpace(typed)
-	if n := utf8.RuneCountInString(typed); n < shortest || n > longest || !utf8.ValidString(typed) || strings.ContainsRune(typed, 0) {
-		return "", errs.New(errs.Invalid, "search for %d to %d characters", shortest, longest).At(field...)
-	}
-	quoted := strings.NewReplacer(`\`, `\\`, `'`, `''`)
-	var words []string
-	for _, w := range strings.Fields(typed) {
-		if strings.ContainsFunc(w, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
-			words = append(words, "'"+quoted.Replace(w)+"'")
-		}
-	}
-	if len(words) == 0 {
-		return "", errs.New(errs.Invalid, "there is no word to search for; write letters or digits").At(field...)
-	}
-	return strings.Join(words[:min(len(words), maxWords)], " & ") + ":*", nil
-}
 
 // found is one row that a search found.
 type found struct {
@@ -69,21 +45,33 @@ type shelf struct {
 	join  string
 	text  string
 	seen  func(who access.Actor, arg func(any) string) string
+	// shown, where words may stand in what is hidden from the actor, is whether they stand in the rest.
+	shown func(who access.Actor, words string, arg func(any) string) string
 }
 
 var shelves = []shelf{
 	{ContactHit, access.ContactView, "contact_search", "id", "JOIN contact c ON c.organization_id = $1 AND c.id = h.id", "''",
-		func(who access.Actor, _ func(any) string) string { return "true" + contact.Own(who) }},
+		func(who access.Actor, _ func(any) string) string { return "true" + contact.Own(who) }, inShown},
 	{RecordHit, access.ContactView, "record_search", "id", "JOIN record x ON x.organization_id = $1 AND x.id = h.id", "''",
-		func(who access.Actor, arg func(any) string) string { return contact.RecordSeenBy("x", who, arg) }},
+		func(who access.Actor, arg func(any) string) string { return contact.RecordSeenBy("x", who, arg) }, nil},
 	{CallHit, access.CallView, "call_search", "id", "JOIN call x ON x.organization_id = $1 AND x.id = h.id", "coalesce(x.outcome, '') || ' ' || coalesce(x.notes, '')",
-		func(who access.Actor, arg func(any) string) string { return call.SeenBy("x", who, arg) }},
+		func(who access.Actor, arg func(any) string) string { return call.SeenBy("x", who, arg) }, nil},
 	{MessageHit, access.SMSView, "message_search", "message_id",
 		"JOIN message m ON m.organization_id = $1 AND m.id = h.message_id JOIN sms_thread t ON t.organization_id = $1 AND t.id = m.thread_id", "m.body",
-		func(who access.Actor, arg func(any) string) string { return cmp.Or(message.Sight(who, arg), "true") }},
+		func(who access.Actor, arg func(any) string) string { return cmp.Or(message.Sight(who, arg), "true") }, nil},
 	{TranscriptHit, access.TranscriptView, "transcript_search", "transcript_id", "JOIN transcript x ON x.organization_id = $1 AND x.id = h.transcript_id",
 		`coalesce((SELECT string_agg(s.text, ' ' ORDER BY s.position) FROM transcript_segment s WHERE s.organization_id = $1 AND s.transcript_id = x.id), '')`,
-		func(who access.Actor, arg func(any) string) string { return transcript.SeenBy("x", who, arg) }},
+		func(who access.Actor, arg func(any) string) string { return transcript.SeenBy("x", who, arg) }, nil},
+}
+
+// inShown is whether words stand in what the actor reads of the contact c: its e-mail,
+// place and a name that is a number confirm nothing to who sees no details (R241).
+func inShown(who access.Actor, words string, arg func(any) string) string {
+	if !who.HidesContactDetails() {
+		return "true"
+	}
+	return `to_tsvector('simple', c.name || ' ' || coalesce(c.company, '') || ' ' || coalesce(c.external_id, '') || ' ' || coalesce(c.service, '') || ' ' ||
+		tag_words(c.tags)) @@ to_tsquery('simple', ` + arg(words) + `)` + contact.NamedFor(who)
 }
 
 // Search looks through contacts, records, calls, messages and transcripts at once,
@@ -96,7 +84,7 @@ func (s *Service) Search(ctx context.Context, who access.Actor, text string, kin
 	if err != nil {
 		return w, err
 	}
-	words, err := searchWords(text, "text")
+	words, _, err := db.Words(text, "text")
 	if err != nil {
 		return w, err
 	}
@@ -140,8 +128,12 @@ func (s *Service) look(ctx context.Context, who access.Actor, x shelf, words str
 		n = min(n, left)
 		left -= n
 		q := ask(who)
+		seen := x.seen(who, q.arg)
+		if x.shown != nil {
+			seen += " AND " + x.shown(who, words, q.arg)
+		}
 		sql := "SELECT h." + x.key + " AS id, h.at, CASE WHEN seen.it THEN " + x.text + " ELSE '' END AS text, seen.it AS seen FROM " + x.find + "(" + q.arg(words) + ", " + q.arg(after.At) + ", " +
-			q.arg(after.ID) + ", " + q.arg(n) + ") h " + x.join + " CROSS JOIN LATERAL (SELECT (" + x.seen(who, q.arg) + ") AS it) seen WHERE $2::uuid IS NULL OR true ORDER BY h.at DESC, h." + x.key + " DESC"
+			q.arg(after.ID) + ", " + q.arg(n) + ") h " + x.join + " CROSS JOIN LATERAL (SELECT (" + seen + ") AS it) seen WHERE $2::uuid IS NULL OR true ORDER BY h.at DESC, h." + x.key + " DESC"
 		var page []found
 		if err := db.Select(ctx, s.db.App(), &page, sql, q.args...); err != nil {
 			return nil, err
@@ -184,8 +176,8 @@ func (s *Service) byNumber(ctx context.Context, who access.Actor, n phone.E164, 
 		{ContactHit, access.ContactView, `SELECT c.id, c.created_at AS at FROM contact_phone p JOIN contact c ON c.organization_id = p.organization_id AND c.id = p.contact_id
 WHERE p.organization_id = $1 AND p.e164 = $3`, "c.created_at, c.id", func(func(any) string) string { return "true" + contact.Own(who) + contact.Unmasked(who) }},
 		{CallHit, access.CallView, `SELECT c.id, c.started_at AS at FROM call c LEFT JOIN masked_pair m ON m.organization_id = c.organization_id AND m.id = c.masked_pair_id
-WHERE c.organization_id = $1 AND (CASE WHEN c.direction = 'INBOUND' THEN c.from_number ELSE c.to_number END) = $3 AND m.user_id IS DISTINCT FROM $2`,
-			"c.started_at, c.id", func(arg func(any) string) string { return call.SeenBy("c", who, arg) }},
+WHERE c.organization_id = $1 AND (CASE WHEN c.direction = 'INBOUND' THEN c.from_number ELSE c.to_number END) = $3`,
+			"c.started_at, c.id", func(arg func(any) string) string { return call.SeenBy("c", who, arg) + " AND " + unmasked(who) }},
 	} {
 		if !who.Can(x.needs) || kinds != nil && !slices.Contains(kinds, x.kind) {
 			continue
@@ -203,6 +195,16 @@ WHERE c.organization_id = $1 AND (CASE WHEN c.direction = 'INBOUND' THEN c.from_
 		}
 	}
 	return nil
+}
+
+// unmasked is whether the actor reads the number $3 of the call c with the masked
+// pair m, as call.Hides says of each (R103); who calls by their own phone is not
+// found by it.
+func unmasked(who access.Actor) string {
+	if !who.Can(access.ContactView) {
+		return "m.id IS NULL"
+	}
+	return "(m.id IS NULL OR m.user_id IS DISTINCT FROM $2 AND m.fieldworker_number <> $3)"
 }
 
 // excerpt is what stands around the first of the words; nil where it does not stand

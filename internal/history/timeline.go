@@ -51,6 +51,7 @@ type part struct {
 	contact    string
 	record     string
 	text       string // what is searched; empty: nothing
+	spoken     string // the column of the transcripts that it is searched by instead
 	where      string // the tables and conditions of the noun
 	seen       func(who access.Actor, arg func(any) string) string
 	ofItsOwner bool // it belongs to the contact alone, such as a record
@@ -64,14 +65,14 @@ var parts = []part{
 	{kind: CallItem, needs: access.CallView, at: "x.started_at", contact: "x.contact_id", record: "x.record_id",
 		text: "coalesce(x.outcome, '') || ' ' || coalesce(x.notes, '')", where: "call x WHERE true",
 		seen: func(who access.Actor, arg func(any) string) string { return call.SeenBy("x", who, arg) }},
-	{kind: RecordingItem, needs: access.RecordingListen, at: "x.started_at", contact: "c.contact_id", record: "c.record_id",
+	{kind: RecordingItem, needs: access.RecordingListen, at: "x.started_at", contact: "c.contact_id", record: "c.record_id", spoken: "recording_id",
 		where: "recording x" + callJoin + " WHERE x.purpose = 'CALL'",
 		seen:  func(who access.Actor, arg func(any) string) string { return call.SeenBy("c", who, arg) }},
-	{kind: VoicemailItem, needs: access.VoicemailListen, at: "x.received_at", contact: "x.contact_id", record: "c.record_id",
+	{kind: VoicemailItem, needs: access.VoicemailListen, at: "x.received_at", contact: "x.contact_id", record: "c.record_id", spoken: "voicemail_id",
 		where: "voicemail x" + callJoin + " WHERE true",
 		seen:  func(who access.Actor, arg func(any) string) string { return voicemail.SeenBy("x", who, arg) }},
 	{kind: TranscriptItem, needs: access.TranscriptView, at: "x.recorded_at", contact: "x.contact_id", record: "x.record_id",
-		text: "", where: "transcript x WHERE true",
+		spoken: "id", where: "transcript x WHERE true",
 		seen: func(who access.Actor, arg func(any) string) string { return transcript.SeenBy("x", who, arg) }},
 	{kind: MessageItem, needs: access.SMSView, at: "m.at", contact: "m.contact_id", record: "m.record_id", text: "m.body",
 		where: "message m JOIN sms_thread t ON t.organization_id = m.organization_id AND t.id = m.thread_id WHERE true",
@@ -82,7 +83,7 @@ var parts = []part{
 			return "true"
 		}},
 	{kind: RecordItem, needs: access.ContactView, at: "x.created_at", contact: "x.contact_id", record: "NULL::uuid",
-		text: "x.title || ' ' || coalesce(x.external_id, '') || ' ' || coalesce(x.service, '') || ' ' || coalesce(x.location, '')", where: "record x WHERE true",
+		text: "x.title || ' ' || coalesce(x.external_id, '') || ' ' || coalesce(x.service, '') || ' ' || coalesce(x.location, '') || ' ' || x.data::text", where: "record x WHERE true",
 		seen: func(who access.Actor, arg func(any) string) string { return contact.RecordSeenBy("x", who, arg) }, ofItsOwner: true},
 	{kind: RecordEventItem, needs: access.ContactView, at: "x.at", contact: "r.contact_id", record: "x.record_id", text: "coalesce(x.note, '')",
 		where: "record_event x JOIN record r ON r.organization_id = x.organization_id AND r.id = x.record_id WHERE true",
@@ -114,7 +115,7 @@ func (s *Service) Timeline(ctx context.Context, who access.Actor, subject id.ID,
 	}
 	words := ""
 	if f.Text != "" {
-		if words, err = searchWords(f.Text, "filter", "text"); err != nil {
+		if words, _, err = db.Words(f.Text, "filter", "text"); err != nil {
 			return w, err
 		}
 	}
@@ -122,7 +123,7 @@ func (s *Service) Timeline(ctx context.Context, who access.Actor, subject id.ID,
 	of, at, last, n := q.arg(subject), q.arg(after.At), q.arg(after.ID), q.arg(limit+1)
 	var union []string
 	for _, p := range parts {
-		if !who.Can(p.needs) || f.Kinds != nil && !slices.Contains(f.Kinds, p.kind) || words != "" && p.text == "" && p.kind != TranscriptItem {
+		if !who.Can(p.needs) || f.Kinds != nil && !slices.Contains(f.Kinds, p.kind) || words != "" && p.text == "" && !who.Can(access.TranscriptView) {
 			continue
 		}
 		x := p.alias()
@@ -145,8 +146,9 @@ func (s *Service) Timeline(ctx context.Context, who access.Actor, subject id.ID,
 		}
 		switch {
 		case words == "":
-		case p.kind == TranscriptItem:
-			sql += " AND x.words @@ to_tsquery('simple', " + q.arg(words) + ")"
+		case p.spoken != "":
+			sql += " AND EXISTS (SELECT FROM transcript k WHERE k.organization_id = $1 AND k." + p.spoken + " = x.id AND k.words @@ to_tsquery('simple', " + q.arg(words) + ") AND " +
+				transcript.SeenBy("k", who, q.arg) + ")"
 		default:
 			sql += " AND to_tsvector('simple', " + p.text + ") @@ to_tsquery('simple', " + q.arg(words) + ")"
 		}

@@ -4,47 +4,20 @@ import (
 	"context"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"switchboard/internal/access"
 	"switchboard/internal/contact"
 	"switchboard/internal/db"
-	"switchboard/internal/errs"
 	"switchboard/internal/id"
 )
 
 const (
-	shortestSearch, longestSearch = 2, 200
-	// maxWords bounds what one search asks of the index.
-	maxWords = 16
 	// searchReach is how many of the newest messages with the words are looked
 	// through for those that somebody sees.
 	searchReach = 10_000
 	// fewestDigits are as many as a search for a part of a number takes.
 	fewestDigits = 3
 )
-
-// searchWords makes words into a query of PostgreSQL's text search, the last one
-// as a beginning. Nothing that was typed is syntax: each word is a quoted string,
-// cut into parts as the messages were.
-func searchWords(typed string) (string, error) {
-	typed = strings.TrimSpace(typed)
-	if n := utf8.RuneCountInString(typed); n < shortestSearch || n > longestSearch || !utf8.ValidString(typed) || strings.ContainsRune(typed, 0) {
-		return "", errs.New(errs.Invalid, "search for %d to %d characters", shortestSearch, longestSearch).At("filter", "search")
-	}
-	quoted := strings.NewReplacer(`\`, `\\`, `'`, `''`)
-	var words []string
-	for _, w := range strings.Fields(typed) {
-		if strings.ContainsFunc(w, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
-			words = append(words, "'"+quoted.Replace(w)+"'")
-		}
-	}
-	if len(words) == 0 {
-		return "", errs.New(errs.Invalid, "there is no word to search for; write letters or digits").At("filter", "search")
-	}
-	return strings.Join(words[:min(len(words), maxWords)], " & ") + ":*", nil
-}
 
 // digitsOf are the digits of what may be a part of a phone number, without the
 // zeros that begin a number at home; empty for anything else.
@@ -68,7 +41,7 @@ func digitsOf(typed string) string {
 // the actor reads, with a contact whose name begins with them, or with their
 // digits in the other end's number.
 func (q *query) searchThreads(who access.Actor, f Filter) error {
-	words, err := searchWords(f.Search)
+	words, _, err := db.Words(f.Search, "filter", "search")
 	if err != nil {
 		return err
 	}
@@ -105,7 +78,7 @@ func (q *query) searchThreads(who access.Actor, f Filter) error {
 // messages the index of words does, through message_search; it knows nothing of
 // what the actor reads, so more is asked of it until there is enough, within reach.
 func (s *Service) searchMessages(ctx context.Context, who access.Actor, f LogFilter, after db.Keyset, limit int) ([]*Message, error) {
-	words, err := searchWords(f.Search)
+	words, _, err := db.Words(f.Search, "filter", "search")
 	if err != nil {
 		return nil, err
 	}
