@@ -742,3 +742,17 @@ func TestListsAreOrderedPagedAndFiltered(t *testing.T) {
 	_, err = s.svc.List(s.ctx, s.admin, followup.Filter{Text: strings.Repeat("x", 201)}, followup.Newest, db.Page{})
 	s.refused(err, errs.Invalid)
 }
+
+func TestANameThatIsAHiddenNumberFindsNothing(t *testing.T) { // R241
+	s := newStage(t)
+	known := s.contact("(02) 5550 1234", "+61491570177", id.ID{})
+	s.ended(s.inbound("+61491570177", func(c *calling) { c.contact = known }))
+	if got := s.list(s.admin, followup.Filter{Text: "5550 1234"}); len(got) != 1 {
+		t.Fatalf("with details shown the number finds %d, so that nothing is proved", len(got))
+	}
+	closed := s.admin
+	closed.IsFieldworker, closed.Switched = true, []access.FieldworkerOption{access.DisplayContactDetails}
+	if got := s.list(closed, followup.Filter{Text: "5550 1234"}); len(got) != 0 {
+		t.Errorf("with details hidden the number finds %d", len(got))
+	}
+}

@@ -4,19 +4,13 @@ import (
 	"context"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"switchboard/internal/access"
 	"switchboard/internal/db"
-	"switchboard/internal/errs"
 	"switchboard/internal/id"
 )
 
 const (
-	shortestSearch, longestSearch = 2, 200
-	// maxWords bounds what one search asks of the index.
-	maxWords = 16
 	// searchReach is how many of the newest transcripts with the words are looked
 	// through for those that somebody sees.
 	searchReach = 10_000
@@ -26,28 +20,6 @@ const (
 	// PostgreSQL takes into one tsvector.
 	maxIndexed = 400 << 10
 )
-
-// searchWords makes words into a query of PostgreSQL's text search, the last one as
-// a beginning. Nothing that was typed is syntax: each word is a quoted string, cut
-// into parts as the transcripts were.
-func searchWords(typed string) (all string, any string, err error) {
-	typed = strings.TrimSpace(typed)
-	if n := utf8.RuneCountInString(typed); n < shortestSearch || n > longestSearch || !utf8.ValidString(typed) || strings.ContainsRune(typed, 0) {
-		return "", "", errs.New(errs.Invalid, "search for %d to %d characters", shortestSearch, longestSearch).At("filter", "text")
-	}
-	quoted := strings.NewReplacer(`\`, `\\`, `'`, `''`)
-	var words []string
-	for _, w := range strings.Fields(typed) {
-		if strings.ContainsFunc(w, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
-			words = append(words, "'"+quoted.Replace(w)+"'")
-		}
-	}
-	if len(words) == 0 {
-		return "", "", errs.New(errs.Invalid, "there is no word to search for; write letters or digits").At("filter", "text")
-	}
-	words = words[:min(len(words), maxWords)]
-	return strings.Join(words, " & ") + ":*", strings.Join(words, " | ") + ":*", nil
-}
 
 // indexed is the text that a transcript is found by.
 func indexed(lines []string) string {
@@ -67,7 +39,7 @@ func indexed(lines []string) string {
 // It knows nothing of what the actor sees, so more is asked of it until there is
 // enough, within reach.
 func (s *Service) search(ctx context.Context, who access.Actor, f Filter, after db.Keyset, limit int) ([]*Transcript, error) {
-	words, some, err := searchWords(f.Text)
+	words, some, err := db.Words(f.Text, "filter", "text")
 	if err != nil {
 		return nil, err
 	}
