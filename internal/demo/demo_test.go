@@ -460,6 +460,15 @@ func TestALaptopIsSeededOnceAndResumed(t *testing.T) {
 	if diff := cmp.Diff(whole, count(t, client)); diff != "" {
 		t.Errorf("the demo (-want +got):\n%s", diff)
 	}
+	err := client.Until(ctx, "the conversation and the voicemail are text", func(ctx context.Context) (bool, error) {
+		var out struct{ Transcripts struct{ Nodes []struct{ Text string } } }
+		err := client.Do(ctx, `{ transcripts(filter: {statuses: [COMPLETED]}) { nodes { text } } }`, nil, &out)
+		said := fmt.Sprint(out.Transcripts.Nodes)
+		return strings.Contains(said, "leaking again") && strings.Contains(said, "ducted heating"), err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 	client.Close()
 	l.Stop()
 

@@ -183,6 +183,12 @@ func (s *seeder) line(ctx context.Context, l line) error {
 	return s.admin.Do(ctx, `mutation($id: ID!) { phoneNumberSetDefault(id: $id) { phoneNumber { id } userErrors { code field message } } }`, Vars{"id": id}, nil)
 }
 
+// spoken has recordings and voicemails become text (R199).
+func (s *seeder) spoken(ctx context.Context) error {
+	return s.admin.Do(ctx, `mutation($input: TranscriptionSettingsInput!) { transcriptionSettingsUpdate(input: $input) { userErrors { code field message } } }`,
+		Vars{"input": Vars{"mode": "ALL", "language": "en-AU"}}, nil)
+}
+
 // gadgets registers everybody's devices, here and at the emulator.
 func (s *seeder) gadgets(ctx context.Context) error {
 	type item struct {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"switchboard/internal/clock"
+	"switchboard/internal/emulator"
 )
 
 // History makes the demo's calls and messages in the time of the machine: a short
@@ -112,6 +113,9 @@ func (s *seeder) answered(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.world.e.Say(sid, emulator.Sentence{Channel: 2, End: 4 * time.Second, Text: "Harbour Home Services, Olive speaking. How can I help you?"},
+		emulator.Sentence{Channel: 1, Start: 4 * time.Second, End: 12 * time.Second, Text: "Hello, it's Alice. Our air conditioner is leaking again. Can you come tomorrow?"},
+		emulator.Sentence{Channel: 2, Start: 12 * time.Second, End: 16 * time.Second, Text: "Of course, we come in the morning. I'm sorry about that."})
 	return join(s.world.e.Speak(leg, 4*time.Second), s.talk(ctx, 4*time.Second), s.world.e.Speak(sid, 12*time.Second),
 		s.talk(ctx, 21*time.Second), s.world.hangUp(ctx, sid))
 }
@@ -138,6 +142,7 @@ func (s *seeder) voicemail(ctx context.Context) error {
 			}
 		}
 	}
+	s.world.e.Say(sid, emulator.Sentence{Channel: 1, End: 4 * time.Second, Text: "Good morning, I would like a quote for ducted heating. Please call me back."})
 	return s.world.voicemail(ctx, sid, 4*time.Second)
 }
 

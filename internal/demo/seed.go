@@ -248,6 +248,7 @@ func (s *seeder) furnish(ctx context.Context) error {
 	second.Go(func() error { return s.gadgets(ctx) })
 	second.Go(func() error { return inOrder(ctx, s.outsiders, s.jobs) })
 	second.Go(func() error { return inOrder(ctx, s.wording, s.rules) })
+	second.Go(func() error { return s.spoken(ctx) })
 	if err := second.Wait(); err != nil {
 		return err
 	}
