@@ -42,16 +42,17 @@ type ringData struct {
 // pick leaves out what says nothing to us: most of what happens in a call. It looks
 // at the calls as they are now; whatever happens to one later has an event of its own.
 func (s *Service) pick(ctx context.Context, events []event.Event) ([]event.Event, error) {
-	var calls []id.ID
+	var orgs, calls []id.ID
 	for _, e := range events {
 		if e.Subject.Kind() == id.Call {
-			calls = append(calls, e.Subject)
+			orgs, calls = append(orgs, e.OrganizationID), append(calls, e.Subject)
 		}
 	}
 	telling := map[id.ID]bool{}
 	if len(calls) > 0 {
-		rows, err := s.d.DB.WorkerPool().Query(ctx, `SELECT id FROM call
-			WHERE id = ANY ($1::uuid[]) AND (ended_at IS NOT NULL OR answered_at IS NOT NULL OR transfer IS NOT NULL OR direction = 'OUTBOUND')`, calls)
+		rows, err := s.d.DB.WorkerPool().Query(ctx, `SELECT c.id FROM unnest($1::uuid[], $2::uuid[]) AS x (organization_id, id)
+			JOIN call c ON c.organization_id = x.organization_id AND c.id = x.id
+			WHERE c.ended_at IS NOT NULL OR c.answered_at IS NOT NULL OR c.transfer IS NOT NULL OR c.direction = 'OUTBOUND'`, orgs, calls)
 		if err != nil {
 			return nil, db.Translate(err)
 		}

@@ -208,7 +208,7 @@ ORDER BY l.ended_at LIMIT $1 FOR UPDATE OF l SKIP LOCKED`, estimateBatch); err !
 		}
 		n = len(legs)
 		known := map[id.ID]rates{}
-		var ids []id.ID
+		var orgs, ids []id.ID
 		var minutes []int
 		var micros []*int64
 		var currencies []*string
@@ -221,7 +221,7 @@ ORDER BY l.ended_at LIMIT $1 FOR UPDATE OF l SKIP LOCKED`, estimateBatch); err !
 				}
 				known[b.Organization] = r
 			}
-			ids, minutes = append(ids, b.ID), append(minutes, b.minutes())
+			orgs, ids, minutes = append(orgs, b.Organization), append(ids, b.ID), append(minutes, b.minutes())
 			var m *int64
 			var cur *string
 			if c := b.cost(known[b.Organization]); c != nil && c.Amount != nil {
@@ -230,7 +230,8 @@ ORDER BY l.ended_at LIMIT $1 FOR UPDATE OF l SKIP LOCKED`, estimateBatch); err !
 			micros, currencies = append(micros, m), append(currencies, cur)
 		}
 		_, err := db.Exec(ctx, tx, `UPDATE call_leg l SET billed_minutes = e.minutes, estimated_micros = e.micros, estimated_currency = e.currency
-FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::text[]) AS e(id, minutes, micros, currency) WHERE l.id = e.id`, ids, minutes, micros, currencies)
+FROM unnest($1::uuid[], $2::uuid[], $3::int[], $4::bigint[], $5::text[]) AS e(organization_id, id, minutes, micros, currency)
+WHERE l.organization_id = e.organization_id AND l.id = e.id`, orgs, ids, minutes, micros, currencies)
 		return err
 	})
 	return n, err

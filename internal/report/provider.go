@@ -302,8 +302,10 @@ const (
   CASE WHEN l.kind = 'CALLER' THEN c.to_number ELSE l.to_address END AS to_number, l.status, l.kind = 'CALLER' OR l.answered_at IS NOT NULL AS answered, l.duration_seconds AS seconds,
   l.price_micros AS micros, l.price_currency AS currency
 FROM call_leg l JOIN call c ON c.organization_id = l.organization_id AND c.id = l.call_id
-WHERE l.organization_id = $1 AND c.connection_id = $2 AND l.twilio_sid IS NOT NULL
-  AND (c.started_at >= $3::timestamptz - interval '1 day' AND l.started_at >= $3 AND l.started_at < $4 OR l.twilio_sid = ANY ($5::text[]))
+WHERE l.organization_id = $1 AND c.connection_id = $2 AND l.twilio_sid IS NOT NULL AND l.id IN (
+  SELECT x.id FROM call o JOIN call_leg x ON x.organization_id = o.organization_id AND x.call_id = o.id
+  WHERE o.organization_id = $1 AND o.started_at >= $3::timestamptz - interval '1 day' AND o.started_at < $4 AND x.started_at >= $3 AND x.started_at < $4
+  UNION SELECT x.id FROM call_leg x WHERE x.organization_id = $1 AND x.twilio_sid = ANY ($5::text[]))
 ORDER BY l.started_at DESC LIMIT 5000`
 	ourMessages = `SELECT m.twilio_sid AS sid, m.id AS message_id, m.direction AS kind, coalesce(m.sent_at, m.at) AS started_at, m.from_number, m.to_number, m.status, true AS answered,
   m.num_segments AS segments, m.price_micros AS micros, CASE WHEN m.price_micros IS NOT NULL THEN m.price_currency END AS currency

@@ -2,6 +2,7 @@ package report
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -112,18 +113,17 @@ SELECT o.organization_id FROM organization o WHERE EXISTS (SELECT FROM call_roll
 UNION SELECT s.organization_id FROM call_rollup_state s JOIN organization o USING (organization_id) WHERE s.time_zone <> o.time_zone`); err != nil {
 		return err
 	}
+	var failed []error
 	for _, o := range due {
 		for range foldMost {
 			more, err := s.fold(ctx, o.ID)
-			if err != nil {
-				return err
-			}
-			if !more {
+			failed = append(failed, err)
+			if err != nil || !more { // the others go on
 				break
 			}
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // fold takes a batch of an organization's deltas; it reports whether there are more.
