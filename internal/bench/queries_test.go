@@ -142,7 +142,7 @@ SELECT json_build_object('data', json_build_object('smsThreads', json_build_obje
 FROM (SELECT) one`
 
 const q4Rows = `SELECT to_char(started_at AT TIME ZONE $4, 'YYYY-MM-DD') AS day, count(*), count(*) FILTER (WHERE answered_at IS NOT NULL AND status <> 'VOICEMAIL'),
-	count(*) FILTER (WHERE status = 'MISSED'), count(*) FILTER (WHERE status = 'VOICEMAIL'),
+	count(*) FILTER (WHERE status = 'MISSED' AND direction <> 'OUTBOUND'), count(*) FILTER (WHERE status = 'VOICEMAIL'),
 	avg(talk_seconds) FILTER (WHERE answered_at IS NOT NULL AND status <> 'VOICEMAIL')::float8, avg(ring_seconds)::float8
 FROM call WHERE organization_id = $1 AND started_at >= $2 AND started_at < $3
 GROUP BY GROUPING SETS ((1), ()) ORDER BY grouping(to_char(started_at AT TIME ZONE $4, 'YYYY-MM-DD')) DESC, 1`

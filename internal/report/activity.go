@@ -12,6 +12,7 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
+	"switchboard/internal/phone"
 )
 
 // ActivityGroup is what activity is grouped by.
@@ -89,39 +90,19 @@ func (s *Service) Activity(ctx context.Context, who access.Actor, f CallFilter, 
 		}
 		out.Source = c.source
 		rows, err := c.group(ctx, Group(g))
-		if err != nil {
-			return err
-		}
-		names := map[string]string{}
-		if how.table != "" {
-			if names, err = c.names(ctx, how.table, rows); err != nil {
-				return err
-			}
-		}
-		var total sum
+		total := sum{Label: "Total"}
 		for _, x := range rows {
 			total.add(x)
-			r := x.activity()
-			switch {
-			case x.Key == nil:
-				r.Label = how.none
-			case how.table != "":
-				r.Key, r.Label = prefixed(*x.Key), names[*x.Key]
-			default:
-				r.Key, r.Label = x.Key, *x.Key
-			}
-			out.Rows = append(out.Rows, r)
+			out.Rows = append(out.Rows, x.activity())
 		}
 		out.Total = total.activity()
-		out.Total.Label = "Total"
-		slices.SortFunc(out.Rows, func(a, b ActivityRow) int { return byLabel(a.Key, a.Label, b.Key, b.Label) })
-		return nil
+		return err
 	})
 	return out, err
 }
 
 func (a *sum) activity() ActivityRow {
-	return ActivityRow{Missed: a.Lost, Received: a.Taken, Outgoing: a.Outbound, OutgoingAnswered: a.Placed, TalkSeconds: a.Talk}
+	return ActivityRow{Key: a.Key, Label: a.Label, Missed: a.Lost, Received: a.Taken, Outgoing: a.Outbound, OutgoingAnswered: a.Placed, TalkSeconds: a.Talk}
 }
 
 // AnsweredBy says who answered how many calls (R213): those that came in and those
@@ -186,15 +167,22 @@ func (s *Service) Recent(ctx context.Context, who access.Actor, calls []*call.Ca
 	defer errs.Wrap(&err, "report.Recent")
 	out = make([]*RecentCall, len(calls))
 	at := make(map[id.ID]*RecentCall, len(calls))
-	ids := make([]id.ID, len(calls))
+	ids, theirs := make([]id.ID, len(calls)), make([]*string, len(calls))
 	for i, c := range calls {
 		out[i] = &RecentCall{Call: c}
 		at[c.ID], ids[i] = out[i], c.ID
+		outside := c.FromNumber
+		if c.Direction == call.Outbound {
+			outside = c.ToNumber
+		}
+		if e, ok := phone.FromWire(outside); ok && c.Direction != call.Internal { // who shows no number is nobody else (D11)
+			theirs[i] = (*string)(&e)
+		}
 	}
 	if len(calls) == 0 {
 		return out, nil
 	}
-	q := &query{args: []any{who.OrganizationID, ids, relatedSince.Seconds()}}
+	q := &query{args: []any{who.OrganizationID, ids, relatedSince.Seconds(), theirs}}
 	messages := "0"
 	if who.Can(access.SMSView) {
 		sight := ""
@@ -204,10 +192,11 @@ func (s *Service) Recent(ctx context.Context, who access.Actor, calls []*call.Ca
 		messages = `(SELECT count(*) FROM message m JOIN sms_thread t ON t.organization_id = m.organization_id AND t.id = m.thread_id
     WHERE t.organization_id = $1 AND t.their_number = p.their AND m.at >= p.started_at - make_interval(secs => $3)` + sight + `)`
 	}
-	q.sql.WriteString(`WITH p AS (SELECT c.id, c.started_at, c.contact_id, CASE c.direction WHEN 'INBOUND' THEN c.from_number WHEN 'OUTBOUND' THEN c.to_number END AS their
-  FROM call c WHERE c.organization_id = $1 AND c.id = ANY ($2::uuid[]))
+	q.sql.WriteString(`WITH p AS (SELECT c.id, c.started_at, c.contact_id, x.their
+  FROM unnest($2::uuid[], $4::text[]) AS x (id, their) JOIN call c ON c.organization_id = $1 AND c.id = x.id)
 SELECT p.id, ` + messages + ` AS messages,
-  (SELECT count(*) FROM call o WHERE o.organization_id = $1 AND o.id <> p.id AND o.started_at >= p.started_at - make_interval(secs => $3) AND o.is_logged AND o.contact_id = p.contact_id
+  (SELECT count(*) FROM call o WHERE o.organization_id = $1 AND o.id <> p.id AND o.started_at >= p.started_at - make_interval(secs => $3) AND o.is_logged
+    AND (o.contact_id = p.contact_id OR (CASE WHEN o.direction = 'INBOUND' THEN o.from_number ELSE o.to_number END) = p.their)
     AND ` + call.SeenBy("o", who, q.arg) + `) AS calls
 FROM p`)
 	var rows []struct {

@@ -44,6 +44,7 @@ var needed = []struct {
 	name    Name
 	all     []access.Permission
 	feature tenant.FeatureName // "" for none
+	whole   bool               // for those who see the whole organization
 }{
 	{name: CallLog, all: []access.Permission{access.CallView}},
 	{name: SMSLog, all: []access.Permission{access.SMSView}},
@@ -57,7 +58,7 @@ var needed = []struct {
 	{name: TranscriptsReport, all: []access.Permission{access.TranscriptView}, feature: tenant.Transcription},
 	{name: VoicemailsReport, all: []access.Permission{access.VoicemailListen}},
 	{name: UsageReport, all: []access.Permission{access.CostView}},
-	{name: ProviderLogReport, all: []access.Permission{access.ConnectionManage, access.ReportView}},
+	{name: ProviderLogReport, all: []access.Permission{access.ConnectionManage, access.ReportView}, whole: true},
 	{name: InternalCalls, all: []access.Permission{access.CallView}, feature: tenant.InternalCallLog},
 	{name: Exports, all: []access.Permission{access.ReportExport}},
 }
@@ -78,6 +79,9 @@ func Available(who access.Actor, off []tenant.FeatureName) []*Availability {
 		if r.feature != "" && slices.Contains(off, r.feature) {
 			a.MissingFeature = &r.feature
 			say = append(say, "an administrator must switch the feature "+string(r.feature)+" on in the organization's settings")
+		}
+		if r.whole && !who.SeesAll() {
+			say = append(say, "it needs a role that sees the whole organization")
 		}
 		if a.IsAvailable = len(say) == 0; !a.IsAvailable {
 			text := strings.Join(say, "; ")

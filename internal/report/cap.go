@@ -156,7 +156,7 @@ JOIN call c ON c.organization_id = l.organization_id AND c.id = l.call_id
 WHERE l.organization_id = $1 AND l.ended_at >= $3 AND l.ended_at < $4 AND l.twilio_sid IS NOT NULL AND coalesce(l.price_currency, l.estimated_currency) = $2`
 	spentOnMessages = `SELECT coalesce(sum(coalesce(m.price_micros, m.estimated_micros)), 0)::bigint AS micros FROM message m
 JOIN sms_thread t ON t.organization_id = m.organization_id AND t.id = m.thread_id
-WHERE m.organization_id = $1 AND m.at >= $3 AND m.at < $4 AND m.price_currency = $2 AND m.direction = 'OUTBOUND' AND m.status NOT IN ('SCHEDULED', 'CANCELED')`
+WHERE m.organization_id = $1 AND m.at >= $3 AND m.at < $4 AND m.price_currency = $2 AND m.direction = 'OUTBOUND' AND m.status NOT IN ('SCHEDULED', 'CANCELED') AND NOT ` + refused
 )
 
 // spent counts what the cap's period that now lies in has cost.
@@ -250,15 +250,6 @@ func (s *Service) SetCap(ctx context.Context, who access.Actor, in CapInput) (c 
 				return errs.New(errs.NotFound, "there is no such %s", x.what).At("input", x.field)
 			}
 		}
-		var n struct {
-			N int `bun:"n"`
-		}
-		if err := db.Select(ctx, tx, &n, `SELECT count(*) AS n FROM cost_cap WHERE organization_id = $1`, org); err != nil {
-			return err
-		}
-		if n.N >= maxCaps {
-			return errs.New(errs.LimitReached, "an organization has %d caps at most; remove one first", maxCaps)
-		}
 		var row struct {
 			ID id.ID `bun:"id"`
 		}
@@ -270,6 +261,15 @@ ON CONFLICT ON CONSTRAINT cost_cap_once DO UPDATE SET amount_minor = excluded.am
 RETURNING id`, org, id.New(id.CostCap), in.Scope, in.BranchID, in.AutomationID, in.UserID, in.Period, in.AmountMinor, in.Currency, in.Action, who.ID(), tx.Now); err != nil {
 			return err
 		}
+		var n struct {
+			N int `bun:"n"`
+		}
+		if err := db.Select(ctx, tx, &n, `SELECT count(*) AS n FROM cost_cap WHERE organization_id = $1`, org); err != nil {
+			return err
+		}
+		if n.N > maxCaps {
+			return errs.New(errs.LimitReached, "an organization has %d caps at most; remove one first", maxCaps)
+		}
 		made = row.ID
 		if err := s.look(ctx, tx, made); err != nil {
 			return err
@@ -280,6 +280,7 @@ RETURNING id`, org, id.New(id.CostCap), in.Scope, in.BranchID, in.AutomationID, 
 	if err != nil {
 		return nil, err
 	}
+	who.Visibility = access.SeesOrganization // who has set it sees it
 	return s.cap(ctx, who, made)
 }
 
@@ -298,13 +299,18 @@ func (s *Service) RemoveCap(ctx context.Context, who access.Actor, x id.ID) (err
 	})
 }
 
-// Caps are the caps of the organization, newest first, counted now. It needs COST_VIEW.
+// Caps are the caps that the actor sees, newest first, counted now: those of the
+// organization and of automations for who sees all of it, else those of the actor's
+// branches and their own. It needs COST_VIEW.
 func (s *Service) Caps(ctx context.Context, who access.Actor) (out []*CostCap, err error) {
 	defer errs.Wrap(&err, "report.Caps")
-	return s.caps(ctx, who, "", id.ID{})
+	if err := who.Require(access.CostView); err != nil {
+		return nil, err
+	}
+	return s.caps(ctx, who, id.ID{})
 }
 
-// Cap is one cap. Codes: errs.NotFound, also without COST_VIEW.
+// Cap is one cap that the actor sees. Codes: errs.NotFound, also without COST_VIEW.
 func (s *Service) Cap(ctx context.Context, who access.Actor, x id.ID) (c *CostCap, err error) {
 	defer errs.Wrap(&err, "report.Cap(%s)", x)
 	if !who.Can(access.CostView) {
@@ -314,8 +320,7 @@ func (s *Service) Cap(ctx context.Context, who access.Actor, x id.ID) (c *CostCa
 }
 
 func (s *Service) cap(ctx context.Context, who access.Actor, x id.ID) (*CostCap, error) {
-	who.Permissions = access.SetOf(access.CostView) // who has set it sees it
-	all, err := s.caps(ctx, who, " AND k.id = $2", x)
+	all, err := s.caps(ctx, who, x)
 	if err != nil {
 		return nil, err
 	}
@@ -325,18 +330,19 @@ func (s *Service) cap(ctx context.Context, who access.Actor, x id.ID) (*CostCap,
 	return all[0], nil
 }
 
-func (s *Service) caps(ctx context.Context, who access.Actor, where string, x id.ID) (out []*CostCap, err error) {
-	if err := who.Require(access.CostView); err != nil {
-		return nil, err
+// caps are those that the actor sees, or one of them.
+func (s *Service) caps(ctx context.Context, who access.Actor, only id.ID) (out []*CostCap, err error) {
+	q := &query{args: []any{who.OrganizationID}}
+	q.sql.WriteString("SELECT " + countingColumns + countingFrom + " WHERE k.organization_id = $1")
+	if !who.SeesAll() {
+		q.and("(k.branch_id = ANY (?::uuid[]) OR k.user_id = ?)", who.SeesBranches(), who.UserID)
 	}
-	args := []any{who.OrganizationID}
-	if where != "" {
-		args = append(args, x)
-	}
+	q.equal("k.id", only)
+	q.sql.WriteString(" ORDER BY k.created_at DESC, k.id DESC")
 	out = []*CostCap{}
 	err = s.db.InSnapshot(access.With(ctx, who), func(ctx context.Context, tx *db.Tx) error {
 		var rows []*counting
-		if err := db.Select(ctx, tx, &rows, "SELECT "+countingColumns+countingFrom+" WHERE k.organization_id = $1"+where+" ORDER BY k.created_at DESC, k.id DESC", args...); err != nil {
+		if err := db.Select(ctx, tx, &rows, q.sql.String(), q.args...); err != nil {
 			return err
 		}
 		for _, c := range rows {

@@ -333,12 +333,12 @@ func (f *UsageFilter) calls(who access.Actor, key string, dearest bool) []*query
 	return []*query{many, cost}
 }
 
-// messages is the question about messages: those handed over, and those received.
+// messages is the question about messages: those that Twilio took, and those received.
 func (f *UsageFilter) messages(who access.Actor, key string) *query {
 	q := MessageFilter{From: f.From, TimeZone: f.TimeZone, BranchID: f.BranchID, PhoneNumberID: f.PhoneNumberID}.messages(who, `SELECT `+key+` AS key, count(*) AS messages,
   coalesce(sum(m.num_segments), 0)::bigint AS segments, count(*) FILTER (WHERE m.direction = 'OUTBOUND' AND m.price_micros IS NULL AND m.estimated_micros IS NULL) AS unpriced,
   m.price_currency AS currency, coalesce(sum(m.price_micros), 0)::bigint AS known, coalesce(sum(m.estimated_micros) FILTER (WHERE m.price_micros IS NULL), 0)::bigint AS estimated`, f.Until)
-	q.and(strings.ReplaceAll("(k.direction = 'INBOUND' OR "+handed+")", "k.", "m."))
+	q.and(strings.ReplaceAll("(k.direction = 'INBOUND' OR "+handed+")", "k.", "m.") + " AND NOT " + refused)
 	q.equal("m.user_id", f.UserID)
 	q.equal("m.automation_id", f.AutomationID)
 	q.sql.WriteString("\n  GROUP BY 1, m.price_currency")

@@ -223,11 +223,14 @@ func TestACapTellsOnceAndBars(t *testing.T) { // R102
 
 func TestReportsSayWhatIsMissing(t *testing.T) { // R221
 	t.Parallel()
-	who := access.Actor{OrganizationID: id.New(id.Organization), Permissions: access.SetOf(access.CallView, access.ReportView)}
+	who := access.Actor{OrganizationID: id.New(id.Organization), Visibility: access.SeesOrganization, Permissions: access.SetOf(access.CallView, access.ReportView)}
 	found := map[report.Name]*report.Availability{}
-	for _, a := range report.Available(who, []tenant.FeatureName{"INTERNAL_CALL_LOG", "TRANSCRIPTION"}) {
-		found[a.Name] = a
+	ask := func() {
+		for _, a := range report.Available(who, []tenant.FeatureName{"INTERNAL_CALL_LOG", "TRANSCRIPTION"}) {
+			found[a.Name] = a
+		}
 	}
+	ask()
 	if a := found[report.CallLog]; !a.IsAvailable || a.Message != nil {
 		t.Errorf("the call log: %+v", a)
 	}
@@ -239,5 +242,13 @@ func TestReportsSayWhatIsMissing(t *testing.T) { // R221
 	}
 	if a := found[report.TranscriptsReport]; a.IsAvailable || a.MissingFeature == nil || len(a.MissingPermissions) != 1 {
 		t.Errorf("transcripts: %+v", a)
+	}
+	who.Permissions = access.SetOf(access.ConnectionManage, access.ReportView)
+	for v, want := range map[access.Visibility]bool{access.SeesOrganization: true, access.SeesBranch: false} {
+		who.Visibility = v
+		ask()
+		if a := found[report.ProviderLogReport]; a.IsAvailable != want || len(a.MissingPermissions) != 0 || !want && *a.Message != "it needs a role that sees the whole organization" {
+			t.Errorf("Twilio's log, for who sees %s: %+v", v, a)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -239,6 +240,7 @@ func (c *counter) calls(q *query) {
 // sum is what a group adds up to.
 type sum struct {
 	Key       *string `bun:"key"` // of the groups by one thing
+	Label     string  `bun:"-"`
 	Count     int     `bun:"count"`
 	Answered  int     `bun:"answered"`
 	Missed    int     `bun:"missed"`
@@ -262,7 +264,7 @@ type sum struct {
 
 // sumColumns are the columns of a sum, of rows k.
 const sumColumns = `coalesce(sum(k.n), 0)::bigint AS count, coalesce(sum(k.answered), 0)::bigint AS answered,
-  coalesce(sum(k.n) FILTER (WHERE k.status = 'MISSED'), 0)::bigint AS missed, coalesce(sum(k.n) FILTER (WHERE k.status = 'VOICEMAIL'), 0)::bigint AS voicemail,
+  coalesce(sum(k.n) FILTER (WHERE k.status = 'MISSED' AND k.direction <> 'OUTBOUND'), 0)::bigint AS missed, coalesce(sum(k.n) FILTER (WHERE k.status = 'VOICEMAIL'), 0)::bigint AS voicemail,
   coalesce(sum(k.n) FILTER (WHERE k.direction = 'INBOUND'), 0)::bigint AS inbound, coalesce(sum(k.n) FILTER (WHERE k.direction = 'OUTBOUND'), 0)::bigint AS outbound,
   coalesce(sum(k.n) FILTER (WHERE k.direction = 'INTERNAL'), 0)::bigint AS internal, coalesce(sum(k.answered) FILTER (WHERE k.direction <> 'OUTBOUND'), 0)::bigint AS taken,
   coalesce(sum(k.answered) FILTER (WHERE k.direction = 'OUTBOUND'), 0)::bigint AS placed,
@@ -301,19 +303,39 @@ var by = map[Group]struct {
 	ByUser:        {key: "nullif(" + whose + ", " + nobody + ")::text", table: `"user"`, none: "Nobody", needs: section{person: true}},
 }
 
-// group adds up by one thing.
+// group adds up by one thing, by name; what belongs to none comes last.
 func (c *counter) group(ctx context.Context, g Group) (rows []sum, err error) {
 	q := c.parts(by[g].needs)
 	q.sql.WriteString("SELECT " + by[g].key + " AS key, " + sumColumns + "\nFROM k GROUP BY 1 HAVING sum(k.n) <> 0")
-	err = db.Select(ctx, c.tx, &rows, q.sql.String(), q.args...)
-	return rows, err
+	if err := db.Select(ctx, c.tx, &rows, q.sql.String(), q.args...); err != nil {
+		return nil, err
+	}
+	return rows, c.label(ctx, g, rows)
 }
 
-// names gives ids of one kind the names that they have today.
-func (c *counter) names(ctx context.Context, table string, rows []sum) (map[string]string, error) {
-	return namesOf(ctx, c.tx, c.who.OrganizationID, table, rows)
+// label gives groups the keys and names that clients know them by, and sorts them.
+func (c *counter) label(ctx context.Context, g Group, rows []sum) (err error) {
+	var names map[string]string
+	if by[g].table != "" {
+		if names, err = namesOf(ctx, c.tx, c.who.OrganizationID, by[g].table, rows); err != nil {
+			return err
+		}
+	}
+	for i := range rows {
+		switch x := &rows[i]; {
+		case x.Key == nil:
+			x.Label = by[g].none
+		case by[g].table != "":
+			x.Key, x.Label = prefixed(*x.Key), names[*x.Key]
+		default:
+			x.Label = *x.Key
+		}
+	}
+	slices.SortFunc(rows, func(a, b sum) int { return byLabel(a.Key, a.Label, b.Key, b.Label) })
+	return nil
 }
 
+// namesOf gives ids of one kind the names that they have today.
 func namesOf(ctx context.Context, tx *db.Tx, org id.ID, table string, rows []sum) (map[string]string, error) {
 	keys := make([]string, 0, len(rows))
 	for _, r := range rows {

@@ -3,7 +3,6 @@ package report
 import (
 	"cmp"
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -76,7 +75,7 @@ const (
 // ChannelCount is how many went through a channel.
 type ChannelCount struct {
 	Channel Channel
-	Count   *int // nil for messages that the actor may not see
+	Count   *int // nil for messages that cannot be told
 }
 
 // Row is one group of a report.
@@ -202,28 +201,11 @@ var allStatuses = []call.Status{call.Queued, call.Ringing, call.InProgress, call
 // rows counts by one thing, by name; what belongs to none comes last.
 func (c *counter) rows(ctx context.Context, g Group) ([]Row, error) {
 	groups, err := c.group(ctx, g)
-	if err != nil {
-		return nil, err
-	}
-	names := map[string]string{}
-	if by[g].table != "" {
-		if names, err = c.names(ctx, by[g].table, groups); err != nil {
-			return nil, err
-		}
-	}
 	out := make([]Row, len(groups))
 	for i, x := range groups {
-		out[i] = Row{Label: by[g].none, Totals: x.totals()}
-		switch {
-		case x.Key == nil:
-		case by[g].table != "":
-			out[i].Key, out[i].Label = prefixed(*x.Key), names[*x.Key]
-		default:
-			out[i].Key, out[i].Label = x.Key, *x.Key
-		}
+		out[i] = Row{Key: x.Key, Label: x.Label, Totals: x.totals()}
 	}
-	slices.SortFunc(out, func(a, b Row) int { return byLabel(a.Key, a.Label, b.Key, b.Label) })
-	return out, nil
+	return out, err
 }
 
 // byLabel orders groups by name; what belongs to none comes last.
@@ -281,7 +263,8 @@ func percentile(rows []waited, answered, percent int) *int {
 }
 
 // Channels counts calls and messages by channel (R215), for a dashboard that was
-// counted. Messages need SMS_VIEW too; those that were sent or came in count.
+// counted. Messages need SMS_VIEW too; those that were sent or came in count. Where
+// statuses of calls are asked for there is no number of messages.
 func (s *Service) Channels(ctx context.Context, who access.Actor, d *Dashboard) (out []ChannelCount, err error) {
 	defer errs.Wrap(&err, "report.Channels")
 	t := d.Total
@@ -290,13 +273,16 @@ func (s *Service) Channels(ctx context.Context, who access.Actor, d *Dashboard) 
 	add(ChannelOutbound, t.Outbound)
 	add(ChannelInternal, t.Internal)
 	add(ChannelVoicemail, t.Voicemail)
-	if !who.Can(access.SMSView) {
+	f := d.Asked
+	if !who.Can(access.SMSView) || len(f.Statuses) > 0 {
 		return append(out, ChannelCount{Channel: ChannelSMSInbound}, ChannelCount{Channel: ChannelSMSOutbound}, ChannelCount{Channel: ChannelMMS}), nil
 	}
-	f := d.Asked
 	q := MessageFilter{From: f.From, TimeZone: f.TimeZone}.messages(who, `SELECT count(*) FILTER (WHERE m.media_count = 0 AND m.direction = 'INBOUND') AS received,
   count(*) FILTER (WHERE m.media_count = 0 AND m.direction = 'OUTBOUND') AS sent, count(*) FILTER (WHERE m.media_count > 0) AS mms`, f.Until)
 	q.and(strings.ReplaceAll("(k.direction = 'INBOUND' OR "+handed+")", "k.", "m."))
+	if len(f.Directions) > 0 {
+		q.and("m.direction = ANY (?::text[])", asText(f.Directions))
+	}
 	if len(f.BranchIDs) > 0 {
 		q.and("t.branch_id = ANY (?::uuid[])", f.BranchIDs)
 	}

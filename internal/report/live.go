@@ -121,7 +121,7 @@ func (s *Service) liveRows(ctx context.Context, tx *db.Tx, who access.Actor, tod
 	}
 	q := c.parts(section{place: true})
 	q.sql.WriteString(`SELECT nullif(k.phone_number_id, ` + nobody + `) AS phone_number_id, nullif(k.branch_id, ` + nobody + `) AS branch_id, sum(k.answered)::bigint AS answered,
-  coalesce(sum(k.n) FILTER (WHERE k.status = 'MISSED'), 0)::bigint AS missed, coalesce(sum(k.n) FILTER (WHERE k.status = 'VOICEMAIL'), 0)::bigint AS voicemail
+  coalesce(sum(k.n) FILTER (WHERE k.status = 'MISSED' AND k.direction <> 'OUTBOUND'), 0)::bigint AS missed, coalesce(sum(k.n) FILTER (WHERE k.status = 'VOICEMAIL'), 0)::bigint AS voicemail
 FROM k GROUP BY 1, 2 HAVING sum(k.n) <> 0`)
 	if err := db.Select(ctx, tx, &all, q.sql.String(), q.args...); err != nil {
 		return nil, err

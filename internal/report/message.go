@@ -104,6 +104,9 @@ func (f MessageFilter) messages(who access.Actor, text string, until time.Time) 
 // perKey ends a question about the rows k: one row for each key, and the total.
 const perKey = "\nFROM k GROUP BY GROUPING SETS ((k.key), ())"
 
+// refused is of messages m that Twilio never took: they cost nothing.
+const refused = "(m.status = 'FAILED' AND m.twilio_sid IS NULL)"
+
 const handed = "k.direction = 'OUTBOUND' AND (k.attempts > 0 OR k.twilio_sid IS NOT NULL OR k.status IN ('QUEUED', 'SENT', 'DELIVERED', 'UNDELIVERED', 'UNKNOWN'))"
 
 // Messages counts messages (R281). It needs REPORT_VIEW and counts only what the

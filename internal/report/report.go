@@ -5,7 +5,6 @@ package report
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,7 +43,7 @@ type StatisticsRow struct {
 	Label              string   // what to show for it
 	Count              int      // all calls
 	Answered           int      // answered by somebody
-	Missed             int      // answered by nobody, without a voicemail
+	Missed             int      // inbound and internal: answered by nobody, without a voicemail
 	Voicemail          int      // ended with a voicemail
 	AverageTalkSeconds *float64 // of answered calls
 	AverageRingSeconds *float64 // of all calls that rang
@@ -168,42 +167,21 @@ func (s *Service) Calls(ctx context.Context, who access.Actor, f Filter) (out *S
 			return err
 		}
 		rows, err := c.group(ctx, g)
-		if err != nil {
-			return err
-		}
-		var names map[string]string
-		if how.table != "" {
-			if names, err = c.names(ctx, how.table, rows); err != nil {
-				return err
-			}
-		}
-		var total sum
+		total := sum{Label: "Total"}
 		for _, x := range rows {
 			total.add(x)
-			if f.GroupBy == "" {
-				continue
+			if f.GroupBy != "" {
+				out.Rows = append(out.Rows, x.row())
 			}
-			r := x.row()
-			switch {
-			case x.Key == nil:
-				r.Label = how.none
-			case how.table != "":
-				r.Key, r.Label = prefixed(*x.Key), names[*x.Key]
-			default:
-				r.Key, r.Label = x.Key, *x.Key
-			}
-			out.Rows = append(out.Rows, r)
 		}
 		out.Total = total.row()
-		out.Total.Label = "Total"
-		slices.SortFunc(out.Rows, func(a, b StatisticsRow) int { return byLabel(a.Key, a.Label, b.Key, b.Label) })
-		return nil
+		return err
 	})
 	return out, err
 }
 
 func (a *sum) row() StatisticsRow {
-	return StatisticsRow{Count: a.Count, Answered: a.Answered, Missed: a.Missed, Voicemail: a.Voicemail,
+	return StatisticsRow{Key: a.Key, Label: a.Label, Count: a.Count, Answered: a.Answered, Missed: a.Missed, Voicemail: a.Voicemail,
 		AverageTalkSeconds: mean(a.Talk, a.Talked), AverageRingSeconds: mean(a.Ring, a.Rang)}
 }
 

@@ -190,7 +190,7 @@ func (s *stage) reference(who access.Actor, f report.Filter, rows []row) *report
 		}
 		for _, g := range []*sum{total, by[key]} {
 			g.Count++
-			if r.status == "MISSED" {
+			if r.status == "MISSED" && r.direction != "OUTBOUND" {
 				g.Missed++
 			}
 			if r.status == "VOICEMAIL" {
