@@ -30,7 +30,7 @@ func (r *Resolver) newExport(ctx context.Context, in model.ExportCreateInput) (o
 		{"messages", in.Messages.Value() != nil, []export.Kind{export.Messages}, func() (any, error) { return r.messageFilter(ctx, in.Messages.Value()) }},
 		{"recordings", in.Recordings.Value() != nil, []export.Kind{export.Recordings, export.RecordingAudio}, func() (any, error) { return recordingFilter(in.Recordings.Value()), nil }},
 		{"voicemails", in.Voicemails.Value() != nil, []export.Kind{export.Voicemails}, func() (any, error) { return voicemailFilter(in.Voicemails.Value()), nil }},
-		{"transcripts", in.Transcripts.Value() != nil, []export.Kind{export.Transcripts}, func() (any, error) { return spokenFilter(in.Transcripts.Value()), nil }},
+		{"transcripts", in.Transcripts.Value() != nil, []export.Kind{export.Transcripts}, func() (any, error) { return transcriptFilter(in.Transcripts.Value()), nil }},
 		{"followUps", in.FollowUps.Value() != nil, []export.Kind{export.FollowUps}, func() (any, error) { return followUpFilter(in.FollowUps.Value()), nil }},
 		{"contacts", in.Contacts.Value() != nil, []export.Kind{export.Contacts}, func() (any, error) { return contactFilter(in.Contacts.Value()), nil }},
 		{"records", in.Records.Value() != nil, []export.Kind{export.Records}, func() (any, error) { return recordFilter(in.Records.Value()), nil }},
@@ -168,16 +168,6 @@ func (r *Resolver) auditSubject(ctx context.Context, x id.ID) (model.Node, error
 		return nil, nil
 	}
 	return r.node(ctx, x)
-}
-
-// spokenFilter is the filter of transcripts.
-func spokenFilter(f *model.TranscriptFilter) transcript.Filter {
-	if f == nil {
-		return transcript.Filter{}
-	}
-	return transcript.Filter{Text: given(f.Text), Statuses: f.Statuses.Value(), Source: given(f.Source), UserID: given(f.UserID), ContactID: given(f.ContactID),
-		RecordID: given(f.RecordID), CallID: given(f.CallID), BranchID: given(f.BranchID), NumberID: given(f.PhoneNumberID), Category: given(f.Category),
-		Flag: given(f.Flag), Subject: given(f.Subject), Provider: given(f.Provider), From: given(f.From), Until: given(f.Until)}
 }
 
 // revealed writes to the audit log that the actor is shown the numbers that a masked

@@ -286,7 +286,24 @@ func (s *Service) Get(ctx context.Context, who access.Actor, export id.ID) (_ *E
 	if !seenBy(who, e) {
 		return nil, absent()
 	}
-	return e, nil
+	return e.shownTo(who), nil
+}
+
+// shownTo hides from others than its maker the numbers and words that were looked for,
+// as the audit log does.
+func (e *Export) shownTo(who access.Actor) *Export {
+	if Owns(who, e) {
+		return e
+	}
+	var given map[string]json.RawMessage
+	hidden := []byte("{}")
+	if json.Unmarshal(e.Given, &given) == nil {
+		if b, err := json.Marshal(audited(given)); err == nil {
+			hidden = b
+		}
+	}
+	e.Given = hidden
+	return e
 }
 
 // Visible are those of the exports that the actor may know of.
@@ -298,7 +315,7 @@ func (s *Service) Visible(ctx context.Context, who access.Actor, ids []id.ID) (m
 	rows, err := many(db.WithTenant(ctx, who.OrganizationID), s.d.DB.App(), who.OrganizationID, ids)
 	for _, e := range rows {
 		if seenBy(who, e) {
-			out[e.ID] = e
+			out[e.ID] = e.shownTo(who)
 		}
 	}
 	return out, err
@@ -328,6 +345,9 @@ func (s *Service) List(ctx context.Context, who access.Actor, f Filter, p db.Pag
 	rows, err := page(db.WithTenant(ctx, who.OrganizationID), s.d.DB.App(), who.OrganizationID, maker, f, after, limit+1)
 	if err != nil {
 		return w, err
+	}
+	for _, e := range rows {
+		e.shownTo(who)
 	}
 	return db.NewWindow(rows, limit, func(e *Export) db.Keyset { return db.Keyset{At: e.CreatedAt, ID: e.ID} }), nil
 }
@@ -362,7 +382,10 @@ func (s *Service) Cancel(ctx context.Context, who access.Actor, export id.ID) (e
 		// Whoever writes it finds out at the next batch; what was done, or never began, is erased at once.
 		return s.eraseSoon(ctx, tx, e)
 	})
-	return e, err
+	if err != nil {
+		return nil, err
+	}
+	return e.shownTo(who), nil
 }
 
 // Owns reports whether the actor made the export; only they get its file.
@@ -372,7 +395,7 @@ func Owns(who access.Actor, e *Export) bool {
 
 // Downloadable reports whether the actor could open the file now.
 func (s *Service) Downloadable(who access.Actor, e *Export) bool {
-	return e.Status == Done && Owns(who, e) && s.may(who, e.Kind) == nil
+	return e.Status == Done && Owns(who, e) && s.permits(who, e) == nil
 }
 
 // Info describes a file.
@@ -389,9 +412,9 @@ var contentTypes = map[Format]string{
 // again is how long one entry of the audit log covers: programs ask for many ranges of one file.
 const again = 5 * time.Minute
 
-// Open opens the file for whoever asked for it, while their role still allows the
-// export; that they got it is written to the audit log. Codes: errs.NotFound;
-// errs.Forbidden when the role changed; errs.Conflict while there is no file, or
+// Open opens the file for whoever asked for it, while they still see all that was
+// written into it; that they got it is written to the audit log. Codes: errs.NotFound;
+// errs.Forbidden when they see less now; errs.Conflict while there is no file, or
 // none any more.
 func (s *Service) Open(ctx context.Context, who access.Actor, export id.ID) (_ io.ReadSeekCloser, info Info, err error) {
 	defer errs.Wrap(&err, "export.Open(%s)", export)
@@ -402,7 +425,7 @@ func (s *Service) Open(ctx context.Context, who access.Actor, export id.ID) (_ i
 	if !Owns(who, e) {
 		return nil, info, absent()
 	}
-	if err := s.may(who, e.Kind); err != nil {
+	if err := s.permits(who, e); err != nil {
 		return nil, info, err
 	}
 	switch {

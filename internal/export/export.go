@@ -96,6 +96,7 @@ type Export struct {
 	ByteCount         int64           `bun:"byte_count"`
 	Problem           *string         `bun:"problem"`
 	MediaKey          *string         `bun:"media_key"`
+	Sight             *sight          `bun:"sight,type:jsonb"` // of its maker, while it was written
 	SHA256            *string         `bun:"sha256"`
 	CreatedByID       id.ID           `bun:"created_by,type:uuid"` // a user or an API key
 	Attempt           int             `bun:"attempt"`

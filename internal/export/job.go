@@ -158,9 +158,10 @@ func (s *Service) erase(ctx context.Context, a eraseArgs) (err error) {
 // somebody else took us for dead.
 var errLost = errors.New("export: ended or taken over")
 
-// claim takes an export to write it. It gives nil when there is nothing to do: it
-// ended, somebody else writes it, or others have to end first.
-func (s *Service) claim(ctx context.Context, a writeArgs) (e *Export, left *string, err error) {
+// claim takes an export to write it, with the key of what a former attempt left. It
+// gives nil when there is nothing to do: it ended, somebody else writes it, or others
+// have to end first.
+func (s *Service) claim(ctx context.Context, a writeArgs) (e *Export, left bool, err error) {
 	err = s.d.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		n, err := turn(ctx, tx, a.Organization, a.Export)
 		if err != nil {
@@ -184,9 +185,11 @@ func (s *Service) claim(ctx context.Context, a writeArgs) (e *Export, left *stri
 			x.LeasedUntil = nil
 			return s.ended(ctx, tx, x, Failed, "it was interrupted too often; make it again, narrowed down")
 		}
-		left = x.MediaKey
-		x.Status, x.Attempt, x.LeasedUntil, x.AskedUntil, x.MediaKey = Running, x.Attempt+1, new(tx.Now.Add(leaseFor)), nil, new(blob.NewKey())
-		x.RowCount, x.ByteCount = 0, 0
+		if left = x.MediaKey != nil; !left {
+			x.MediaKey = new(blob.NewKey())
+		}
+		x.Status, x.Attempt, x.LeasedUntil, x.AskedUntil = Running, x.Attempt+1, new(tx.Now.Add(leaseFor)), nil
+		x.RowCount, x.ByteCount, x.Sight = 0, 0, nil
 		if x.StartedAt == nil {
 			x.StartedAt = &tx.Now
 		}
@@ -235,12 +238,13 @@ func (s *Service) write(ctx context.Context, a writeArgs) (err error) {
 	if err != nil || e == nil {
 		return err
 	}
-	if left != nil { // by a process that died
-		if err := s.d.Blobs.Erase(ctx, e.OrganizationID, *left); err != nil {
-			return err
-		}
+	if left {
+		err = s.renew(ctx, e)
 	}
-	info, err := s.file(ctx, e)
+	var info blob.Info
+	if err == nil {
+		info, err = s.file(ctx, e)
+	}
 	after := context.WithoutCancel(ctx)
 	if err == nil {
 		err = s.close(after, e, func(ctx context.Context, tx *db.Tx, x *Export) error {
@@ -251,30 +255,32 @@ func (s *Service) write(ctx context.Context, a writeArgs) (err error) {
 			return nil
 		}
 	}
-	// Whatever went wrong: what was written must not stay.
+	// Whatever went wrong: what was written must not stay. Its key is kept until it is gone.
+	var kept *string
 	if gone := s.d.Blobs.Erase(after, e.OrganizationID, *e.MediaKey); gone != nil {
 		s.d.Logger.Error("export: the file could not be erased", "export", e.ID, "error", gone)
+		kept = e.MediaKey
 	}
 	switch known, told := problem(err); {
 	case errors.Is(err, errLost):
-		return s.freed(after, e)
+		return s.freed(after, e, kept)
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded): // the server stops
 		return s.close(after, e, func(ctx context.Context, tx *db.Tx, x *Export) error {
-			x.Status, x.LeasedUntil, x.MediaKey, x.RowCount, x.ByteCount, x.Attempt = Queued, nil, nil, 0, 0, x.Attempt-1
+			x.Status, x.LeasedUntil, x.MediaKey, x.RowCount, x.ByteCount, x.Attempt = Queued, nil, kept, 0, 0, x.Attempt-1
 			return save(ctx, tx, x)
 		})
 	case ctx.Err() != nil:
-		return s.fail(after, e, "it took longer than six hours; narrow it down")
+		return s.fail(after, e, kept, "it took longer than six hours; narrow it down")
 	case told:
-		return s.fail(after, e, known)
+		return s.fail(after, e, kept, known)
 	}
 	// The database or the store is away: again later, and not for ever.
 	if e.Attempt >= maxAttempts {
 		s.d.Logger.Error("export: given up", "export", e.ID, "error", err)
-		return errors.Join(err, s.fail(after, e, "it could not be written; make it again, and ask the operator if that fails too"))
+		return errors.Join(err, s.fail(after, e, kept, "it could not be written; make it again, and ask the operator if that fails too"))
 	}
 	return errors.Join(err, s.close(after, e, func(ctx context.Context, tx *db.Tx, x *Export) error {
-		x.Status, x.LeasedUntil, x.MediaKey, x.AskedUntil = Queued, nil, nil, new(tx.Now.Add(askFor))
+		x.Status, x.LeasedUntil, x.MediaKey, x.AskedUntil = Queued, nil, kept, new(tx.Now.Add(askFor))
 		return save(ctx, tx, x)
 	}))
 }
@@ -295,14 +301,32 @@ func problem(err error) (string, bool) {
 	return "", false
 }
 
-func (s *Service) fail(ctx context.Context, e *Export, why string) error {
+// renew erases what a former attempt left and only then forgets its key.
+func (s *Service) renew(ctx context.Context, e *Export) error {
+	if err := s.d.Blobs.Erase(ctx, e.OrganizationID, *e.MediaKey); err != nil {
+		return err
+	}
+	key := blob.NewKey()
+	err := s.close(ctx, e, func(ctx context.Context, tx *db.Tx, x *Export) error {
+		x.MediaKey = &key
+		return save(ctx, tx, x)
+	})
+	if err == nil {
+		e.MediaKey = &key
+	}
+	return err
+}
+
+// fail ends an export, with the key of a file that could not be erased: the sweep
+// does it.
+func (s *Service) fail(ctx context.Context, e *Export, kept *string, why string) error {
 	return s.close(ctx, e, func(ctx context.Context, tx *db.Tx, x *Export) error {
-		x.MediaKey, x.RowCount, x.ByteCount = nil, e.RowCount, 0
+		x.MediaKey, x.RowCount, x.ByteCount = kept, e.RowCount, 0
 		return s.ended(ctx, tx, x, Failed, why)
 	})
 }
 
-// close changes the export in the end, if it is still ours; errLost when not.
+// close changes the export, if it is still ours; errLost when not.
 func (s *Service) close(ctx context.Context, e *Export, change func(ctx context.Context, tx *db.Tx, x *Export) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -319,7 +343,7 @@ func (s *Service) close(ctx context.Context, e *Export, change func(ctx context.
 }
 
 // freed lets go of an export that was ended while we wrote it.
-func (s *Service) freed(ctx context.Context, e *Export) error {
+func (s *Service) freed(ctx context.Context, e *Export, kept *string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	return s.d.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
@@ -327,7 +351,7 @@ func (s *Service) freed(ctx context.Context, e *Export) error {
 		if err != nil || x.Attempt != e.Attempt || x.Status == Running {
 			return err
 		}
-		x.MediaKey, x.LeasedUntil, x.ByteCount = nil, nil, 0
+		x.MediaKey, x.LeasedUntil, x.ByteCount = kept, nil, 0
 		if err := save(ctx, tx, x); err != nil {
 			return err
 		}
@@ -354,7 +378,8 @@ func (s *Service) file(ctx context.Context, e *Export) (info blob.Info, err erro
 	return w.Close()
 }
 
-// authority is who asked for the export, as they are now; an error when they may not have it any more.
+// authority is who asked for the export, as they are now; an error when they may not
+// have it any more, or see less than what was written.
 func (s *Service) authority(ctx context.Context, e *Export) (context.Context, access.Actor, error) {
 	who, err := s.d.Authority(ctx, e.OrganizationID, e.CreatedByID)
 	if errs.IsCode(err, errs.Unauthenticated) {
@@ -363,7 +388,9 @@ func (s *Service) authority(ctx context.Context, e *Export) (context.Context, ac
 	if err != nil {
 		return ctx, who, err
 	}
-	return access.With(ctx, who), who, s.may(who, e.Kind)
+	err = s.permits(who, e)
+	e.Sight = sightOf(who)
+	return access.With(ctx, who), who, err
 }
 
 // table writes rows.

@@ -101,6 +101,7 @@ func (l *list[T, F]) page(ctx context.Context, n *names, filter json.RawMessage,
 	if err != nil {
 		return "", err
 	}
+	n.columns = columns
 	var refs []id.ID
 	for _, x := range w.Nodes {
 		refs = append(refs, l.refs(x)...)
@@ -148,6 +149,8 @@ type names struct {
 	kept map[id.ID]string
 	page map[id.ID]string
 	more any // of the list, for this page
+	// columns are those that are written.
+	columns []string
 }
 
 func (n *names) of(x id.ID) sheet.Cell { return sheet.Text(n.text(x)) }

@@ -2,6 +2,8 @@ package export
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"switchboard/internal/access"
 	"switchboard/internal/call"
@@ -43,6 +45,7 @@ func (s *Service) calls() source {
 		refs: func(c row) []id.ID {
 			return []id.ID{c.PhoneNumberID, c.BranchID, c.ContactID, c.RecordID, c.CampaignID, c.UserID, c.AnsweredByID}
 		},
+		more: s.sounds,
 		columns: []column[row]{
 			col("id", "Call", "The call's id.", func(_ *names, c row) sheet.Cell { return sheet.Text(c.ID.String()) }),
 			col("startedAt", "Started", "When it came in or was started.", func(_ *names, c row) sheet.Cell { return sheet.Time(c.StartedAt) }),
@@ -65,6 +68,19 @@ func (s *Service) calls() source {
 			col("outcome", "Outcome", "What came of it.", func(_ *names, c row) sheet.Cell { return words(c.Outcome) }),
 			col("notes", "Notes", "What somebody wrote down.", func(_ *names, c row) sheet.Cell { return words(c.Notes) }),
 			col("isRecorded", "Recorded", "Whether it was recorded.", func(_ *names, c row) sheet.Cell { return sheet.Bool(c.IsRecorded) }),
+			col("recordings", "Recordings", "The ids of its recordings, by which they are found and played (R214).", func(n *names, c row) sheet.Cell {
+				ids := []string{}
+				for _, r := range n.soundsOf(c).recordings {
+					ids = append(ids, r.ID.String())
+				}
+				return sheet.Text(strings.Join(ids, " "))
+			}).permitted(access.RecordingListen),
+			col("voicemail", "Voicemail", "The id of the voicemail that was left (R214).", func(n *names, c row) sheet.Cell {
+				if v := n.soundsOf(c).voicemail; v != nil {
+					return sheet.Text(v.ID.String())
+				}
+				return sheet.Cell{}
+			}).permitted(access.VoicemailListen),
 			col("campaign", "Campaign", "The campaign's name.", func(n *names, c row) sheet.Cell { return n.of(c.CampaignID) }).asked(),
 			col("businessUnit", "Business unit", "The business unit (R022).", func(_ *names, c row) sheet.Cell { return words(c.BusinessUnit) }).asked(),
 			col("isIgnored", "Ignored", "Whether the caller is on the list of ignored numbers (D08).", func(_ *names, c row) sheet.Cell { return sheet.Bool(c.IsIgnored) }).asked(),
@@ -74,6 +90,47 @@ func (s *Service) calls() source {
 			col("recordId", "Record id", "The record's id.", func(_ *names, c row) sheet.Cell { return sheet.Text(c.RecordID.String()) }).asked(),
 		},
 	}
+}
+
+// sounds are the recordings and the voicemail of a call.
+type sounds struct {
+	recordings []*recording.Recording
+	voicemail  *voicemail.Voicemail
+}
+
+func (n *names) soundsOf(c *call.Call) sounds {
+	all, _ := n.more.(map[id.ID]sounds)
+	return all[c.ID]
+}
+
+// sounds reads what is there to hear of a page's calls, if it is asked for.
+func (s *Service) sounds(ctx context.Context, n *names, rows []*call.Call) (err error) {
+	recorded, left := slices.Contains(n.columns, "recordings"), slices.Contains(n.columns, "voicemail")
+	if !recorded && !left {
+		return nil
+	}
+	ids := make([]id.ID, len(rows))
+	for i, c := range rows {
+		ids[i] = c.ID
+	}
+	var recordings map[id.ID][]*recording.Recording
+	var voicemails map[id.ID]*voicemail.Voicemail
+	if recorded {
+		if recordings, err = s.d.Recordings.ByCalls(ctx, n.who, ids); err != nil {
+			return err
+		}
+	}
+	if left {
+		if voicemails, err = s.d.Voicemails.ByCalls(ctx, n.who, ids); err != nil {
+			return err
+		}
+	}
+	all := make(map[id.ID]sounds, len(rows))
+	for _, x := range ids {
+		all[x] = sounds{recordings[x], voicemails[x]}
+	}
+	n.more = all
+	return nil
 }
 
 func (s *Service) messages() source {

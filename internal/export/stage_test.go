@@ -26,9 +26,11 @@ import (
 	"switchboard/internal/id"
 	"switchboard/internal/job"
 	"switchboard/internal/number"
+	"switchboard/internal/recording"
 	"switchboard/internal/secret"
 	"switchboard/internal/testkit"
 	"switchboard/internal/user"
+	"switchboard/internal/voicemail"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
@@ -133,12 +135,14 @@ func (s *stage) start(batch int) {
 	}
 	s.Cleanup(func() { _ = store.Close() })
 	s.jobs = job.New(s.db, s.clk, job.RunnerOptions{Logger: quiet})
+	calls := call.New(call.Deps{DB: s.db, Clock: s.clk, Logger: quiet})
+	recordings := recording.New(recording.Deps{DB: s.db, Clock: s.clk, Blobs: store})
 	s.svc = export.New(export.Deps{
 		DB: s.db, Blobs: store, Logger: quiet, Batch: batch, TellEvery: time.Nanosecond,
 		Authority: s.who, Zone: func(context.Context) (string, error) { return "Australia/Sydney", nil },
 		Keys:  func(context.Context, []id.ID) (map[id.ID]string, error) { return map[id.ID]string{}, nil },
 		Users: user.New(user.Deps{DB: s.db}), Numbers: number.New(number.Deps{DB: s.db, Logger: quiet}),
-		Contacts: contact.New(contact.Deps{DB: s.db}), Calls: call.New(call.Deps{DB: s.db, Clock: s.clk, Logger: quiet}),
+		Contacts: contact.New(contact.Deps{DB: s.db}), Calls: calls, Recordings: recordings, Voicemails: voicemail.New(s.db, recordings, calls),
 	})
 	s.svc.Register(s.jobs)
 	if err := s.jobs.Start(s.Context()); err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 const columns = `x.organization_id, x.id, x.kind, x.format, x.filter, x.given, x.columns, x.time_zone, x.delimiter, x.byte_order_mark, x.file_name, x.status,
-	x.row_count, x.estimated_rows, x.byte_count, x.problem, x.media_key, x.sha256, x.created_by, x.attempt, x.leased_until, x.asked_until,
+	x.row_count, x.estimated_rows, x.byte_count, x.problem, x.media_key, x.sight, x.sha256, x.created_by, x.attempt, x.leased_until, x.asked_until,
 	x.started_at, x.ended_at, x.expires_at, x.version, x.created_at, x.updated_at`
 
 func one(ctx context.Context, q bun.IDB, org, export id.ID) (*Export, error) {
@@ -82,11 +82,15 @@ func insert(ctx context.Context, tx *db.Tx, e *Export) error {
 // save writes what changes about a locked export.
 func save(ctx context.Context, tx *db.Tx, e *Export) error {
 	e.Version, e.UpdatedAt = e.Version+1, tx.Now
-	_, err := db.Exec(ctx, tx, `UPDATE export SET status = $3, row_count = $4, estimated_rows = $5, byte_count = $6, problem = $7, media_key = $8, sha256 = $9,
-			attempt = $10, leased_until = $11, asked_until = $12, started_at = $13, ended_at = $14, expires_at = $15, version = $16, updated_at = $17
+	seen, err := e.Sight.written()
+	if err != nil {
+		return err
+	}
+	_, err = db.Exec(ctx, tx, `UPDATE export SET status = $3, row_count = $4, estimated_rows = $5, byte_count = $6, problem = $7, media_key = $8, sha256 = $9,
+			attempt = $10, leased_until = $11, asked_until = $12, started_at = $13, ended_at = $14, expires_at = $15, version = $16, updated_at = $17, sight = $18::text::jsonb
 		WHERE organization_id = $1 AND id = $2`,
 		e.OrganizationID, e.ID, string(e.Status), e.RowCount, e.EstimatedRowCount, e.ByteCount, e.Problem, e.MediaKey, e.SHA256,
-		e.Attempt, e.LeasedUntil, e.AskedUntil, e.StartedAt, e.EndedAt, e.ExpiresAt, e.Version, e.UpdatedAt)
+		e.Attempt, e.LeasedUntil, e.AskedUntil, e.StartedAt, e.EndedAt, e.ExpiresAt, e.Version, e.UpdatedAt, seen)
 	return err
 }
 
@@ -119,11 +123,15 @@ func lately(ctx context.Context, tx *db.Tx, who access.Actor, export id.ID) (kno
 	return known, db.Translate(err)
 }
 
-// went writes how far the one who writes has come, and holds the lease; false when
-// it is not theirs any more.
+// went writes how far the one who writes has come and what they see, and holds the
+// lease; false when it is not theirs any more.
 func went(ctx context.Context, tx *db.Tx, e *Export, until time.Time) (bool, error) {
-	n, err := db.Exec(ctx, tx, `UPDATE export SET row_count = $4, byte_count = $5, estimated_rows = $6, leased_until = $7, version = version + 1, updated_at = $8
+	seen, err := e.Sight.written()
+	if err != nil {
+		return false, err
+	}
+	n, err := db.Exec(ctx, tx, `UPDATE export SET row_count = $4, byte_count = $5, estimated_rows = $6, leased_until = $7, version = version + 1, updated_at = $8, sight = $9::text::jsonb
 		WHERE organization_id = $1 AND id = $2 AND attempt = $3 AND status = 'RUNNING'`,
-		e.OrganizationID, e.ID, e.Attempt, e.RowCount, e.ByteCount, e.EstimatedRowCount, until, tx.Now)
+		e.OrganizationID, e.ID, e.Attempt, e.RowCount, e.ByteCount, e.EstimatedRowCount, until, tx.Now, seen)
 	return n == 1, err
 }
