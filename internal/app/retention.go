@@ -26,17 +26,15 @@ func (a *App) purges() map[retention.Kind]retention.Purge {
 	return all
 }
 
-// held writes a hold on a recording, or on the call of recordings, into their ledgers.
+// held writes a hold into the ledgers of the recordings that it keeps.
 func (a *App) held(ctx context.Context, tx *db.Tx, h *retention.Hold) error {
-	var recordings []struct {
-		ID id.ID `bun:"id,type:uuid"`
-	}
-	if err := db.Select(ctx, tx, &recordings, `SELECT id FROM recording WHERE organization_id = $1 AND (id = $2 OR call_id = $2)`, h.OrganizationID, h.SubjectID); err != nil {
+	recordings, err := recording.KeptBy(ctx, tx, h.SubjectID)
+	if err != nil {
 		return err
 	}
 	entries := make([]recording.LedgerEntry, len(recordings))
 	for i, x := range recordings {
-		e := recording.LedgerEntry{RecordingID: x.ID, Kind: recording.HoldPlaced, At: h.PlacedAt, ActorID: h.PlacedByID, Reason: &h.Reason}
+		e := recording.LedgerEntry{RecordingID: x, Kind: recording.HoldPlaced, At: h.PlacedAt, ActorID: h.PlacedByID, Reason: &h.Reason}
 		if h.ReleasedAt != nil {
 			e.Kind, e.At, e.ActorID, e.Reason = recording.HoldReleased, *h.ReleasedAt, h.ReleasedByID, h.ReleaseReason
 		}

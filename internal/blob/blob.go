@@ -9,7 +9,6 @@ package blob
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -98,8 +97,17 @@ func (s *Store) Check(ctx context.Context) error {
 // fails. Codes: errs.Required (nothing), errs.LimitReached (too much),
 // errs.Invalid (the wrong content).
 func (s *Store) Put(ctx context.Context, org id.ID, r io.Reader, limit int64, accept Type) (info Info, err error) {
+	return s.PutAs(ctx, org, NewKey(), r, limit, accept)
+}
+
+// PutAs is Put under a key of NewKey. Whoever wrote the key down before can Erase
+// what a killed process left.
+func (s *Store) PutAs(ctx context.Context, org id.ID, key string, r io.Reader, limit int64, accept Type) (info Info, err error) {
 	if err := org.Want(id.Organization); err != nil {
 		return Info{}, err
+	}
+	if !goodKey(key) {
+		return Info{}, errs.New(errs.Internal, "the key of a new file is not one of NewKey")
 	}
 	head := make([]byte, headSize)
 	n, err := io.ReadFull(r, head)
@@ -116,7 +124,7 @@ func (s *Store) Put(ctx context.Context, org id.ID, r io.Reader, limit int64, ac
 	if info.ContentType, err = accept(head); err != nil {
 		return Info{}, err
 	}
-	info.Key = rand.Text()
+	info.Key = key
 
 	// A canceled context makes gocloud throw the half-written file away.
 	ctx, cancel := context.WithCancel(ctx)

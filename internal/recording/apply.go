@@ -63,8 +63,10 @@ func (s *Service) Apply(ctx context.Context, tx *db.Tx, st call.State) (err erro
 		return nil
 	}
 	var rows []*Recording
+	// Locked: what is written below is all that stands here, and our copy may become
+	// stored at this moment.
 	if err := db.Select(ctx, tx, &rows, `SELECT `+stored+` FROM recording
-		WHERE recording.organization_id = $1 AND recording.call_id = $2`, st.Call.OrganizationID, st.Call.ID); err != nil {
+		WHERE recording.organization_id = $1 AND recording.call_id = $2 ORDER BY recording.id FOR NO KEY UPDATE`, st.Call.OrganizationID, st.Call.ID); err != nil {
 		return err
 	}
 	known := map[string]*Recording{}

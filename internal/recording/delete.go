@@ -176,9 +176,8 @@ func (s *Service) HoldsOn(ctx context.Context, who access.Actor, recordings []id
 		Reason string `bun:"reason"`
 	}
 	err := db.Select(db.WithTenant(ctx, who.OrganizationID), s.DB.App(), &rows, `SELECT recording.id, h.reason`+From+`
-		LEFT JOIN voicemail v ON v.organization_id = recording.organization_id AND v.recording_id = recording.id
 		JOIN LATERAL (SELECT hold.reason FROM legal_hold hold WHERE hold.organization_id = recording.organization_id AND hold.released_at IS NULL
-			AND hold.subject IN (recording.id, recording.call_id, call.contact_id, call.record_id, v.id) ORDER BY hold.placed_at, hold.id LIMIT 1) h ON true
+			AND hold.subject IN (`+Subjects+`) ORDER BY hold.placed_at, hold.id LIMIT 1) h ON true
 		WHERE recording.organization_id = $1 AND recording.id = ANY ($2::uuid[])`, who.OrganizationID, recordings)
 	for _, r := range rows {
 		out[r.ID] = r.Reason

@@ -92,7 +92,7 @@ func (s *Service) eraseCopy(ctx context.Context, r *Recording) error {
 	if r.BlobKey == nil {
 		return nil
 	}
-	if err := s.Blobs.Delete(ctx, r.OrganizationID, *r.BlobKey); err != nil {
+	if err := s.Blobs.Erase(ctx, r.OrganizationID, *r.BlobKey); err != nil {
 		return err
 	}
 	return s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {

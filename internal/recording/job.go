@@ -102,6 +102,9 @@ func (s *Service) fetch(ctx context.Context, f Fetch) (err error) {
 		return err
 	}
 	info, failure := s.download(ctx, connection, r)
+	if errors.Is(failure, errTaken) {
+		return nil
+	}
 	if failure == nil {
 		if err := s.stored(ctx, r, info, s.peaks(ctx, r, info)); err != nil {
 			_ = s.Blobs.Delete(ctx, r.OrganizationID, info.Key)
@@ -111,6 +114,9 @@ func (s *Service) fetch(ctx context.Context, f Fetch) (err error) {
 	}
 	if ctx.Err() != nil {
 		return ctx.Err() // the server stops: this try did not count
+	}
+	if r.BlobKey != nil && s.Blobs.Erase(ctx, r.OrganizationID, *r.BlobKey) == nil {
+		r.BlobKey = nil
 	}
 	return s.putOff(ctx, r, failure)
 }
@@ -149,16 +155,38 @@ func (s *Service) download(ctx context.Context, connection id.ID, r *Recording) 
 		return info, err
 	}
 	defer m.Close()
+	if err := s.announce(ctx, r); err != nil {
+		return info, err
+	}
 	w := &whole{r: m, want: m.Size}
-	info, err = s.Blobs.Put(ctx, r.OrganizationID, w, maxAudio, blob.Audio)
+	info, err = s.Blobs.PutAs(ctx, r.OrganizationID, *r.BlobKey, w, maxAudio, blob.Audio)
 	if err != nil {
 		return info, err
 	}
-	if err := w.check(); err != nil {
-		_ = s.Blobs.Delete(ctx, r.OrganizationID, info.Key)
-		return blob.Info{}, err
+	return info, w.check()
+}
+
+// errTaken ends an attempt whose recording was deleted, or is fetched by another.
+var errTaken = errors.New("the recording was deleted or taken over meanwhile")
+
+// announce writes down the key of the file that this attempt is to store, and deletes
+// what an attempt left that died before it could say that its file was there.
+func (s *Service) announce(ctx context.Context, r *Recording) error {
+	if r.BlobKey != nil {
+		if err := s.Blobs.Erase(ctx, r.OrganizationID, *r.BlobKey); err != nil {
+			return err
+		}
 	}
-	return info, nil
+	key := blob.NewKey()
+	n, err := db.Exec(ctx, s.DB.App(), `UPDATE recording SET blob_key = $4 WHERE organization_id = $1 AND id = $2 AND media_state = 'PENDING' AND attempts = $3`,
+		r.OrganizationID, r.ID, r.Attempts, key)
+	if err == nil && n == 0 {
+		err = errTaken
+	}
+	if err == nil {
+		r.BlobKey = &key
+	}
+	return err
 }
 
 var errCut = errors.New("the audio was cut off on its way")
@@ -216,8 +244,8 @@ func (s *Service) peaks(ctx context.Context, r *Recording, info blob.Info) *soun
 // stored notes that the audio is ours, in the transaction that makes it so.
 func (s *Service) stored(ctx context.Context, r *Recording, info blob.Info, peaks *sound.Peaks) error {
 	return s.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		n, err := db.Exec(ctx, tx, `UPDATE recording SET media_state = 'STORED', media_error = NULL, blob_key = $3, content_type = $4, size_bytes = $5, due_at = NULL, updated_at = $6
-			WHERE organization_id = $1 AND id = $2 AND media_state = 'PENDING'`, r.OrganizationID, r.ID, info.Key, info.ContentType, info.Size, tx.Now)
+		n, err := db.Exec(ctx, tx, `UPDATE recording SET media_state = 'STORED', media_error = NULL, content_type = $4, size_bytes = $5, due_at = NULL, updated_at = $6
+			WHERE organization_id = $1 AND id = $2 AND media_state = 'PENDING' AND blob_key = $3`, r.OrganizationID, r.ID, info.Key, info.ContentType, info.Size, tx.Now)
 		switch {
 		case err != nil:
 			return err
@@ -269,9 +297,9 @@ func (s *Service) putOff(ctx context.Context, r *Recording, failure error) error
 		if next > 0 {
 			due = new(tx.Now.Add(next))
 		}
-		_, err := db.Exec(ctx, tx, `UPDATE recording SET media_state = $3, media_error = $4, due_at = $5, updated_at = $6
-			WHERE organization_id = $1 AND id = $2 AND media_state = 'PENDING'`, r.OrganizationID, r.ID, string(state), why, due, tx.Now)
-		if err != nil || state == MediaPending {
+		n, err := db.Exec(ctx, tx, `UPDATE recording SET media_state = $3, media_error = $4, due_at = $5, updated_at = $6, blob_key = $7
+			WHERE organization_id = $1 AND id = $2 AND media_state = 'PENDING' AND attempts = $8`, r.OrganizationID, r.ID, string(state), why, due, tx.Now, r.BlobKey, r.Attempts)
+		if err != nil || n == 0 || state == MediaPending {
 			return err
 		}
 		if err := Note(ctx, tx, LedgerEntry{RecordingID: r.ID, Kind: NotStored, Reason: &why, Key: new("not stored")}); err != nil {

@@ -53,6 +53,10 @@ func TestRecordingsAreFiltered(t *testing.T) {
 	s.exec(`INSERT INTO legal_hold (organization_id, id, subject, reason, placed_at) VALUES ($1, $2, $3, 'Case 17', $4)`, s.org, id.New(id.LegalHold), contact, start)
 	s.exec(`INSERT INTO transcript (organization_id, id, call_id, recording_id, source, status, provider, language, is_automatic, recorded_at, updated_at)
 		VALUES ($1, $2, $3, $4, 'CALL', 'COMPLETED', 'TWILIO', 'en', true, $5, $5)`, s.org, id.New(id.Transcript), calls[1], recs[1], start)
+	for i, status := range map[int]string{0: "FAILED", 2: "RUNNING", 4: "DELETED"} { // no text is there
+		s.exec(`INSERT INTO transcript (organization_id, id, call_id, recording_id, source, status, provider, language, is_automatic, recorded_at, updated_at, deleted_at, failure_code, failure_reason)
+			VALUES ($1, $2, $3, $4, 'CALL', $6, 'TWILIO', 'en', true, $5, $5, CASE WHEN $6 = 'DELETED' THEN $5::timestamptz END, CASE WHEN $6 = 'FAILED' THEN 'REFUSED' END, CASE WHEN $6 = 'FAILED' THEN 'no' END)`, s.org, id.New(id.Transcript), calls[i], recs[i], start, status)
+	}
 	boss := s.boss()
 	s.exec(`INSERT INTO recording_ledger (organization_id, id, recording_id, kind, at, actor_id) VALUES ($1, $2, $3, 'LISTENED', $4, $5)`, s.org, id.New(id.Fact), recs[4], start, boss.UserID)
 	own, office, quiet := boss, boss, boss

@@ -59,24 +59,26 @@ func (s *Service) UpdatePolicy(ctx context.Context, who access.Actor, in PolicyC
 	if f := in.WhenDeletedAtTwilio; f.Has() && f.Value != DeleteCopy && f.Value != KeepCopy {
 		return nil, errs.New(errs.Invalid, "this is %s or %s", DeleteCopy, KeepCopy).At("whenDeletedAtTwilio")
 	}
-	p, err := s.policy(ctx, who.OrganizationID)
-	if err != nil {
-		return nil, err
-	}
+	var when *string // what is not given stays as it is at that moment
 	if in.WhenDeletedAtTwilio.Has() {
-		p.WhenDeletedAtTwilio = in.WhenDeletedAtTwilio.Value
+		when = new(string(in.WhenDeletedAtTwilio.Value))
 	}
+	var swapped *bool
 	if in.AreChannelsSwapped.Has() {
-		p.AreChannelsSwapped = in.AreChannelsSwapped.Value
+		swapped = &in.AreChannelsSwapped.Value
 	}
+	p := &Policy{}
 	err = s.DB.InTx(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
-		if _, err := db.Exec(ctx, tx, `INSERT INTO recording_policy (organization_id, when_deleted_at_twilio, are_channels_swapped, updated_at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (organization_id) DO UPDATE SET when_deleted_at_twilio = excluded.when_deleted_at_twilio, are_channels_swapped = excluded.are_channels_swapped, updated_at = excluded.updated_at`,
-			p.OrganizationID, string(p.WhenDeletedAtTwilio), p.AreChannelsSwapped, tx.Now); err != nil {
+		if err := db.Select(ctx, tx, p, `INSERT INTO recording_policy AS policy (organization_id, when_deleted_at_twilio, are_channels_swapped, updated_at)
+			VALUES ($1, coalesce($2::text, $5), coalesce($3::boolean, false), $4)
+			ON CONFLICT (organization_id) DO UPDATE SET when_deleted_at_twilio = coalesce($2::text, policy.when_deleted_at_twilio),
+				are_channels_swapped = coalesce($3::boolean, policy.are_channels_swapped), updated_at = $4
+			RETURNING organization_id, when_deleted_at_twilio, are_channels_swapped, created_at, updated_at`,
+			who.OrganizationID, when, swapped, tx.Now, string(DeleteCopy)); err != nil {
 			return err
 		}
 		return audit.Write(ctx, tx, audit.Entry{ActorID: who.ID(), Action: "recording.policy", Subject: who.OrganizationID,
 			Detail: map[string]any{"whenDeletedAtTwilio": p.WhenDeletedAtTwilio, "areChannelsSwapped": p.AreChannelsSwapped}})
 	})
-	return &p, err
+	return p, err
 }

@@ -66,7 +66,7 @@ type Recording struct {
 	StartedAt       time.Time       `bun:"started_at"`
 	MediaState      MediaState      `bun:"media_state"`
 	MediaError      *string         `bun:"media_error"`
-	BlobKey         *string         `bun:"blob_key"`
+	BlobKey         *string         `bun:"blob_key"` // the file; until it is STORED, one that an attempt may have left
 	ContentType     *string         `bun:"content_type"`
 	SizeBytes       *int64          `bun:"size_bytes"`
 	Attempts        int             `bun:"attempts"`

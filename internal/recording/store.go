@@ -20,9 +20,41 @@ const stored = `recording.organization_id, recording.id, recording.call_id, reco
 	recording.deleted_at, recording.deleted_by, recording.delete_reason, recording.gone_at_twilio_at, recording.erase_due_at, recording.erase_attempts,
 	recording.noted_pauses, recording.first_side`
 
+// Subjects are what a legal hold may be on that keeps a recording, as a list in SQL
+// for the aliases of From: itself and what it belongs to. KeptBy looks the other way.
+const Subjects = `recording.id, recording.call_id, call.contact_id, call.record_id,
+	(SELECT of.id FROM voicemail of WHERE of.organization_id = recording.organization_id AND of.recording_id = recording.id)`
+
 // Held is the SQL condition that a legal hold keeps a recording, for the aliases of From.
-const Held = `is_held(recording.organization_id, recording.id, recording.call_id, call.contact_id, call.record_id,
-	(SELECT of.id FROM voicemail of WHERE of.organization_id = recording.organization_id AND of.recording_id = recording.id))`
+const Held = `is_held(recording.organization_id, ` + Subjects + `)`
+
+// kept is which recordings a hold on $2 keeps, by what that is: each of Subjects, in
+// a form that an index serves.
+var kept = map[id.Kind]string{
+	id.Recording: "recording.id = $2",
+	id.Call:      "recording.call_id = $2",
+	id.Contact:   "call.contact_id = $2",
+	id.Record:    "call.record_id = $2",
+	id.Voicemail: "recording.id = (SELECT of.recording_id FROM voicemail of WHERE of.organization_id = $1 AND of.id = $2)",
+}
+
+// KeptBy are the recordings of the context's tenant, but those deleted, that a legal
+// hold on the subject keeps.
+func KeptBy(ctx context.Context, tx *db.Tx, subject id.ID) (ids []id.ID, err error) {
+	defer errs.Wrap(&err, "recording.KeptBy(%s)", subject)
+	where, ok := kept[subject.Kind()]
+	if !ok {
+		return nil, nil
+	}
+	var rows []struct {
+		ID id.ID `bun:"id,type:uuid"`
+	}
+	err = db.Select(ctx, tx, &rows, `SELECT recording.id`+From+` WHERE recording.organization_id = $1 AND recording.status <> 'DELETED' AND `+where, db.TenantFrom(ctx), subject)
+	for _, r := range rows {
+		ids = append(ids, r.ID)
+	}
+	return ids, err
+}
 
 // columns are what readers get: with the links of the call (R278), and whether it is held.
 const columns = stored + `, call.contact_id, call.record_id, call.branch_id, call.phone_number_id, call.direction, call.notices, ` + Held + ` AS is_held`
@@ -124,7 +156,7 @@ func Where(f Filter, who access.Actor, arg func(any) string) string {
 		and(Held + " = " + arg(*f.IsHeld))
 	}
 	if f.HasTranscript != nil {
-		and("EXISTS (SELECT FROM transcript t WHERE t.organization_id = recording.organization_id AND t.recording_id = recording.id) = " + arg(*f.HasTranscript))
+		and("EXISTS (SELECT FROM transcript t WHERE t.organization_id = recording.organization_id AND t.recording_id = recording.id AND t.status = 'COMPLETED') = " + arg(*f.HasTranscript))
 	}
 	if f.IsHeardByMe != nil {
 		and(heardBy(arg(who.ID())) + " = " + arg(*f.IsHeardByMe))

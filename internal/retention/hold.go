@@ -12,6 +12,7 @@ import (
 	"switchboard/internal/db"
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
+	"switchboard/internal/recording"
 	"switchboard/internal/tenant"
 )
 
@@ -171,8 +172,8 @@ func (s *Service) Hold(ctx context.Context, who access.Actor, hold id.ID) (_ *Ho
 }
 
 // HoldsOf are the holds that keep calls and recordings from being deleted: their
-// own, or that of a call, contact or record that they belong to; the oldest of
-// several. None for those who may not see holds.
+// own, or that of a call, voicemail, contact or record that they belong to; the
+// oldest of several. None for those who may not see holds.
 func (s *Service) HoldsOf(ctx context.Context, who access.Actor, subjects []id.ID) (map[id.ID]*Hold, error) {
 	if may(who) != nil {
 		return nil, nil
@@ -184,8 +185,8 @@ func (s *Service) HoldsOf(ctx context.Context, who access.Actor, subjects []id.I
 	err := db.Select(access.With(ctx, who), s.d.DB.App(), &rows, `
 SELECT x.id AS of, `+holdColumns+`
 FROM (SELECT c.id, ARRAY[c.id, c.contact_id, c.record_id] AS along FROM call c WHERE c.organization_id = $1 AND c.id = ANY ($2::uuid[])
-  UNION ALL SELECT r.id, ARRAY[r.id, r.call_id, c.contact_id, c.record_id] FROM recording r JOIN call c ON c.organization_id = r.organization_id AND c.id = r.call_id
-    WHERE r.organization_id = $1 AND r.id = ANY ($2::uuid[])) x
+  UNION ALL SELECT recording.id, ARRAY[`+recording.Subjects+`]`+recording.From+`
+    WHERE recording.organization_id = $1 AND recording.id = ANY ($2::uuid[])) x
 CROSS JOIN LATERAL (SELECT * FROM legal_hold h WHERE h.organization_id = $1 AND h.subject = ANY (x.along) AND h.released_at IS NULL ORDER BY h.placed_at, h.id LIMIT 1) hold`,
 		who.OrganizationID, subjects)
 	out := make(map[id.ID]*Hold, len(rows))

@@ -99,6 +99,8 @@ func TestTheInboxIsFilteredAndCounted(t *testing.T) {
 	s.exec(`UPDATE recording SET status = 'DELETED', deleted_at = $2 WHERE organization_id = $1 AND id = $3`, s.org, start, s.recordingOf(s.mails[3]))
 	s.exec(`INSERT INTO transcript (organization_id, id, voicemail_id, source, status, provider, language, is_automatic, recorded_at, updated_at)
 		VALUES ($1, $2, $3, 'VOICEMAIL', 'COMPLETED', 'TWILIO', 'en', true, $4, $4)`, s.org, id.New(id.Transcript), s.mails[1], start)
+	s.exec(`INSERT INTO transcript (organization_id, id, voicemail_id, source, status, provider, language, is_automatic, recorded_at, updated_at, failure_code, failure_reason)
+		VALUES ($1, $2, $3, 'VOICEMAIL', 'FAILED', 'TWILIO', 'en', true, $4, $4, 'REFUSED', 'no')`, s.org, id.New(id.Transcript), s.mails[0], start) // no text is there
 	who := s.actor(s.stranger, access.SeesOrganization)
 	if _, err := s.v.MarkHeard(s.ctx, who, s.mails[2], true); err != nil {
 		t.Fatal(err)

@@ -161,7 +161,7 @@ func (q *query) filter(f Filter, who access.Actor) {
 	if f.MinSeconds != nil {
 		q.and("voicemail.duration_seconds >= " + q.arg(*f.MinSeconds))
 	}
-	is("EXISTS (SELECT FROM transcript t WHERE t.organization_id = voicemail.organization_id AND (t.voicemail_id = voicemail.id OR t.recording_id = voicemail.recording_id))", f.HasTranscript)
+	is("EXISTS (SELECT FROM transcript t WHERE t.organization_id = voicemail.organization_id AND (t.voicemail_id = voicemail.id OR t.recording_id = voicemail.recording_id) AND t.status = 'COMPLETED')", f.HasTranscript)
 }
 
 type query struct {
