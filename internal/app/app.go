@@ -261,7 +261,7 @@ func (a *App) edges(base *url.URL, o Options) {
 		Tenants: a.Tenants, Roles: a.Roles, Sessions: a.Sessions, Users: a.Users, Contacts: a.Contacts, Numbers: a.Numbers,
 		Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Transcripts: a.Transcripts, Messages: a.Messages, Templates: a.Templates, Automations: a.Automations, Deliveries: a.Deliveries, FollowUps: a.FollowUps, Reports: a.Reports, Diagnoses: a.Diagnoses,
 		Retention: a.Retention, History: a.History, Exports: a.Exports, Audit: a.auditLog, AuditByIDs: a.auditEntries, Accessed: a.accessed,
-		Gate:   gate.New(gate.Deps{DB: a.DB, Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Messages: a.Messages, FollowUps: a.FollowUps, Transcripts: a.Transcripts}),
+		Gate:   gate.New(gate.Deps{DB: a.DB, Contacts: a.Contacts, Calls: a.Calls, Recordings: a.Recordings, Voicemails: a.Voicemails, Messages: a.Messages, FollowUps: a.FollowUps, Transcripts: a.Transcripts}),
 		Events: a.Events, Clock: a.Clock, Link: a.Media.Link, SmallLink: a.Media.SmallLink,
 	})
 	a.renderer = r.Renderer()

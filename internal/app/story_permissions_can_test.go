@@ -276,7 +276,7 @@ var attempts = map[gate.Action][]attempt{
 		{what: "user", query: `mutation($s: ID!, $b: String!) { userUpdate(id: $s, input: {name: $b}) { user { id } ` + problems + ` } }`},
 	},
 	gate.DeleteContact:     {{what: "contact", query: `mutation($s: ID!) { contactDelete(ids: [$s]) { deletedIds ` + problems + ` } }`, consumes: true}},
-	gate.MergeContact:      {{what: "contact", query: `mutation($s: ID!, $c: ID!) { contactMerge(id: $s, from: [$c]) { contact { id } ` + problems + ` } }`, consumes: true}},
+	gate.MergeContact:      {{what: "contact", query: `mutation($s: ID!, $c: ID!) { contactMerge(id: $c, from: [$s]) { contact { id } ` + problems + ` } }`, consumes: true}},
 	gate.ReportRecordEvent: {{what: "record", query: `mutation($s: ID!) { recordEvent(input: {recordId: $s, event: ARRIVED}) { record { id } ` + problems + ` } }`}},
 	gate.AssignThread:      {{what: "thread", query: `mutation($s: ID!) { smsThreadAssign(id: $s, userId: null) { ` + problems + ` } }`, consumes: true}},
 	gate.CloseThread:       {{what: "thread", query: `mutation($s: ID!) { smsThreadClose(id: $s) { ` + problems + ` } }`}},
@@ -347,6 +347,8 @@ func TestCanAgreesWithTheRealAttempt(t *testing.T) {
 	}{
 		{"everything", a.full, demo.Vars{"isFieldworker": false}}, {"nothing", nothing, demo.Vars{"isFieldworker": false}},
 		{"what is seen", sees, demo.Vars{"isFieldworker": false}},
+		{"changes what is not seen", a.role("Blind", "ORGANIZATION", "CONTACT_EDIT", "CONTACT_DELETE", "RECORD_EVENT_ADD"), demo.Vars{"isFieldworker": false}},
+		{"deletes and changes nothing", a.role("Deletes", "ORGANIZATION", "CONTACT_VIEW", "CONTACT_DELETE"), demo.Vars{"isFieldworker": false}},
 		{"every option narrowed", a.full, narrow}, {"a fieldworker before the booking", a.Role("FIELDWORKER"), wide},
 	}
 	seen := map[string]bool{}
@@ -411,6 +413,29 @@ func TestCanAgreesWithTheRealAttempt(t *testing.T) {
 		if !seen[g] {
 			t.Errorf("the gate %s never said anything", g)
 		}
+	}
+}
+
+// What a legal hold keeps, can says as the attempt does (R226).
+func TestCanKnowsOfLegalHolds(t *testing.T) {
+	a := newAsked(t)
+	a.change(a.fay, demo.Vars{"roleId": a.full, "isFieldworker": false})
+	for _, action := range []gate.Action{gate.DeleteContact, gate.MergeContact, gate.DeleteRecording, gate.DeleteVoicemail, gate.DeleteMessage} {
+		x := attempts[action][0]
+		a.stay()
+		subject := a.make(x.what, true)
+		hold := a.hold(subject, "a dispute")
+		can := a.can(a.fay.Client, string(action), subject)
+		code := a.done(a.fay.Client, x, subject)
+		if can.IsAllowed || can.Gate != "STATE" || code == "" {
+			t.Errorf("%s under a hold: can says %+v, and the attempt %q", action, can, code)
+		}
+		a.Do(`mutation($id: ID!) { legalHoldRelease(id: $id, reason: "settled") { userErrors { code field message } } }`, demo.Vars{"id": hold}, nil)
+		can = a.can(a.fay.Client, string(action), subject)
+		if code := a.done(a.fay.Client, x, subject); !can.IsAllowed || code != "" {
+			t.Errorf("%s after the hold: can says %+v, and the attempt %q", action, can, code)
+		}
+		a.Settle()
 	}
 }
 

@@ -173,10 +173,19 @@ type Update struct {
 	AccountID      patch.Field[id.ID]
 }
 
+// mayEdit refuses who may not change contacts and records, and who may not read them:
+// a change answers with what it changed.
+func mayEdit(who access.Actor) error {
+	if err := who.Require(access.ContactEdit); err != nil {
+		return err
+	}
+	return who.Require(access.ContactView)
+}
+
 // Update changes a contact that the actor may see. Codes: errs.NotFound, errs.Conflict
 // for an account that has members and would be none, those of Create.
 func (s *Service) Update(ctx context.Context, who access.Actor, contact id.ID, in Update) (c *Contact, err error) {
-	if err := who.Require(access.ContactEdit); err != nil {
+	if err := mayEdit(who); err != nil {
 		return nil, err
 	}
 	ctx = db.WithTenant(ctx, who.OrganizationID)

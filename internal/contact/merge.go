@@ -19,7 +19,7 @@ const MaxMerged = 20
 // Merge makes one contact of several: keep stays and gets what is linked to the
 // others, their phones and memberships; of its own fields only the empty ones are
 // filled, from the others in their order. The others' ids answer with it from then
-// on. It needs CONTACT_DELETE and CONTACT_EDIT. One of the others that is a part of
+// on. It needs CONTACT_DELETE, CONTACT_EDIT and CONTACT_VIEW. One of the others that is a part of
 // it already changes nothing. Codes: errs.Invalid, errs.NotFound, errs.Conflict for
 // one under a legal hold and for members of an account that would be none any more,
 // errs.LimitReached for too many phones.
@@ -27,7 +27,7 @@ func (s *Service) Merge(ctx context.Context, who access.Actor, keep id.ID, from 
 	if err := who.Require(access.ContactDelete); err != nil {
 		return nil, err
 	}
-	if err := who.Require(access.ContactEdit); err != nil {
+	if err := mayEdit(who); err != nil {
 		return nil, err
 	}
 	if from, err = checkSet(from, id.Contact, MaxMerged, "from"); err != nil {

@@ -116,7 +116,7 @@ type RecordUpdate struct {
 // UpdateRecord changes a record that the actor may see. What changes nothing
 // leaves no trace. Codes: errs.NotFound, those of CreateRecord.
 func (s *Service) UpdateRecord(ctx context.Context, who access.Actor, record id.ID, in RecordUpdate) (r *Record, err error) {
-	if err := who.Require(access.ContactEdit); err != nil {
+	if err := mayEdit(who); err != nil {
 		return nil, err
 	}
 	ctx = db.WithTenant(ctx, who.OrganizationID)

@@ -117,6 +117,13 @@ func (s *Service) held(alias, column string, of func(Link) bool) string {
 	return `(` + out + `)`
 }
 
+// Held is SQL that says whether a legal hold keeps the contact of the alias from being
+// deleted: its own, one on what is linked to it, or one on its records.
+func (s *Service) Held(alias string) string {
+	return `(` + s.held(alias, "contact_id", linksContacts) + ` OR EXISTS (SELECT FROM record k
+		WHERE k.organization_id = ` + alias + `.organization_id AND k.contact_id = ` + alias + `.id AND is_held(k.organization_id, k.id)))`
+}
+
 func linksContacts(l Link) bool { return l.Contacts }
 func linksRecords(l Link) bool  { return l.Records }
 
@@ -124,8 +131,7 @@ func linksRecords(l Link) bool  { return l.Records }
 // are there no more, also those that were gone already; kept says why each of the
 // others is still there: errs.NotFound, or errs.Conflict for one under a legal hold.
 func (s *Service) Delete(ctx context.Context, who access.Actor, ids []id.ID) (gone []id.ID, kept []error, err error) {
-	return s.remove(ctx, who, ids, id.Contact, s.Purge, `SELECT c.id, `+s.held("c", "contact_id", linksContacts)+` OR EXISTS (SELECT FROM record r
-			WHERE r.organization_id = c.organization_id AND r.contact_id = c.id AND is_held(r.organization_id, r.id)) AS held
+	return s.remove(ctx, who, ids, id.Contact, s.Purge, `SELECT c.id, `+s.Held("c")+` AS held
 		FROM contact c WHERE c.organization_id = $1 AND ($2::uuid IS NULL OR $2 = $2) AND c.id = ANY ($3::uuid[])`+Own(who))
 }
 
@@ -222,8 +228,7 @@ func (s *Service) Purge(ctx context.Context, tx *db.Tx, ids []id.ID, by Deletion
 	err = db.Select(ctx, tx, &rows, `
 		WITH free AS (
 			SELECT c.organization_id, c.id FROM contact c
-			WHERE c.organization_id = $1 AND c.id = ANY ($2::uuid[]) AND NOT `+s.held("c", "contact_id", linksContacts)+`
-				AND NOT EXISTS (SELECT FROM record r WHERE r.organization_id = c.organization_id AND r.contact_id = c.id AND is_held(r.organization_id, r.id))
+			WHERE c.organization_id = $1 AND c.id = ANY ($2::uuid[]) AND NOT `+s.Held("c")+`
 		), former AS (
 			UPDATE tombstone t SET external_id = NULL FROM free f WHERE t.organization_id = f.organization_id AND t.merged_into = f.id
 		), buried AS (
@@ -348,7 +353,7 @@ func tellDeleted(ctx context.Context, tx *db.Tx, action string, gone []id.ID, by
 // AssignContacts gives contacts to a user, or to nobody: all or none. Codes:
 // errs.NotFound for a contact or the user.
 func (s *Service) AssignContacts(ctx context.Context, who access.Actor, ids []id.ID, user id.ID) (out []*Contact, err error) {
-	if err := who.Require(access.ContactEdit); err != nil {
+	if err := mayEdit(who); err != nil {
 		return nil, err
 	}
 	if ids, err = checkSet(ids, id.Contact, MaxSet, "ids"); err != nil {
@@ -390,7 +395,7 @@ func (s *Service) AssignContacts(ctx context.Context, who access.Actor, ids []id
 
 // AssignRecords is AssignContacts for records.
 func (s *Service) AssignRecords(ctx context.Context, who access.Actor, ids []id.ID, user id.ID) (out []*Record, err error) {
-	if err := who.Require(access.ContactEdit); err != nil {
+	if err := mayEdit(who); err != nil {
 		return nil, err
 	}
 	if ids, err = checkSet(ids, id.Record, MaxSet, "ids"); err != nil {

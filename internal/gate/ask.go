@@ -26,6 +26,7 @@ import (
 // Deps are the domains whose things are asked about.
 type Deps struct {
 	DB          *db.DB
+	Contacts    *contact.Service
 	Calls       *call.Service
 	Recordings  *recording.Service
 	Voicemails  *voicemail.Service
@@ -60,9 +61,10 @@ type thing struct {
 	number, status                string
 	phone, masked, invoice        bool // of a customer
 	self, admin, active           bool // of a user
-	live, answered, outbound      bool // of a call
+	live, answered, outbound      bool // of a call; live also of a message that is under way
 	gone, waits, recorded, paused bool
-	ofVoicemail, held             bool // of a recording
+	ofVoicemail                   bool // of a recording
+	held, ownHold                 bool // by a legal hold: by any, or by one on itself
 	place                         call.Place
 	permissions                   []access.Permission // of a user
 	visibility                    access.Visibility
@@ -149,13 +151,21 @@ func (s *Service) Ask(ctx context.Context, who access.Actor, checks []Check) (_ 
 	if err != nil {
 		return nil, err
 	}
+	blind, err := s.blind(ctx, who, checks, rules)
+	if err != nil {
+		return nil, err
+	}
 	early, err := s.early(ctx, who, checks, rules, things)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]*Can, len(checks))
 	for i, c := range checks {
-		out[i] = answer(who, org, c, rules[i], things[c.Subject], early[i])
+		x := things[c.Subject]
+		if rules[i].blind && x == nil {
+			x = blind[c.Subject]
+		}
+		out[i] = answer(who, org, c, rules[i], x, early[i])
 	}
 	return out, nil
 }
@@ -270,6 +280,22 @@ func (s *Service) early(ctx context.Context, who access.Actor, checks []Check, r
 
 func (s *Service) now() time.Time { return s.d.DB.Clock().Now() }
 
+// blind is what the actor would see with the permission to read it: the subjects of
+// actions that ask for none.
+func (s *Service) blind(ctx context.Context, who access.Actor, checks []Check, rules []rule) (map[id.ID]*thing, error) {
+	var subjects []id.ID
+	for i, c := range checks {
+		if rules[i].blind && !c.Subject.IsZero() {
+			subjects = append(subjects, c.Subject)
+		}
+	}
+	if who.Can(access.ContactView) || len(subjects) == 0 {
+		return nil, nil
+	}
+	who.Permissions = access.SetOf(append(who.Permissions.List(), access.ContactView)...)
+	return s.read(ctx, who, subjects)
+}
+
 // read is the subjects that the actor sees: one look at each kind.
 func (s *Service) read(ctx context.Context, who access.Actor, subjects []id.ID) (map[id.ID]*thing, error) {
 	kinds := map[id.Kind][]id.ID{}
@@ -314,7 +340,29 @@ func (s *Service) contacts(ctx context.Context, who access.Actor, ids []id.ID, o
 	if err != nil {
 		return err
 	}
+	err = s.holds(ctx, who, ids, out, `SELECT c.id, `+s.d.Contacts.Held("c")+` AS held, is_held(c.organization_id, c.id) AS own
+		FROM contact c WHERE c.organization_id = $1 AND c.id = ANY ($2::uuid[])`)
+	if err != nil {
+		return err
+	}
 	return phones(ctx, s.d.DB.App(), out)
+}
+
+// holds notes which of the things the query says to be under a legal hold.
+func (s *Service) holds(ctx context.Context, who access.Actor, ids []id.ID, out map[id.ID]*thing, query string) error {
+	var rows []struct {
+		ID   id.ID `bun:"id"`
+		Held bool  `bun:"held"`
+		Own  bool  `bun:"own"`
+		Live bool  `bun:"live"`
+	}
+	err := db.Select(db.WithTenant(ctx, who.OrganizationID), s.d.DB.App(), &rows, query, who.OrganizationID, ids)
+	for _, r := range rows {
+		if x := out[r.ID]; x != nil {
+			x.held, x.ownHold, x.live = r.Held, r.Own, r.Live
+		}
+	}
+	return err
 }
 
 func (s *Service) records(ctx context.Context, who access.Actor, ids []id.ID, out map[id.ID]*thing) error {
@@ -370,7 +418,7 @@ func (s *Service) recordings(ctx context.Context, who access.Actor, ids []id.ID,
 func (s *Service) voicemails(ctx context.Context, who access.Actor, ids []id.ID, out map[id.ID]*thing) error {
 	seen, err := s.d.Voicemails.Visible(ctx, who, ids)
 	for x, v := range seen {
-		out[x] = &thing{contact: v.ContactID, owner: v.OwnerID}
+		out[x] = &thing{contact: v.ContactID, owner: v.OwnerID, held: v.IsHeld}
 	}
 	return err
 }
@@ -388,7 +436,12 @@ func (s *Service) messages(ctx context.Context, who access.Actor, ids []id.ID, o
 	for _, m := range seen {
 		out[m.ID] = &thing{contact: m.ContactID, record: m.RecordID}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.holds(ctx, who, ids, out, `SELECT m.id, `+message.Held+` AS held, NOT (`+message.Settled+`) AS live
+		FROM message m JOIN sms_thread t ON t.organization_id = m.organization_id AND t.id = m.thread_id
+		WHERE m.organization_id = $1 AND m.id = ANY ($2::uuid[])`)
 }
 
 func (s *Service) followUps(ctx context.Context, who access.Actor, ids []id.ID, out map[id.ID]*thing) error {
@@ -404,7 +457,11 @@ func (s *Service) transcripts(ctx context.Context, who access.Actor, ids []id.ID
 	for x := range seen {
 		out[x] = &thing{}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.holds(ctx, who, ids, out, `SELECT transcript.id, `+transcript.Held+` AS held
+		FROM transcript WHERE transcript.organization_id = $1 AND transcript.id = ANY ($2::uuid[])`)
 }
 
 func (s *Service) users(ctx context.Context, who access.Actor, ids []id.ID, out map[id.ID]*thing) error {

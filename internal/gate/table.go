@@ -13,6 +13,7 @@ type rule struct {
 	oneOf   []access.Permission
 	feature tenant.FeatureName
 	early   bool // D13: not before the customer's booking begins
+	blind   bool // the command needs no permission to read the subject: who knows its id may
 	option  func(access.Actor, *thing) access.FieldworkerOption
 	// may asks what depends on the thing itself, after it was seen: it names a
 	// permission that its command asks only then, or says what state forbids it.
@@ -74,10 +75,10 @@ var actions = map[Action]rows{
 	},
 	DeleteRecording:  one(id.Recording, rule{needs: []access.Permission{access.RecordingDelete}, may: deletable}),
 	ExportRecordings: general(access.RecordingExport),
-	DeleteVoicemail:  one(id.Voicemail, needs(access.VoicemailDelete)),
+	DeleteVoicemail:  one(id.Voicemail, rule{needs: []access.Permission{access.VoicemailDelete}, may: kept}),
 	MarkVoicemail:    one(id.Voicemail, needs(access.VoicemailListen)),
 	EditTranscript:   one(id.Transcript, needs(access.TranscriptEdit)),
-	DeleteTranscript: one(id.Transcript, needs(access.TranscriptDelete)),
+	DeleteTranscript: one(id.Transcript, rule{needs: []access.Permission{access.TranscriptDelete}, may: kept}),
 
 	WorkOnFollowUp: one(id.FollowUp, rule{needs: []access.Permission{access.FollowUpView}, may: worksOn}),
 	AssignFollowUp: one(id.FollowUp, rule{needs: []access.Permission{access.FollowUpView}, may: worksOn}),
@@ -85,19 +86,19 @@ var actions = map[Action]rows{
 	CreateContact: general(access.ContactEdit),
 	CreateRecord:  general(access.ContactEdit),
 	Edit: {
-		inGeneral: needs(access.ContactEdit), id.Contact: needs(access.ContactEdit), id.Record: needs(access.ContactEdit),
+		inGeneral: needs(access.ContactEdit), id.Contact: needs(access.ContactEdit, access.ContactView), id.Record: needs(access.ContactEdit, access.ContactView),
 		id.User: {may: edits},
 	},
-	DeleteContact:     one(id.Contact, needs(access.ContactDelete)),
-	MergeContact:      one(id.Contact, needs(access.ContactDelete)),
+	DeleteContact:     one(id.Contact, rule{needs: []access.Permission{access.ContactDelete}, blind: true, may: kept}),
+	MergeContact:      one(id.Contact, rule{needs: []access.Permission{access.ContactDelete, access.ContactEdit, access.ContactView}, may: merges}),
 	ImportContacts:    general(access.ContactImport),
-	ReportRecordEvent: one(id.Record, rule{needs: []access.Permission{access.RecordEventAdd}, may: reports}),
-	NotifyOnTheWay:    one(id.Record, rule{needs: []access.Permission{access.RecordEventAdd}, option: notifies, may: reports}),
+	ReportRecordEvent: one(id.Record, rule{needs: []access.Permission{access.RecordEventAdd}, blind: true, may: reports}),
+	NotifyOnTheWay:    one(id.Record, rule{needs: []access.Permission{access.RecordEventAdd}, blind: true, option: notifies, may: reports}),
 
 	AssignThread:  one(id.Thread, needs(access.SMSSend)),
 	CloseThread:   one(id.Thread, needs(access.SMSSend)),
 	RelinkMessage: one(id.Message, needs(access.SMSRelink)),
-	DeleteMessage: one(id.Message, needs(access.SMSDelete)),
+	DeleteMessage: one(id.Message, rule{needs: []access.Permission{access.SMSDelete}, may: over}),
 
 	ViewLive: general(access.LiveView), ViewReports: general(access.ReportView), ExportReports: general(access.ReportExport),
 	ViewCosts: general(access.CostView), ExplainRoute: general(access.RouteExplain), ManageSettings: general(access.SettingsManage),
@@ -258,12 +259,40 @@ func audible(_ access.Actor, x *thing) (access.Permission, string) {
 	return "", ""
 }
 
-func deletable(_ access.Actor, x *thing) (access.Permission, string) {
-	switch {
-	case x.ofVoicemail:
-		return "", "this is the audio of a voicemail; delete the voicemail"
-	case x.held:
+// kept is for what a legal hold keeps from being deleted.
+func kept(_ access.Actor, x *thing) (access.Permission, string) {
+	if x.held {
 		return "", "a legal hold keeps it"
+	}
+	return "", ""
+}
+
+// merges is for a contact that goes into another.
+func merges(_ access.Actor, x *thing) (access.Permission, string) {
+	if x.ownHold {
+		return "", "a legal hold keeps it; others can be merged into it"
+	}
+	return "", ""
+}
+
+func over(who access.Actor, x *thing) (access.Permission, string) {
+	if p, why := kept(who, x); why != "" {
+		return p, why
+	}
+	if x.live {
+		return "", "it is still under way; cancel it or wait until it is sent"
+	}
+	return "", ""
+}
+
+func deletable(who access.Actor, x *thing) (access.Permission, string) {
+	if x.ofVoicemail {
+		return "", "this is the audio of a voicemail; delete the voicemail"
+	}
+	if p, why := kept(who, x); why != "" {
+		return p, why
+	}
+	switch {
 	case x.live:
 		return "", "it is still being recorded; end the call first"
 	}
