@@ -287,6 +287,9 @@ func TestExportingIsWrittenDown(t *testing.T) {
 	if strings.Count(strings.Join(kinds, " "), "EXPORTED") != 1 {
 		t.Errorf("%v", kinds)
 	}
+	if n := s.count(`SELECT count(*) FROM audit_entry WHERE organization_id = $1 AND action = 'recording.export'`, s.org); n != 1 {
+		t.Errorf("it stands in the audit log %d times", n)
+	}
 	who.Permissions = access.SetOf(access.RecordingListen)
 	if _, _, err := s.recs.OpenForExport(s.ctx, who, r.ID, "export_2"); !errs.IsCode(err, errs.Forbidden) {
 		t.Errorf("without the permission: %v", err)

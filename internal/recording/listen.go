@@ -61,7 +61,8 @@ func (s *Service) Open(ctx context.Context, who access.Actor, recording id.ID, p
 }
 
 // OpenForExport opens the audio to be taken into an export (R283), which is
-// written to the ledger and the audit record with why: the export's name. Codes:
+// written to the ledger and the audit record with why, the export's name: once,
+// however often the export is begun. Codes:
 // errs.Forbidden without RECORDING_EXPORT, and those of Open.
 func (s *Service) OpenForExport(ctx context.Context, who access.Actor, recording id.ID, why string) (_ io.ReadSeekCloser, info Info, err error) {
 	defer errs.Wrap(&err, "recording.OpenForExport")
@@ -74,6 +75,11 @@ func (s *Service) OpenForExport(ctx context.Context, who access.Actor, recording
 	}
 	key := "export/" + why
 	return s.open(ctx, who, r, Playing{}, func(ctx context.Context, tx *db.Tx) error {
+		var known bool
+		if err := db.Select(ctx, tx, &known, `SELECT EXISTS (SELECT FROM recording_ledger WHERE organization_id = $1 AND recording_id = $2 AND key = $3)`,
+			r.OrganizationID, r.ID, key); err != nil || known {
+			return err
+		}
 		if err := Note(ctx, tx, LedgerEntry{RecordingID: r.ID, Kind: Exported, ActorID: who.ID(), Reason: &why, Key: &key}); err != nil {
 			return err
 		}
