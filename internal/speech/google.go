@@ -53,7 +53,7 @@ type Google struct {
 	o       GoogleOptions
 	account *serviceAccount
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards what follows: the token serves all parts of a step
 	token   string
 	expires time.Time
 }

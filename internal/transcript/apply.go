@@ -13,6 +13,7 @@ import (
 	"switchboard/internal/event"
 	"switchboard/internal/id"
 	"switchboard/internal/job"
+	"switchboard/internal/recording"
 	"switchboard/internal/tenant"
 )
 
@@ -31,7 +32,7 @@ type heard struct {
 	ContentType     *string   `bun:"content_type"`
 	SizeBytes       *int64    `bun:"size_bytes"`
 	CallID          id.ID     `bun:"call_id,type:uuid"`
-	Direction       string    `bun:"direction"`
+	FirstSide       string    `bun:"first_side"`
 	ConnectionID    id.ID     `bun:"connection_id,type:uuid"`
 	PhoneNumberID   id.ID     `bun:"phone_number_id,type:uuid,nullzero"`
 	BranchID        id.ID     `bun:"branch_id,type:uuid,nullzero"`
@@ -40,7 +41,6 @@ type heard struct {
 	UserID          id.ID     `bun:"user_id,type:uuid,nullzero"`
 	VoicemailID     id.ID     `bun:"voicemail_id,type:uuid,nullzero"`
 	NumberMode      *Mode     `bun:"transcription"`
-	IsFirst         bool      `bun:"is_first"`
 	IsSwapped       bool      `bun:"is_swapped"`
 }
 
@@ -48,10 +48,9 @@ type heard struct {
 func hearing(ctx context.Context, q bun.IDB, recording id.ID) (*heard, error) {
 	h := &heard{}
 	err := db.Select(ctx, q, h, `SELECT r.id AS recording_id, r.purpose, r.status, r.media_state, r.twilio_sid, r.channels, r.offset_seconds, r.duration_seconds,
-			r.started_at, r.blob_key, r.content_type, r.size_bytes, c.id AS call_id, c.direction, c.connection_id, c.phone_number_id, c.branch_id,
+			r.started_at, r.blob_key, r.content_type, r.size_bytes, r.first_side, c.id AS call_id, c.connection_id, c.phone_number_id, c.branch_id,
 			CASE WHEN v.id IS NULL THEN c.contact_id ELSE v.contact_id END AS contact_id, c.record_id,
 			CASE WHEN r.purpose = 'CALL' THEN coalesce(c.answered_by_user_id, c.user_id) END AS user_id, v.id AS voicemail_id, n.transcription,
-			NOT EXISTS (SELECT FROM recording o WHERE o.organization_id = $1 AND o.call_id = c.id AND o.purpose = 'CALL' AND (o.started_at, o.id) < (r.started_at, r.id)) AS is_first,
 			coalesce(p.are_channels_swapped, false) AS is_swapped
 		FROM recording r JOIN call c ON c.organization_id = r.organization_id AND c.id = r.call_id
 		LEFT JOIN voicemail v ON v.organization_id = r.organization_id AND v.recording_id = r.id
@@ -64,9 +63,7 @@ func hearing(ctx context.Context, q bun.IDB, recording id.ID) (*heard, error) {
 	return h, err
 }
 
-// speakers are who is on each channel. Twilio puts the leg that is recorded on the
-// first: the outside party's, but for the <Dial> of a call that a person of ours
-// began, which is its first recording (twilio: voice/twiml/dial, record).
+// speakers are who is on each channel; the recording says whose voice the first has.
 func (h *heard) speakers() []string {
 	if h.Purpose == OfVoicemail {
 		return []string{callerSpeaker}
@@ -74,8 +71,7 @@ func (h *heard) speakers() []string {
 	if h.Channels < 2 {
 		return []string{""}
 	}
-	ours := (h.Direction == "OUTBOUND" || h.Direction == "INTERNAL") && h.IsFirst
-	if ours != h.IsSwapped {
+	if (h.FirstSide == string(recording.User)) != h.IsSwapped {
 		return []string{userSpeaker, callerSpeaker}
 	}
 	return []string{callerSpeaker, userSpeaker}

@@ -277,6 +277,33 @@ func TestWhatIsDeletedMeanwhileStaysDeleted(t *testing.T) {
 	}
 }
 
+// R114: who speaks on a channel is what the recording says, whichever of a call's it is.
+func TestTheRecordingSaysWhoIsOnItsFirstChannel(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		side    string
+		swapped bool
+		want    string
+	}{
+		"the outside party's leg": {"CALLER", false, "CALLER"},
+		"our own leg":             {"USER", false, "USER"},
+		"an account that swaps":   {"CALLER", true, "USER"},
+		"our own leg, swapped":    {"USER", true, "CALLER"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.use(transcript.Twilio)
+			s.exec(`UPDATE recording SET first_side = $2 WHERE organization_id = $1`, s.org, c.side)
+			s.exec(`INSERT INTO recording_policy (organization_id, when_deleted_at_twilio, are_channels_swapped, updated_at) VALUES ($1, 'KEEP_COPY', $2, $3)`, s.org, c.swapped, start)
+			x := s.until(s.ask().ID, ended)
+			if got := s.lines(x.ID); len(got) != 2 || got[0] != c.want+" "+said[0].text {
+				t.Errorf("the first channel is %v, want %s", got, c.want)
+			}
+		})
+	}
+}
+
 // R230: what Twilio refused is deleted there when it is tried again, and nothing of
 // either try is left when the transcript is deleted.
 func TestNothingOfARefusedTryStaysAtTwilio(t *testing.T) {
