@@ -265,3 +265,36 @@ func TestWhatChangedIsLookedAtFirst(t *testing.T) {
 		t.Error("what changed waits behind what is due")
 	}
 }
+
+// R123, R199: that copies and transcripts fail is noticed by itself, and gone when they
+// succeed or a day has passed.
+func TestFailuresOfRecordingsAreNoticed(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	c, recording := id.New(id.Call), id.New(id.Recording)
+	s.exec(`INSERT INTO call (organization_id, id, direction, status, connection_id, phone_number_id, from_number, to_number, twilio_sid, started_at, ended_at, created_at, updated_at)
+		VALUES ($1, $2, 'INBOUND', 'COMPLETED', $3, $4, '+61400999888', $5, 'CA1', $6, $6, $6, $6)`, s.org, c, s.connection.ID, s.line.ID, string(s.line.E164), start)
+	s.exec(`INSERT INTO recording (organization_id, id, call_id, twilio_sid, purpose, status, started_at, media_state, media_error, updated_at)
+		VALUES ($1, $2, $3, 'RE1', 'CALL', 'COMPLETED', $4, 'FAILED', 'it is empty', $4)`, s.org, recording, c, start)
+	transcript := func(status string, at time.Time) {
+		s.exec(`INSERT INTO transcript (organization_id, id, call_id, recording_id, source, status, provider, language, is_automatic, failure_code, failure_reason, recorded_at, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, 'CALL', $5, 'HTTP', 'en-US', false, 'REFUSED', 'the provider refused the audio', $6, $7, $7)`, s.org, id.New(id.Transcript), c, recording, status, start, at)
+	}
+	transcript("FAILED", start)
+	s.later()
+	for _, code := range []diagnose.Code{diagnose.MediaFailed, diagnose.TranscriptionFailed} {
+		if open := s.open(code); len(open) != 1 || open[0].SubjectID != s.org || open[0].Severity != diagnose.Warning {
+			t.Errorf("of %s there is open %+v", code, open)
+		}
+	}
+	transcript("COMPLETED", start.Add(time.Minute))
+	s.later()
+	if open := s.open(diagnose.TranscriptionFailed); len(open) != 0 {
+		t.Errorf("transcribed again, there is open %+v", open)
+	}
+	s.clock.Advance(24 * time.Hour)
+	s.later()
+	if open := s.open(diagnose.MediaFailed); len(open) != 0 {
+		t.Errorf("a day later there is open %+v", open)
+	}
+}

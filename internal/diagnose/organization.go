@@ -21,8 +21,8 @@ type endpoint struct {
 	DisabledAt *time.Time `bun:"disabled_at"`
 }
 
-// organization looks at what belongs to no number: who is told of events, and events
-// that could not be worked off.
+// organization looks at what belongs to no number: who is told of events, events that
+// could not be worked off, and recordings that could not.
 func (x *exam) organization(ctx context.Context) error {
 	p := x.at(x.org, true)
 	var rows []endpoint
@@ -60,6 +60,35 @@ func (x *exam) organization(ctx context.Context) error {
 		p.problem(ParkedEvents, "", fmt.Sprintf("%s could not be worked off: what should have followed from them did not (%s)", count(n, "event", "events"), strings.Join(names, ", ")), facts...)
 	} else {
 		p.ok(ParkedEvents, "every event was worked off")
+	}
+	return x.failures(ctx, p)
+}
+
+// failures is whether copies of recordings or transcripts failed within a day: one may
+// be an accident of its call, and yet nobody hears of it otherwise.
+func (x *exam) failures(ctx context.Context, p spot) error {
+	for _, f := range []struct {
+		code        Code
+		what, query string
+	}{
+		{MediaFailed, "the audio of %s of the last day could not be fetched from Twilio: %s", `
+			SELECT count(*) AS n, max(r.media_error) AS why FROM recording r WHERE r.organization_id = $1 AND r.started_at > $2 AND r.media_state = 'FAILED'`},
+		{TranscriptionFailed, "%s of the last day could not be transcribed: %s", `
+			SELECT count(*) AS n, max(t.failure_reason) AS why FROM transcript t WHERE t.organization_id = $1 AND t.recorded_at > $2 AND t.status = 'FAILED'
+				AND NOT EXISTS (SELECT FROM transcript l WHERE l.organization_id = t.organization_id AND l.recording_id = t.recording_id AND l.created_at > t.created_at AND l.status <> 'DELETED')`},
+	} {
+		var row struct {
+			N   int     `bun:"n"`
+			Why *string `bun:"why"`
+		}
+		if err := db.Select(ctx, x.s.d.DB.App(), &row, f.query, x.org, x.now.Add(-24*time.Hour)); err != nil {
+			return err
+		}
+		if row.N > 0 {
+			p.warning(f.code, "", fmt.Sprintf(f.what, count(row.N, "recording", "recordings"), deref(row.Why)), fact("recordings", row.N))
+		} else {
+			p.ok(f.code, "none failed within a day")
+		}
 	}
 	return nil
 }
