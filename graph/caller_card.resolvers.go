@@ -101,6 +101,10 @@ func (r *contactRemovedResolver) MergedInto(ctx context.Context, obj *model.Cont
 	return loader.Load(ctx, loader.From(ctx).Contacts, obj.MergedIntoID)
 }
 
+func (r *recordRemovedResolver) Actor(ctx context.Context, obj *model.RecordRemoved) (*user.User, error) {
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
+}
+
 func (r *mutationResolver) CallerCardSettingsUpdate(ctx context.Context, input model.CallerCardSettingsUpdateInput) (*model.CallerCardSettingsUpdatePayload, error) {
 	c, err := r.d.Contacts.UpdateCardSettings(ctx, access.From(ctx), contact.CardSettingsUpdate{
 		ContactKinds: each(input.ContactKinds, same), RecordKinds: each(input.RecordKinds, same), HidesLeads: field(input.HidesLeads),
@@ -242,4 +246,5 @@ type (
 	contactImportRowResolver     struct{ *Resolver }
 	contactImportUpdatedResolver struct{ *Resolver }
 	contactRemovedResolver       struct{ *Resolver }
+	recordRemovedResolver        struct{ *Resolver }
 )

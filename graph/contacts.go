@@ -114,16 +114,19 @@ func deleted(gone []id.ID, kept []error, err error) ([]*id.ID, []*model.UserErro
 	return every(gone, func(x id.ID) *id.ID { return &x }), problems, nil
 }
 
-// removedContact is the contract's event of a contact that is gone. It is nobody's
-// to read any more: whoever sees all contacts is told, and of the others those to
-// whom it belonged.
-func removedContact(who access.Actor, head model.EventHead, e event.Event) (model.Event, bool, error) {
+// removed is the contract's event of a contact or a record that is gone. It is
+// nobody's to read any more: whoever sees all of them is told, and of the others
+// those to whom it belonged.
+func removed(who access.Actor, head model.EventHead, e event.Event) (model.Event, bool, error) {
 	var d contact.RemovedData
 	if err := json.Unmarshal(e.Data, &d); err != nil {
 		return nil, false, err
 	}
 	if !who.Can(access.ContactView) || contact.Own(who) != "" && !slices.Contains(d.Users, who.UserID) {
 		return nil, false, nil
+	}
+	if e.Kind == contact.RecordRemoved {
+		return &model.RecordRemoved{EventHead: head, DeletedRecordID: e.Subject}, true, nil
 	}
 	return &model.ContactRemoved{EventHead: head, DeletedContactID: e.Subject, MergedIntoID: d.MergedInto}, true, nil
 }

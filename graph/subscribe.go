@@ -233,8 +233,8 @@ func (r *Resolver) tell(ctx context.Context, e event.Event) (model.Event, bool, 
 		if c, err := absent(r.d.Contacts.Get(ctx, who, e.Subject)); c == nil || err != nil {
 			return nil, false, err
 		}
-	case contact.Removed:
-		return removedContact(who, head, e)
+	case contact.Removed, contact.RecordRemoved:
+		return removed(who, head, e)
 	case contact.ImportUpdated:
 		if x, err := absent(r.d.Contacts.Import(ctx, who, e.Subject)); x == nil || err != nil {
 			return nil, false, err

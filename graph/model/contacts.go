@@ -13,4 +13,9 @@ type (
 		EventHead
 		DeletedContactID, MergedIntoID id.ID
 	}
+	// RecordRemoved says that a record was deleted.
+	RecordRemoved struct {
+		EventHead
+		DeletedRecordID id.ID
+	}
 )

@@ -206,6 +206,21 @@ func TestLinksFollowContactsThatAreMergedAndDeleted(t *testing.T) { // R186, R27
 		t.Errorf("%+v %+v", c, told)
 	}
 	s.Do(`mutation($c: ID!) { callUpdate(id: $c, input: {notes: "and once more"}) { call { id } userErrors { code field message } } }`, demo.Vars{"c": call}, nil)
+
+	// A record that is deleted is told of, too.
+	var made struct {
+		RecordCreate struct{ Record ref }
+	}
+	s.Do(`mutation { recordCreate(input: {kind: QUOTE, title: "Roof"}) { record { id } userErrors { code field message } } }`, nil, &made)
+	feed = s.watch(s.Admin, `subscription { events(types: [RECORD_REMOVED]) { ... on RecordRemoved { deletedRecordId } } }`, nil)
+	s.Do(`mutation($r: [ID!]!) { recordDelete(ids: $r) { deletedIds userErrors { code field message } } }`, demo.Vars{"r": []string{made.RecordCreate.Record.ID}}, nil)
+	var gone struct {
+		Events struct{ DeletedRecordID string }
+	}
+	feed.next(&gone)
+	if gone.Events.DeletedRecordID != made.RecordCreate.Record.ID {
+		t.Errorf("%+v", gone)
+	}
 	s.clean()
 }
 
