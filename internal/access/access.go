@@ -208,6 +208,22 @@ func (a Actor) Within(permissions []Permission, v Visibility) error {
 	return nil
 }
 
+// Lends returns errs.Forbidden when what acts by itself with the role, an API key or a
+// webhook endpoint, would do more than the actor: more than their own role allows, or
+// what an option keeps from them, since options narrow people only (R234).
+func (a Actor) Lends(r *Role) error {
+	if err := a.Within(r.Permissions, r.Visibility); err != nil {
+		return err
+	}
+	for _, o := range FieldworkerOptions {
+		if a.narrowedBy(o.Option) && o.lacks(r) == "" {
+			return errs.New(errs.Forbidden, "the fieldworker option %s narrows you and would not narrow this role by itself; "+
+				"choose a role that it means nothing to, or ask an administrator to do this", o.Option)
+		}
+	}
+	return nil
+}
+
 type key struct{}
 
 // With puts the actor, and the tenant it acts in, into the context.

@@ -56,7 +56,7 @@ var FieldworkerOptions = []OptionRule{
 		Needs:       []Permission{ContactView}, IsOnByDefault: true,
 		CheckedBy: "Actor.HidesContactDetails"},
 	{Option: RestrictBeforeStart, Name: "Restrict communication before the booking",
-		Description: "Fieldworkers do not call or write to a customer before the booking begins, except when the customer contacted you within a day, they are on the way, or the record is a complaint.",
+		Description: "Fieldworkers do not call or write to a customer before the booking begins, except when the customer contacted you first within a day, they are on the way, or the record is a complaint.",
 		NeedsOneOf:  []Permission{CallMake, SMSSend}, NarrowsWhenOn: true,
 		CheckedBy: "call.TooEarly"},
 	{Option: WholeCustomerBase, Name: "See the whole customer base",

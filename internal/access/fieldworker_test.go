@@ -178,3 +178,27 @@ func TestSwitchesAreKeptAgainstTheDefaults(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatActsByItselfShedsNoOption(t *testing.T) { // R234
+	t.Parallel()
+	fay := access.Actor{OrganizationID: id.New(id.Organization), UserID: id.New(id.User), Permissions: access.SetOf(access.All...), Visibility: access.SeesOrganization, IsFieldworker: true}
+	office := &access.Role{Permissions: []access.Permission{access.ContactView, access.CallMake, access.SMSSend, access.SMSView, access.CallInternal}, Visibility: access.SeesOrganization}
+	reports := &access.Role{Permissions: []access.Permission{access.ReportView}, Visibility: access.SeesOrganization}
+	if err := fay.Lends(office); err != nil {
+		t.Errorf("with every option as it stands by default: %v", err)
+	}
+	for _, o := range []access.FieldworkerOption{access.DisplayContactDetails, access.RestrictBeforeStart, access.WholeCustomerBase, access.CallAdmins, access.CallCustomers, access.TwoWaySMS} {
+		narrow := fay
+		narrow.Switched = []access.FieldworkerOption{o}
+		if err := narrow.Lends(office); !errs.IsCode(err, errs.Forbidden) {
+			t.Errorf("%s switched: %v", o, err)
+		}
+		if err := narrow.Lends(reports); err != nil {
+			t.Errorf("%s switched, and a role that it means nothing to: %v", o, err)
+		}
+		narrow.IsFieldworker = false
+		if err := narrow.Lends(office); err != nil {
+			t.Errorf("%s of somebody at the desk: %v", o, err)
+		}
+	}
+}

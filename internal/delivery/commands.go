@@ -366,7 +366,7 @@ func (s *Service) AttemptsByDeliveries(ctx context.Context, who access.Actor, de
 	out := map[id.ID][]*Attempt{}
 	for _, r := range rows {
 		a := r.Attempt
-		if who.Within(r.Permissions, r.Visibility) != nil {
+		if who.Lends(&access.Role{Permissions: r.Permissions, Visibility: r.Visibility}) != nil {
 			a.Answer = nil
 		}
 		out[a.DeliveryID] = append(out[a.DeliveryID], &a)
@@ -425,7 +425,7 @@ func (e *Endpoint) mustBeEnabled() error {
 	return errs.New(errs.Conflict, "this endpoint is disabled; enable it first")
 }
 
-// within refuses a role that is more than the actor's own.
+// within refuses a role that is more than the actor's own, or sheds an option of theirs.
 func within(ctx context.Context, tx *db.Tx, who access.Actor, role id.ID) error {
 	r, err := access.RoleByID(ctx, tx, role)
 	if errs.IsCode(err, errs.NotFound) {
@@ -434,7 +434,7 @@ func within(ctx context.Context, tx *db.Tx, who access.Actor, role id.ID) error 
 	if err != nil {
 		return err
 	}
-	return who.Within(r.Permissions, r.Visibility)
+	return who.Lends(r)
 }
 
 // note writes the deed into the audit record. Of the address it names the host: the

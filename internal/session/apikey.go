@@ -24,8 +24,8 @@ type NewKey struct {
 	RoleID id.ID
 }
 
-// CreateKey makes an API key whose role lies within the actor's own, and returns
-// its secret, which is not kept. It needs API_KEY_MANAGE and a person: a key
+// CreateKey makes an API key whose role lies within the actor's own, and sheds no
+// option of theirs, and returns its secret, which is not kept. It needs API_KEY_MANAGE and a person: a key
 // that makes keys could never be got rid of.
 func (s *Service) CreateKey(ctx context.Context, who access.Actor, in NewKey) (k *ApiKey, secret string, err error) {
 	defer errs.Wrap(&err, "session.CreateKey")
@@ -54,7 +54,7 @@ func (s *Service) CreateKey(ctx context.Context, who access.Actor, in NewKey) (k
 		if err != nil {
 			return err
 		}
-		if err := who.Within(role.Permissions, role.Visibility); err != nil {
+		if err := who.Lends(role); err != nil {
 			return err
 		}
 		if n, err := countKeys(ctx, tx, who.OrganizationID); err != nil {

@@ -277,14 +277,18 @@ func (s *Service) End(ctx context.Context, who access.Actor, sid id.ID) (_ id.ID
 	return sid, nil
 }
 
-// EndOfUser ends every session of a user in the caller's transaction; their
-// sockets close when it has committed.
+// EndOfUser ends every session of a user in the caller's transaction; their sockets,
+// and those of the API keys they made, close when it has committed.
 func (s *Service) EndOfUser(ctx context.Context, tx *db.Tx, user id.ID, reason string) (int, error) {
 	ended, err := endUserSessions(ctx, tx, db.TenantFrom(ctx), user, reason, tx.Now)
 	if err != nil {
 		return 0, err
 	}
-	tx.AfterCommit(func() { s.live.end(ended...) })
+	keys, err := keysOf(ctx, tx, db.TenantFrom(ctx), user)
+	if err != nil {
+		return 0, err
+	}
+	tx.AfterCommit(func() { s.live.end(append(ended, keys...)...) })
 	return len(ended), nil
 }
 

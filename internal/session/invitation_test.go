@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,25 @@ func TestAnAPIKeyActsByItsRole(t *testing.T) {
 		t.Errorf("a second use within the minute takes %v, %v", counter.Statements(), err)
 	}
 
+	disable := func(status string) {
+		t.Helper()
+		if err := s.d.InTx(ann.ctx, func(ctx context.Context, tx *db.Tx) error {
+			_, err := db.Exec(ctx, tx, `UPDATE "user" SET status = $3 WHERE organization_id = $1 AND id = $2`, ann.who.OrganizationID, ann.who.UserID, status)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	disable("DISABLED")
+	_, _, err = s.sessions.Authenticate(t.Context(), secret)
+	want(t, err, errs.Unauthenticated, "a key of somebody who is disabled")
+	_, err = s.sessions.Resume(t.Context(), ann.who.OrganizationID, k.ID)
+	want(t, err, errs.Unauthenticated, "what such a key signed")
+	disable("ACTIVE")
+	if _, _, err := s.sessions.Authenticate(t.Context(), secret); err != nil {
+		t.Errorf("once they are enabled again: %v", err)
+	}
+
 	for range 2 {
 		if k, err = s.sessions.RevokeKey(ann.ctx, ann.who, k.ID); err != nil || k.RevokedAt == nil {
 			t.Fatalf("revoking, also twice: %v", err)
@@ -145,12 +165,15 @@ func TestAnAPIKeyIsRefusedWhen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	narrow := ann.who
+	narrow.IsFieldworker, narrow.Switched = true, []access.FieldworkerOption{access.DisplayContactDetails}
 	for name, tc := range map[string]struct {
 		why  string
 		who  access.Actor
 		key  session.NewKey
 		want errs.Code
 	}{
+		"shedding an option":   {"R234: a key has none", narrow, session.NewKey{Name: "x", RoleID: admin}, errs.Forbidden},
 		"above one's own role": {"nobody gives away more than they have", weak, session.NewKey{Name: "x", RoleID: admin}, errs.Forbidden},
 		"no permission":        {"API_KEY_MANAGE", access.Actor{OrganizationID: ann.who.OrganizationID, UserID: ann.who.UserID}, session.NewKey{Name: "x", RoleID: admin}, errs.Forbidden},
 		"made by a key":        {"a leaked key must not multiply", machine, session.NewKey{Name: "x", RoleID: admin}, errs.Forbidden},

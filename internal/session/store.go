@@ -149,6 +149,11 @@ func endUserSessions(ctx context.Context, tx *db.Tx, org, user id.ID, reason str
 		WHERE organization_id = $1 AND user_id = $2 AND ended_at IS NULL RETURNING id`, org, user, reason, at)
 }
 
+// keysOf are the API keys that a user made and that work.
+func keysOf(ctx context.Context, tx *db.Tx, org, user id.ID) ([]id.ID, error) {
+	return collectIDs(ctx, tx, `SELECT id FROM api_key WHERE organization_id = $1 AND created_by = $2 AND revoked_at IS NULL`, org, user)
+}
+
 func trim(ctx context.Context, q bun.IDB, before time.Time) error {
 	if _, err := db.Exec(ctx, q, `DELETE FROM session WHERE ended_at < $1 OR expires_at < $1`, before); err != nil {
 		return err
@@ -298,13 +303,16 @@ func loadActor(ctx context.Context, d *db.DB, b bearer, now time.Time) (a access
 	return a, ok, nil
 }
 
+// loadKeyActor is loadActor for an API key, which is refused while who made it is
+// disabled: they know its secret.
 func loadKeyActor(ctx context.Context, d *db.DB, org id.ID, hash []byte) (a access.Actor, used *time.Time, ok bool, err error) {
 	a = access.Actor{OrganizationID: org}
 	var permissions []access.Permission
 	batch := &pgx.Batch{}
 	batch.Queue(`SELECT k.id, k.role_id, r.permissions, r.visibility, k.last_used_at
 		FROM api_key k JOIN role r ON r.organization_id = k.organization_id AND r.id = k.role_id
-		WHERE k.organization_id = $1 AND k.hash = $2 AND k.revoked_at IS NULL`, org, hash).Query(func(rows pgx.Rows) error {
+		WHERE k.organization_id = $1 AND k.hash = $2 AND k.revoked_at IS NULL
+			AND NOT EXISTS (SELECT FROM "user" u WHERE u.organization_id = $1 AND u.id = k.created_by AND u.status = 'DISABLED')`, org, hash).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			ok = true
 			if err := rows.Scan(&a.APIKeyID, &a.RoleID, &permissions, &a.Visibility, &used); err != nil {
