@@ -259,7 +259,6 @@ type sum struct {
 	Ring      int     `bun:"ring"`
 	Lasted    int     `bun:"lasted"`
 	Duration  int     `bun:"duration"`
-	By        int     `bun:"by"` // GROUPING of what is told apart
 }
 
 // sumColumns are the columns of a sum, of rows k.
