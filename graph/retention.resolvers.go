@@ -39,6 +39,12 @@ func (r *mutationResolver) RetentionRuleSet(ctx context.Context, input model.Ret
 	return &model.RetentionRuleSetPayload{Rule: rule, UserErrors: problems}, err
 }
 
+func (r *mutationResolver) RetentionRuleDelete(ctx context.Context, id id.ID, confirmation *string) (*model.RetentionRuleDeletePayload, error) {
+	err := r.d.Retention.Delete(ctx, access.From(ctx), id, of(confirmation))
+	problems, err := userErrors(err)
+	return &model.RetentionRuleDeletePayload{DeletedRuleID: unless(problems, id), UserErrors: problems}, err
+}
+
 func (r *mutationResolver) RetentionRunStart(ctx context.Context, ruleID id.ID) (*model.RetentionRunStartPayload, error) {
 	run, err := r.d.Retention.Start(ctx, access.From(ctx), ruleID)
 	problems, err := userErrors(err)

@@ -3438,6 +3438,14 @@ type RetentionPreviewInput struct {
 	BranchID graphql.Omittable[*id.ID] `json:"branchId,omitempty"`
 }
 
+// Answer of retentionRuleDelete.
+type RetentionRuleDeletePayload struct {
+	// The id of the rule that is gone.
+	DeletedRuleID *id.ID `json:"deletedRuleId,omitempty"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A rule as it shall be.
 type RetentionRuleSetInput struct {
 	// What it deletes.

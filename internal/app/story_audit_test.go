@@ -72,7 +72,7 @@ var mutations = func() map[string]string {
 		"recordAssign": "record.assign", "recordCreate": "record.create", "recordDelete": "record.delete", "recordEvent": "record.event",
 		"recordImportCreate": "contact.import", "recordUpdate": "record.update", "recordUpsert": "record.upsert",
 		"recordingPolicyUpdate": "recording.policy", "recordingsDelete": "recording.delete",
-		"retentionRuleSet": "retention.rule", "retentionRunStart": "retention.start", "retentionRunCancel": "retention.cancel",
+		"retentionRuleSet": "retention.rule", "retentionRuleDelete": "retention.rule.delete", "retentionRunStart": "retention.start", "retentionRunCancel": "retention.cancel",
 		"roleCreate": "role.create", "roleUpdate": "role.update",
 		"sessionCreate": "session.create", "sessionEnd": "session.end", "sessionRefresh": "- it goes on with a session whose beginning is an entry",
 		"sipDomainUpdate": "sip_domain.update", "sipDomainsImport": "sip_domain.import",

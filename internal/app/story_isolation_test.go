@@ -211,7 +211,7 @@ func kindOf(field string, path []string) (id.Kind, bool) {
 		id.Contact: {"Mutation.contactMerge"}, id.CostCap: {"Mutation.costCapRemove"}, id.Export: {"Query.export", "Mutation.exportCancel"},
 		id.Finding: {"Query.finding", "Mutation.findingAcknowledge", "Mutation.findingSnooze"}, id.Recording: {"Query.recording"},
 		id.FollowUp:  {"Query.followUp", "Mutation.followUpAssign", "Mutation.followUpCallBack", "Mutation.followUpReopen", "Mutation.followUpResolve", "Mutation.followUpUpdate"},
-		id.LegalHold: {"Mutation.legalHoldRelease"}, id.RetentionRun: {"Mutation.retentionRunCancel"}, id.Import: {"Query.contactImport", "Mutation.contactImportCancel"}, id.PushSubscription: {"Mutation.pushSubscriptionDelete"}, id.Voicemail: {"Mutation.voicemailCallBack"},
+		id.LegalHold: {"Mutation.legalHoldRelease"}, id.RetentionRule: {"Mutation.retentionRuleDelete"}, id.RetentionRun: {"Mutation.retentionRunCancel"}, id.Import: {"Query.contactImport", "Mutation.contactImportCancel"}, id.PushSubscription: {"Mutation.pushSubscriptionDelete"}, id.Voicemail: {"Mutation.voicemailCallBack"},
 		id.Transcript:     {"Query.transcript", "Mutation.transcriptNoteAdd", "Mutation.transcriptRetry", "Mutation.transcriptSegmentsUpdate", "Mutation.transcriptUpdate"},
 		id.TranscriptNote: {"Mutation.transcriptNoteDelete", "Mutation.transcriptNoteReopen", "Mutation.transcriptNoteResolve"},
 	} {
@@ -264,7 +264,7 @@ var triedElsewhere = map[string]string{
 // trials are made from the schema: none can be forgotten.
 func trials(t *testing.T) (list []trial) {
 	t.Helper()
-	a := asking{graph.Schema()}
+	a := asking{schema: graph.Schema()}
 	all := roots(a.schema)
 	for _, field := range slices.Sorted(maps.Keys(all)) {
 		f := all[field]

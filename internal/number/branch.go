@@ -127,7 +127,7 @@ func (s *Service) UpdateBranch(ctx context.Context, who access.Actor, branch id.
 
 // DeleteBranch deletes a branch that no connected number is assigned to. Its
 // calls and messages stay. Codes: errs.Forbidden, errs.NotFound, errs.Conflict
-// naming a number, or a menu that leads to it.
+// naming a number, a menu that leads to it, or its deletion rules.
 func (s *Service) DeleteBranch(ctx context.Context, who access.Actor, branch id.ID) error {
 	if err := who.Require(access.NumberManage); err != nil {
 		return err

@@ -19,6 +19,10 @@ import (
 	"switchboard/internal/tenant"
 )
 
+func init() {
+	db.RegisterConstraint("retention_rule_branch", errs.New(errs.Conflict, "this branch has deletion rules of its own; delete those first (retentionRuleDelete), and see what the general ones would then take"))
+}
+
 // Deps are what a Service needs.
 type Deps struct {
 	DB     *db.DB
@@ -193,9 +197,9 @@ func (s *Service) confirmation(org id.ID, w Want, until time.Time) (string, erro
 	return base64.RawURLEncoding.EncodeToString(sealed), err
 }
 
-// confirms refuses a confirmation of something else.
-func (s *Service) confirms(org id.ID, w Want, text string, now time.Time) error {
-	ask := errs.New(errs.Required, "ask retentionPreview for the same kind, branch and period, and send its confirmation: what is deleted is gone for good").At("input", "confirmation")
+// confirms refuses a confirmation of something else than the period for the kind and branch.
+func (s *Service) confirms(org id.ID, w Want, text string, now time.Time, field ...string) error {
+	ask := errs.New(errs.Required, "ask retentionPreview for the same kind and branch and %d days, and send its confirmation: what is deleted is gone for good", w.KeepDays).At(field...)
 	sealed, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || text == "" || len(text) > 1000 {
 		return ask
@@ -206,7 +210,7 @@ func (s *Service) confirms(org id.ID, w Want, text string, now time.Time) error 
 		return ask
 	}
 	if now.After(c.Until) {
-		return errs.New(errs.Conflict, "the preview is older than an hour; look again at what would go").At("input", "confirmation")
+		return errs.New(errs.Conflict, "the preview is older than an hour; look again at what would go").At(field...)
 	}
 	return nil
 }
@@ -230,9 +234,8 @@ func (s *Service) Set(ctx context.Context, who access.Actor, in SetRule) (r *Rul
 		if err := branchExists(ctx, tx, in.BranchID); err != nil {
 			return err
 		}
-		// One change of a kind's rules at a time: two first ones would meet otherwise.
-		if _, err := tx.Pgx().Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1 || $2, 0))`, who.OrganizationID.String(), string(in.Kind)); err != nil {
-			return db.Translate(err)
+		if err := oneChange(ctx, tx, in.Kind); err != nil {
+			return err
 		}
 		if r, err = ruleOf(ctx, tx, in.Want); err != nil {
 			return err
@@ -247,7 +250,7 @@ func (s *Service) Set(ctx context.Context, who access.Actor, in SetRule) (r *Rul
 			}
 		}
 		if in.IsOn && (!was.IsOn || in.KeepDays < was.KeepDays) {
-			if err := s.confirms(who.OrganizationID, in.Want, in.Confirmation, tx.Now); err != nil {
+			if err := s.confirms(who.OrganizationID, in.Want, in.Confirmation, tx.Now, "input", "confirmation"); err != nil {
 				return err
 			}
 		}
@@ -273,18 +276,72 @@ func (s *Service) Set(ctx context.Context, who access.Actor, in SetRule) (r *Rul
 	return r, nil
 }
 
+// Delete deletes a rule. What a branch's rule kept is left to the general one then:
+// where that is on and takes more, it needs the confirmation of a preview of the
+// general rule's period for the branch (R231). Codes: errs.Forbidden, errs.NotFound,
+// errs.Required without the confirmation, errs.Conflict when that is too old.
+func (s *Service) Delete(ctx context.Context, who access.Actor, rule id.ID, confirmation string) (err error) {
+	defer errs.Wrap(&err, "retention.Delete(%s)", rule)
+	if err := may(who); err != nil {
+		return err
+	}
+	return s.d.DB.InTx(access.With(ctx, who), func(ctx context.Context, tx *db.Tx) error {
+		r := &Rule{}
+		read := func(lock string) error {
+			err := db.Select(ctx, tx, r, `SELECT rule.* FROM retention_rule rule WHERE rule.organization_id = $1 AND rule.id = $2`+lock, who.OrganizationID, rule)
+			if errors.Is(err, sql.ErrNoRows) {
+				return errs.New(errs.NotFound, "there is no such deletion rule").At("id")
+			}
+			return err
+		}
+		if err := read(""); err != nil {
+			return err
+		}
+		if err := oneChange(ctx, tx, r.Kind); err != nil {
+			return err
+		}
+		if err := read(" FOR UPDATE"); err != nil {
+			return err
+		}
+		if !r.BranchID.IsZero() {
+			general, err := ruleOf(ctx, tx, Want{Kind: r.Kind})
+			if err != nil {
+				return err
+			}
+			if general != nil && general.IsOn && (!r.IsOn || general.KeepDays < r.KeepDays) {
+				if err := s.confirms(who.OrganizationID, Want{r.Kind, r.BranchID, general.KeepDays}, confirmation, tx.Now, "confirmation"); err != nil {
+					return err
+				}
+			}
+		}
+		if _, err := endRuns(ctx, tx, r.ID, Canceled); err != nil {
+			return err
+		}
+		if _, err := db.Exec(ctx, tx, `DELETE FROM retention_rule WHERE organization_id = $1 AND id = $2`, r.OrganizationID, r.ID); err != nil {
+			return err
+		}
+		return audit.Write(ctx, tx, audit.Entry{ActorID: who.ID(), Action: "retention.rule.delete", Subject: r.ID, Detail: map[string]any{
+			"kind": r.Kind, "branchId": r.BranchID.String(), "keepDaysBefore": r.KeepDays, "isOnBefore": r.IsOn}})
+	})
+}
+
+// oneChange makes changes of a kind's rules wait for each other: two first ones would
+// meet otherwise, and a confirmation would be of a rule that is changed meanwhile.
+func oneChange(ctx context.Context, tx *db.Tx, k Kind) error {
+	_, err := db.Exec(ctx, tx, `SELECT pg_advisory_xact_lock(hashtextextended($1 || $2, 0))`, db.TenantFrom(ctx).String(), string(k))
+	return err
+}
+
+// branchExists refuses a branch that is not there, and keeps one that is.
 func branchExists(ctx context.Context, tx *db.Tx, branch id.ID) error {
 	if branch.IsZero() {
 		return nil
 	}
-	var there bool
-	if err := tx.Pgx().QueryRow(ctx, `SELECT EXISTS (SELECT FROM branch WHERE organization_id = $1 AND id = $2)`, db.TenantFrom(ctx), branch).Scan(&there); err != nil {
-		return db.Translate(err)
-	}
-	if !there {
+	n, err := db.Exec(ctx, tx, `SELECT FROM branch WHERE organization_id = $1 AND id = $2 FOR KEY SHARE`, db.TenantFrom(ctx), branch)
+	if err == nil && n == 0 {
 		return errs.New(errs.NotFound, "there is no such branch").At("input", "branchId")
 	}
-	return nil
+	return err
 }
 
 // ruleOf is the rule of a kind and branch, locked; nil when there is none.

@@ -63,3 +63,30 @@ func TestADeletionThatMeetsAHoldBeingPlacedWaitsForIt(t *testing.T) {
 		})
 	}
 }
+
+// R226: a recording names the hold that keeps it, whatever that is on; the oldest first.
+func TestARecordingNamesItsHold(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	c := s.call(start, id.ID{})
+	for _, x := range []struct {
+		name          string
+		subject, rec  id.ID
+		alsoRecording bool // of the conversation
+	}{{"its voicemail", c.voicemail, c.mailAudio, false}, {"its record", c.record, c.mailAudio, true}, {"its contact", c.contact, c.mailAudio, true},
+		{"its call", c.call, c.recording, true}, {"itself", c.recording, c.recording, true}} {
+		h, err := s.svc.Place(s.ctx, s.admin, x.subject, x.name)
+		s.must(err)
+		holds, err := s.svc.HoldsOf(s.ctx, s.admin, []id.ID{x.rec, c.recording})
+		s.must(err)
+		if got := holds[x.rec]; got == nil || got.ID != h.ID {
+			t.Errorf("%s: the hold is %+v", x.name, got)
+		}
+		if (holds[c.recording] != nil) != x.alsoRecording {
+			t.Errorf("%s: the conversation's hold is %+v", x.name, holds[c.recording])
+		}
+		if _, err := s.svc.Release(s.ctx, s.admin, h.ID, "settled"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
