@@ -52,7 +52,7 @@ var acts = map[string]string{
 	"record.assign":       "assigned a record", "record.create": "created a record", "record.delete": "deleted a record", "record.event": "told what happened to a record", "record.update": "changed a record", "record.upsert": "took over records from another system",
 	"recording.delete": "deleted a recording", "recording.download": "!downloaded a recording", "recording.export": "!exported the audio of a recording",
 	"recording.listen": "!listened to a recording", "recording.policy": "changed the rules for deleting recordings at Twilio",
-	"retention.cancel": "stopped a run of retention", "retention.rule": "changed a rule of retention", "retention.run": "ran a rule of retention",
+	"retention.cancel": "stopped a run of retention", "retention.rule": "changed a rule of retention", "retention.rule.delete": "deleted a rule of retention", "retention.run": "ran a rule of retention",
 	"retention.start": "started a run of retention",
 	"role.create":     "created a role", "role.update": "changed a role",
 	"session.create": "signed in", "session.end": "signed out", "session.refuse": "!tried to sign in and was refused",
