@@ -356,6 +356,7 @@ func TestBeforeTheBookingTheBranchRings(t *testing.T) { // D13, D14, R242
 		"a complaint":            {"D13", "COMPLAINT", true, nil, false},
 		"on the way":             {"D13", "BOOKING", true, func(s masked, c id.ID) { s.exec(`UPDATE record SET status = 'On the way' WHERE contact_id = $1`, c) }, false},
 		"the customer came":      {"D13: the customer contacted us first", "BOOKING", true, func(s masked, c id.ID) { s.earlier(c, "INBOUND", alice) }, false},
+		"their call is unsaved":  {"what it is linked to is about the log (R182)", "BOOKING", true, func(s masked, _ id.ID) { s.earlier(id.ID{}, "INBOUND", alice) }, false},
 		"we called the customer": {"that is no contact of theirs", "BOOKING", true, func(s masked, c id.ID) { s.earlier(c, "OUTBOUND", ours) }, true},
 	} {
 		t.Run(name, func(t *testing.T) {

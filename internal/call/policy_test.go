@@ -127,6 +127,11 @@ func TestAFieldworkerDoesNotCallACustomerBeforeTheBookingBegins(t *testing.T) {
 		"we wrote before":    {"then they did not contact us first", func(s *stage, c, _ id.ID) { s.wrote(c, -2*time.Hour, true); s.cameIn(c, -time.Hour) }, false},
 		"a text that failed": {"it reached nobody", func(s *stage, c, _ id.ID) { s.wrote(c, -2*time.Hour, false); s.cameIn(c, -time.Hour) }, true},
 		"long ago":           {"more than a day is no reason", func(s *stage, c, _ id.ID) { s.cameIn(c, -25*time.Hour) }, false},
+		"an unsaved call":    {"what a call is linked to is about the log (R182)", func(s *stage, _, _ id.ID) { s.cameIn(id.ID{}, -time.Hour) }, true},
+		"our unsaved call":   {"then they did not contact us first", func(s *stage, c, _ id.ID) { s.calledOut(-2 * time.Hour); s.cameIn(c, -time.Hour) }, false},
+		"a shared number":    {"the call is of whoever else has it", func(s *stage, _, _ id.ID) { s.cameIn(s.shares(), -time.Hour) }, true},
+		"a text shared":      {"so is the text, and we wrote first", func(s *stage, c, _ id.ID) { s.wrote(s.shares(), -2*time.Hour, true); s.cameIn(c, -time.Hour) }, false},
+		"somebody shares it": {"the number is still the customer's", func(s *stage, _, _ id.ID) { s.shares(); s.exec(`UPDATE contact SET last_contacted_at = NULL`) }, false},
 		"nobody restricts":   {"it is an option", func(s *stage, _, _ id.ID) { s.restricted = false }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -170,6 +175,24 @@ func (s *stage) cameIn(contact id.ID, ago time.Duration) {
 	at := s.clock.Now().Add(ago)
 	s.exec(`INSERT INTO call (organization_id, id, direction, status, connection_id, contact_id, from_number, to_number, started_at, ended_at, updated_at)
 		VALUES ($1, $2, 'INBOUND', 'MISSED', $3, $4, $5, $6, $7, $7, $7)`, s.org, id.New(id.Call), s.conn, contact, theirs, ours, at)
+}
+
+// calledOut is a call of ours to their number that was linked to nobody.
+func (s *stage) calledOut(ago time.Duration) {
+	s.t.Helper()
+	at := s.clock.Now().Add(ago)
+	s.exec(`INSERT INTO call (organization_id, id, direction, status, connection_id, from_number, to_number, started_at, ended_at, updated_at)
+		VALUES ($1, $2, 'OUTBOUND', 'COMPLETED', $3, $4, $5, $6, $6, $6)`, s.org, id.New(id.Call), s.conn, ours, theirs, at)
+}
+
+// shares is somebody else who has the number, and whose calls and texts it finds.
+func (s *stage) shares() (contact id.ID) {
+	s.t.Helper()
+	contact = id.New(id.Contact)
+	s.exec(`INSERT INTO contact (organization_id, id, kind, name, updated_at) VALUES ($1, $2, 'ACCOUNT', 'House', $3)`, s.org, contact, s.clock.Now())
+	s.exec(`INSERT INTO contact_phone (organization_id, contact_id, e164, is_primary) VALUES ($1, $2, $3, true)`, s.org, contact, theirs)
+	s.exec(`UPDATE contact SET last_contacted_at = $2 WHERE name <> 'House' AND organization_id = $1`, s.org, s.clock.Now())
+	return contact
 }
 
 // wrote is a text of ours to a contact some time ago.

@@ -367,12 +367,17 @@ func (d *draft) destination(context.Context) error {
 	return d.rules.Check(string(d.to), d.raw)
 }
 
-// early keeps fieldworkers from calling customers before the booking begins (R242).
+// early keeps fieldworkers from calling customers before the booking begins (R242). A
+// typed number stands for everybody who has it, not for the one whom it matched.
 func (d *draft) early(ctx context.Context) error {
 	if d.test {
 		return nil
 	}
-	return mayContact(ctx, d.tx, d.who, Contacting{d.start.Contact, d.start.Record, string(d.to)})
+	about := Contacting{d.start.Contact, d.start.Record, string(d.to)}
+	if d.in.ContactID.IsZero() && d.in.RecordID.IsZero() {
+		about.ContactID = id.ID{}
+	}
+	return mayContact(ctx, d.tx, d.who, about)
 }
 
 // machine has the network say whether a machine answers, and what is left there (R108, T10).
