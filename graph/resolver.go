@@ -169,7 +169,7 @@ func (r *Resolver) sources() *loader.Sources {
 		Exports: visible(r.d.Exports.Visible), AuditEntries: r.d.AuditByIDs, APIKeys: r.d.Sessions.KeysByIDs,
 		WebhookEndpoints: visible(r.d.Deliveries.ByIDs), WebhookAttempts: byActor(r.d.Deliveries.AttemptsByDeliveries),
 		Users: r.d.Users.ByIDs, Devices: r.d.Users.DevicesByIDs, Roles: r.d.Roles.ByIDs,
-		Contacts: visible(r.d.Contacts.Named), Campaigns: found(access.ContactView, r.d.Contacts.CampaignsByIDs),
+		Contacts: visible(r.d.Contacts.Named), Campaigns: visible(r.d.Contacts.CampaignsByIDs),
 		Records: visible(r.d.Contacts.RecordsNamed), RecordEvents: visible(r.d.Contacts.EventsByIDs), Branches: found("", r.d.Numbers.BranchesByIDs),
 		Numbers: found("", r.d.Numbers.ByIDs), Connections: found(access.ConnectionManage, r.d.Numbers.ConnectionsByIDs),
 		Audio: found("", r.d.Numbers.AudioByIDs), Calls: visible(r.d.Calls.Visible), Masks: visible(r.d.Calls.VisibleMasks), Legs: found("", r.d.Calls.LegsByIDs),

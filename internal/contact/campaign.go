@@ -85,8 +85,15 @@ func mayAddAll(ctx context.Context, tx *db.Tx, who access.Actor, members []id.ID
 	return err
 }
 
-const campaignColumns = `k.organization_id, k.id, k.name, k.assigned_user_id, k.is_active, k.created_at, k.updated_at,
-	(SELECT count(*) FROM campaign_member m WHERE m.organization_id = k.organization_id AND m.campaign_id = k.id) AS member_count`
+// campaignColumns is SQL: of the members those are counted whom the actor, $2 of the
+// organization $1, sees.
+func campaignColumns(who access.Actor) string {
+	count := `SELECT count(*) FROM campaign_member m WHERE m.organization_id = k.organization_id AND m.campaign_id = k.id AND ($2::uuid IS NULL OR $2 = $2)`
+	if own := Own(who); own != "" {
+		count += ` AND EXISTS (SELECT FROM contact c WHERE c.organization_id = m.organization_id AND c.id = m.contact_id` + own + `)`
+	}
+	return `k.organization_id, k.id, k.name, k.assigned_user_id, k.is_active, k.created_at, k.updated_at, (` + count + `) AS member_count`
+}
 
 // Campaigns is a page of the organization's campaigns, newest first.
 func (s *Service) Campaigns(ctx context.Context, who access.Actor, p db.Page) (w db.Window[*Campaign], err error) {
@@ -98,8 +105,8 @@ func (s *Service) Campaigns(ctx context.Context, who access.Actor, p db.Page) (w
 		return w, err
 	}
 	var rows []*Campaign
-	err = db.Select(db.WithTenant(ctx, who.OrganizationID), s.db.App(), &rows, `SELECT `+campaignColumns+` FROM campaign k
-		WHERE k.organization_id = $1 AND k.id < $2 ORDER BY k.id DESC LIMIT $3`, who.OrganizationID, after.ID, limit+1)
+	err = db.Select(db.WithTenant(ctx, who.OrganizationID), s.db.App(), &rows, `SELECT `+campaignColumns(who)+` FROM campaign k
+		WHERE k.organization_id = $1 AND k.id < $3 ORDER BY k.id DESC LIMIT $4`, who.OrganizationID, who.UserID, after.ID, limit+1)
 	if err != nil {
 		return w, err
 	}
@@ -108,25 +115,21 @@ func (s *Service) Campaigns(ctx context.Context, who access.Actor, p db.Page) (w
 
 // Campaign is one campaign, else errs.NotFound.
 func (s *Service) Campaign(ctx context.Context, who access.Actor, campaign id.ID) (*Campaign, error) {
-	missing := errs.New(errs.NotFound, "there is no such campaign, or you may not see it")
-	if !who.Can(access.ContactView) {
-		return nil, missing
+	found, err := s.CampaignsByIDs(ctx, who, []id.ID{campaign})
+	if err == nil && found[campaign] == nil {
+		err = errNoCampaign
 	}
-	found, err := s.CampaignsByIDs(db.WithTenant(ctx, who.OrganizationID), []id.ID{campaign})
-	if err != nil {
-		return nil, err
-	}
-	if found[campaign] == nil {
-		return nil, missing
-	}
-	return found[campaign], nil
+	return found[campaign], err
 }
 
-// CampaignsByIDs are campaigns of the context's tenant by id, in one statement.
-func (s *Service) CampaignsByIDs(ctx context.Context, ids []id.ID) (map[id.ID]*Campaign, error) {
+// CampaignsByIDs are campaigns by id, in one statement; none for who sees no contacts.
+func (s *Service) CampaignsByIDs(ctx context.Context, who access.Actor, ids []id.ID) (map[id.ID]*Campaign, error) {
+	if !who.Can(access.ContactView) {
+		return nil, nil
+	}
 	var rows []*Campaign
-	err := db.Select(ctx, s.db.App(), &rows, `SELECT `+campaignColumns+` FROM campaign k
-		WHERE k.organization_id = $1 AND k.id = ANY ($2::uuid[])`, db.TenantFrom(ctx), ids)
+	err := db.Select(db.WithTenant(ctx, who.OrganizationID), s.db.App(), &rows, `SELECT `+campaignColumns(who)+` FROM campaign k
+		WHERE k.organization_id = $1 AND k.id = ANY ($3::uuid[])`, who.OrganizationID, who.UserID, ids)
 	out := make(map[id.ID]*Campaign, len(rows))
 	for _, c := range rows {
 		out[c.ID] = c

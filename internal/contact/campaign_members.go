@@ -28,7 +28,7 @@ func (s *Service) UpdateCampaign(ctx context.Context, who access.Actor, campaign
 		return nil, err
 	}
 	err = s.db.InTx(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
-		if c, err = lockCampaign(ctx, tx, campaign); err != nil {
+		if c, err = lockCampaign(ctx, tx, who, campaign); err != nil {
 			return err
 		}
 		if in.Name.Set {
@@ -56,10 +56,10 @@ func (s *Service) UpdateCampaign(ctx context.Context, who access.Actor, campaign
 	return c, nil
 }
 
-func lockCampaign(ctx context.Context, tx *db.Tx, campaign id.ID) (*Campaign, error) {
+func lockCampaign(ctx context.Context, tx *db.Tx, who access.Actor, campaign id.ID) (*Campaign, error) {
 	c := &Campaign{}
-	err := db.Select(ctx, tx, c, `SELECT `+campaignColumns+` FROM campaign k WHERE k.organization_id = $1 AND k.id = $2 FOR NO KEY UPDATE OF k`,
-		db.TenantFrom(ctx), campaign)
+	err := db.Select(ctx, tx, c, `SELECT `+campaignColumns(who)+` FROM campaign k WHERE k.organization_id = $1 AND k.id = $3 FOR NO KEY UPDATE OF k`,
+		who.OrganizationID, who.UserID, campaign)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, errNoCampaign
 	}
@@ -96,14 +96,14 @@ func (s *Service) members(ctx context.Context, who access.Actor, campaign id.ID,
 		return nil, err
 	}
 	err = s.db.InTxAgain(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
-		if _, err := lockCampaign(ctx, tx, campaign); err != nil {
+		if _, err := lockCampaign(ctx, tx, who, campaign); err != nil {
 			return err
 		}
 		n, err := do(ctx, tx, contacts)
 		if err != nil {
 			return err
 		}
-		if c, err = lockCampaign(ctx, tx, campaign); err != nil || n == 0 {
+		if c, err = lockCampaign(ctx, tx, who, campaign); err != nil || n == 0 {
 			return err
 		}
 		return changed(ctx, tx, who, action, campaign, map[string]any{"members": n})

@@ -323,7 +323,22 @@ func TestACampaignChangesItsMembers(t *testing.T) { // R185
 	if _, err := b.svc.AddMembers(t.Context(), b.admin, id.New(id.Campaign), []id.ID{a.ID}); !errs.IsCode(err, errs.NotFound) {
 		t.Errorf("%v", err)
 	}
-	if w, err := b.svc.Members(t.Context(), b.own("fred", access.ContactView), k.ID, db.Page{}); err != nil || len(w.Nodes) != 0 {
+	fred := b.own("fred", access.ContactView, access.ContactEdit)
+	his := b.contact(b.admin, contact.Create{Name: "His", AssignedUserID: fred.UserID})
+	if k, err = b.svc.AddMembers(t.Context(), fred, k.ID, []id.ID{his.ID}); err != nil || k.MemberCount != 1 {
+		t.Errorf("of two members one is his: %v %v", k, err)
+	}
+	if w, err := b.svc.Members(t.Context(), fred, k.ID, db.Page{}); err != nil || len(w.Nodes) != 1 {
 		t.Errorf("members who are not theirs: %v %v", w.Nodes, err)
+	}
+	if all, err := b.svc.Campaigns(t.Context(), fred, db.Page{}); err != nil || all.Nodes[0].MemberCount != 1 {
+		t.Errorf("the members counted for him: %v %v", all.Nodes, err)
+	}
+	narrowed := fred // R243
+	narrowed.Visibility, narrowed.Switched = access.SeesOrganization, []access.FieldworkerOption{access.WholeCustomerBase}
+	for n, who := range map[int]access.Actor{1: narrowed, 2: b.admin} {
+		if k, err := b.svc.Campaign(t.Context(), who, k.ID); err != nil || k.MemberCount != n {
+			t.Errorf("%d are counted: %v %v", n, k, err)
+		}
 	}
 }

@@ -222,10 +222,7 @@ func (n *names) read(ctx context.Context, kind id.Kind, ids []id.ID) error {
 		}
 		return err
 	case id.Campaign:
-		if !n.who.Can(access.ContactView) {
-			return nil
-		}
-		rows, err := d.Contacts.CampaignsByIDs(ctx, ids)
+		rows, err := d.Contacts.CampaignsByIDs(ctx, n.who, ids)
 		for x, c := range rows {
 			n.page[x] = c.Name
 		}
