@@ -454,8 +454,8 @@ func (s *Service) followUps(ctx context.Context, who access.Actor, ids []id.ID, 
 
 func (s *Service) transcripts(ctx context.Context, who access.Actor, ids []id.ID, out map[id.ID]*thing) error {
 	seen, err := s.d.Transcripts.Visible(ctx, who, ids)
-	for x := range seen {
-		out[x] = &thing{}
+	for x, t := range seen {
+		out[x] = &thing{gone: t.Status == transcript.Deleted}
 	}
 	if err != nil {
 		return err

@@ -17,8 +17,10 @@ import (
 	"switchboard/internal/gate"
 	"switchboard/internal/id"
 	"switchboard/internal/message"
+	"switchboard/internal/patch"
 	"switchboard/internal/recording"
 	"switchboard/internal/secret"
+	"switchboard/internal/tenant"
 	"switchboard/internal/testkit"
 	"switchboard/internal/transcript"
 	"switchboard/internal/twilio"
@@ -250,5 +252,110 @@ func TestCanAsksForWhatTheCommandAsksFor(t *testing.T) { // R234
 	}
 	if c := s.can(s.who(access.RecordEventAdd), gate.ReportRecordEvent, id.New(id.Record)); c.IsAllowed || c.Gate != gate.Visibility {
 		t.Errorf("an event of no record: %+v", c)
+	}
+}
+
+// A transcript is changed and deleted by who reads transcripts; that of a voicemail is
+// read also by who hears it.
+func TestCanAgreesWithWhatIsDoneToTranscripts(t *testing.T) { // R203, R234
+	t.Parallel()
+	s := newStage(t)
+	mails := id.New(id.Transcript)
+	s.exec(`INSERT INTO transcript (organization_id, id, voicemail_id, source, status, provider, language, is_automatic, recorded_at, updated_at)
+		VALUES ($1, $2, $3, 'VOICEMAIL', 'COMPLETED', 'HTTP', 'en', true, $4, $4)`, s.org, mails, s.mail, start)
+	own := s.who(access.All...)
+	own.Visibility = access.SeesOwn
+	edit := func(x id.ID) func(access.Actor) error {
+		return func(who access.Actor) error {
+			_, err := s.transcripts.Update(s.ctx, who, x, transcript.Update{Subject: patch.To("Lawn")})
+			return err
+		}
+	}
+	remove := func(x id.ID) func(access.Actor) error {
+		return func(who access.Actor) error {
+			_, _, err := s.transcripts.Delete(s.ctx, who, []id.ID{x}, "why")
+			return err
+		}
+	}
+	look := func(x id.ID) func(access.Actor) error {
+		return func(who access.Actor) error {
+			_, err := s.transcripts.Get(s.ctx, who, x)
+			return err
+		}
+	}
+	for _, x := range []struct {
+		name    string
+		who     access.Actor
+		action  gate.Action
+		subject id.ID
+		command func(access.Actor) error
+		gate    gate.Gate
+	}{
+		{"reading one", s.who(access.TranscriptView), gate.View, s.transcript, look(s.transcript), gate.None},
+		{"reading a conversation's by who hears voicemails", s.who(access.VoicemailListen), gate.View, s.transcript, look(s.transcript), gate.Visibility},
+		{"reading a voicemail's by who hears it", s.who(access.VoicemailListen), gate.View, mails, look(mails), gate.None},
+		{"changing one", s.who(access.TranscriptEdit, access.TranscriptView), gate.EditTranscript, s.transcript, edit(s.transcript), gate.None},
+		{"changing without the permission", s.who(access.TranscriptView), gate.EditTranscript, s.transcript, edit(s.transcript), gate.Role},
+		{"changing what is not read", s.who(access.TranscriptEdit), gate.EditTranscript, s.transcript, edit(s.transcript), gate.Role},
+		{"changing a voicemail's by who hears it", s.who(access.TranscriptEdit, access.VoicemailListen), gate.EditTranscript, mails, edit(mails), gate.Role},
+		{"changing what is not seen", own, gate.EditTranscript, s.transcript, edit(s.transcript), gate.Visibility},
+		{"deleting what is not seen", own, gate.DeleteTranscript, s.transcript, remove(s.transcript), gate.Visibility},
+		{"deleting without the permission", s.who(access.TranscriptView), gate.DeleteTranscript, s.transcript, remove(s.transcript), gate.Role},
+		{"deleting what is not read", s.who(access.TranscriptDelete), gate.DeleteTranscript, s.transcript, remove(s.transcript), gate.Role},
+		{"deleting one", s.who(access.TranscriptDelete, access.TranscriptView), gate.DeleteTranscript, s.transcript, remove(s.transcript), gate.None},
+		{"changing what was deleted", s.who(access.TranscriptEdit, access.TranscriptView), gate.EditTranscript, s.transcript, edit(s.transcript), gate.State},
+	} {
+		c := s.can(x.who, x.action, x.subject)
+		if c.Gate != x.gate || c.IsAllowed != (x.gate == gate.None) {
+			t.Errorf("%s: %+v, want %s", x.name, c, x.gate)
+		}
+		if err := x.command(x.who); (err == nil) != c.IsAllowed {
+			t.Errorf("%s, tried: %v", x.name, err)
+		}
+	}
+}
+
+func TestCanKnowsWhereCustomersAreNotTold(t *testing.T) { // R240
+	t.Parallel()
+	s := newStage(t)
+	s.exec(`UPDATE record SET assigned_user_id = $2 WHERE organization_id = $1`, s.org, s.user)
+	fay := s.who(access.RecordEventAdd)
+	fay.IsFieldworker = true
+	if c := s.can(fay, gate.NotifyOnTheWay, s.record); !c.IsAllowed {
+		t.Errorf("where the option is on: %+v", c)
+	}
+	off := fay
+	off.Switched = []access.FieldworkerOption{access.NotifyOnTheWay}
+	if c := s.can(off, gate.NotifyOnTheWay, s.record); c.Gate != gate.FieldworkerOption || c.Option == nil || *c.Option != access.NotifyOnTheWay {
+		t.Errorf("where it is off: %+v", c)
+	}
+	if c := s.can(off, gate.ReportRecordEvent, s.record); !c.IsAllowed {
+		t.Errorf("reporting that they are on the way: %+v", c)
+	}
+	s.exec(`UPDATE record SET assigned_user_id = NULL WHERE organization_id = $1`, s.org)
+	if c := s.can(fay, gate.NotifyOnTheWay, s.record); c.Gate != gate.Visibility {
+		t.Errorf("of a booking that is not theirs: %+v", c)
+	}
+	if c := s.can(s.who(access.ContactView), gate.NotifyOnTheWay, s.record); c.Gate != gate.Role || c.Permission == nil || *c.Permission != access.RecordEventAdd {
+		t.Errorf("without the permission: %+v", c)
+	}
+}
+
+func TestCanNamesTheFeatureThatIsSwitchedOff(t *testing.T) { // R099
+	t.Parallel()
+	s := newStage(t)
+	all := s.who(access.All...)
+	for action, feature := range map[gate.Action]tenant.FeatureName{gate.AddParticipant: tenant.Conference, gate.DropVoicemail: tenant.VoicemailDrop} {
+		if c := s.can(all, action, id.ID{}); !c.IsAllowed {
+			t.Errorf("%s: %+v", action, c)
+		}
+		s.exec(`UPDATE organization SET disabled_features = ARRAY[$2::text] WHERE organization_id = $1`, s.org, string(feature))
+		if c := s.can(all, action, id.ID{}); c.IsAllowed || c.Gate != gate.Feature || c.Feature == nil || *c.Feature != feature || !strings.Contains(c.Message, string(feature)) {
+			t.Errorf("%s without %s: %+v", action, feature, c)
+		}
+		// The role is named first.
+		if c := s.can(s.who(), action, id.ID{}); c.Gate != gate.Role {
+			t.Errorf("%s without %s and the permission: %+v", action, feature, c)
+		}
 	}
 }

@@ -36,12 +36,15 @@ func one(k id.Kind, r rule) rows { return rows{inGeneral: {needs: r.needs, featu
 // hear is what hearing a recording takes: of a conversation the one, of a voicemail the other.
 var hear = []access.Permission{access.RecordingListen, access.VoicemailListen}
 
+// read is what reading a transcript takes: of a conversation the one, of a voicemail either.
+var read = []access.Permission{access.TranscriptView, access.VoicemailListen}
+
 // actions is the table: each action with what it is done to.
 var actions = map[Action]rows{
 	View: {
 		id.Contact: needs(access.ContactView), id.Record: needs(access.ContactView), id.Call: {}, id.Recording: {oneOf: hear},
 		id.Voicemail: needs(access.VoicemailListen), id.Thread: needs(access.SMSView), id.Message: needs(access.SMSView),
-		id.FollowUp: needs(access.FollowUpView), id.Transcript: needs(access.TranscriptView), id.User: {},
+		id.FollowUp: needs(access.FollowUpView), id.Transcript: {oneOf: read}, id.User: {},
 	},
 	ViewContactDetails: one(id.Contact, rule{needs: []access.Permission{access.ContactView}, option: details, may: unmasked}),
 
@@ -77,8 +80,8 @@ var actions = map[Action]rows{
 	ExportRecordings: general(access.RecordingExport),
 	DeleteVoicemail:  one(id.Voicemail, rule{needs: []access.Permission{access.VoicemailDelete}, may: kept}),
 	MarkVoicemail:    one(id.Voicemail, needs(access.VoicemailListen)),
-	EditTranscript:   one(id.Transcript, needs(access.TranscriptEdit)),
-	DeleteTranscript: one(id.Transcript, rule{needs: []access.Permission{access.TranscriptDelete}, may: kept}),
+	EditTranscript:   one(id.Transcript, rule{needs: []access.Permission{access.TranscriptEdit, access.TranscriptView}, may: there}),
+	DeleteTranscript: one(id.Transcript, rule{needs: []access.Permission{access.TranscriptDelete, access.TranscriptView}, may: kept}),
 
 	WorkOnFollowUp: one(id.FollowUp, rule{needs: []access.Permission{access.FollowUpView}, may: worksOn}),
 	AssignFollowUp: one(id.FollowUp, rule{needs: []access.Permission{access.FollowUpView}, may: worksOn}),
@@ -249,14 +252,19 @@ func drops(_ access.Actor, x *thing) (access.Permission, string) {
 	return "", ""
 }
 
-func audible(_ access.Actor, x *thing) (access.Permission, string) {
-	switch {
-	case x.gone:
+// there is for what leaves something behind when it is deleted.
+func there(_ access.Actor, x *thing) (access.Permission, string) {
+	if x.gone {
 		return "", "it was deleted"
-	case x.waits:
-		return "", "its audio is not here yet"
 	}
 	return "", ""
+}
+
+func audible(who access.Actor, x *thing) (access.Permission, string) {
+	if x.waits && !x.gone {
+		return "", "its audio is not here yet"
+	}
+	return there(who, x)
 }
 
 // kept is for what a legal hold keeps from being deleted.
