@@ -1,13 +1,13 @@
 package report_test
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"switchboard/internal/access"
 	"switchboard/internal/call"
@@ -16,7 +16,6 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/report"
-	"switchboard/internal/twilio"
 )
 
 // stageNow is the stage's clock.
@@ -81,6 +80,44 @@ func TestCallsOfAnUnknownCallerAreRelated(t *testing.T) { // R222
 		if fmt.Sprint(got) != x.want {
 			t.Errorf("who sees %s reads %v, want %s", x.who.Visibility, got, x.want)
 		}
+	}
+}
+
+func TestEventsOfARecordStandBesideItsCalls(t *testing.T) { // R222
+	t.Parallel()
+	s := newStage(t)
+	at := stageNow.Add(-time.Hour)
+	first, second, other := s.ended("INBOUND", "+61491570156", at, 0, id.ID{}), s.ended("INBOUND", "+61491570156", at.Add(20*time.Minute), 0, id.ID{}), s.ended("INBOUND", "+61491570199", at, 0, id.ID{})
+	job, quote := id.New(id.Record), id.New(id.Record)
+	for _, r := range []id.ID{job, quote} {
+		s.exec(`INSERT INTO record (organization_id, id, kind, title, updated_at) VALUES ($1, $2, 'BOOKING', 'x', $3)`, s.org, r, at)
+	}
+	s.exec(`UPDATE call SET record_id = $3 WHERE id IN ($1, $2)`, first, second, job)
+	happens := func(record id.ID, kind string, after time.Duration) id.ID {
+		x := id.New(id.RecordEvent)
+		s.exec(`INSERT INTO record_event (organization_id, id, record_id, kind, at) VALUES ($1, $2, $3, $4, $5)`, s.org, x, record, kind, at.Add(after))
+		return x
+	}
+	happens(job, "QUOTE_SENT", -time.Minute) // before the calls
+	confirmed, arrived := happens(job, "BOOKING_CONFIRMED", 10*time.Minute), happens(job, "ARRIVED", 30*time.Minute)
+	happens(quote, "QUOTE_SENT", 30*time.Minute)
+	got, err := s.svc.RecordEventsSince(t.Context(), s.admin, []id.ID{first, second, other})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := gocmp.Diff(map[id.ID][]id.ID{first: {arrived, confirmed}, second: {arrived}}, got, cmpopts.EquateComparable(id.ID{})); d != "" {
+		t.Errorf("the events since (-want +got):\n%s", d)
+	}
+	for range 12 {
+		happens(job, "RUNNING_LATE", 40*time.Minute)
+	}
+	if got, err = s.svc.RecordEventsSince(t.Context(), s.admin, []id.ID{first, second}); err != nil || len(got[first]) != 10 || len(got[second]) != 10 {
+		t.Errorf("%d and %d of many, %v", len(got[first]), len(got[second]), err)
+	}
+	eve := s.admin
+	eve.OrganizationID = id.New(id.Organization)
+	if got, err = s.svc.RecordEventsSince(t.Context(), eve, []id.ID{first}); err != nil || len(got) != 0 {
+		t.Errorf("another organization reads %v, %v", got, err)
 	}
 }
 
@@ -183,16 +220,29 @@ func TestChannelsAreOfTheFilter(t *testing.T) { // R215
 	write(at, "OUTBOUND", "DELIVERED", s.users[1])
 	write(at, "INBOUND", "RECEIVED", id.ID{})
 	write(at, "INBOUND", "RECEIVED", id.ID{})
+	campaign, bulk, lead := id.New(id.Campaign), id.New(id.Bulk), id.New(id.Contact)
+	s.exec(`UPDATE phone_number SET business_unit = 'Care' WHERE id = $1`, s.numbers[0])
+	s.exec(`INSERT INTO campaign (organization_id, id, name, updated_at) VALUES ($1, $2, 'Spring', $3)`, s.org, campaign, at)
+	s.exec(`INSERT INTO bulk_message (organization_id, id, name, body, campaign_id, status, recipient_count, pending_count, updated_at) VALUES ($1, $2, 'Offer', 'x', $3, 'DONE', 1, 0, $4)`, s.org, bulk, campaign, at)
+	s.exec(`INSERT INTO contact (organization_id, id, kind, name, updated_at) VALUES ($1, $2, 'LEAD', 'Carl', $3)`, s.org, lead, at)
+	s.exec(`UPDATE message SET bulk_id = $2 WHERE organization_id = $1 AND direction = 'OUTBOUND'`, s.org, bulk)
+	s.exec(`UPDATE message SET contact_id = $2 WHERE id = (SELECT id FROM message WHERE organization_id = $1 AND direction = 'INBOUND' LIMIT 1)`, s.org, lead)
 	for name, x := range map[string]struct {
 		change func(*report.CallFilter)
 		want   string
 	}{
-		"all":      {func(*report.CallFilter) {}, "2 1 0"},
-		"in":       {func(f *report.CallFilter) { f.Directions = []call.Direction{call.Inbound} }, "2 0 0"},
-		"out":      {func(f *report.CallFilter) { f.Directions = []call.Direction{call.Outbound, call.Internal} }, "0 1 0"},
-		"internal": {func(f *report.CallFilter) { f.Directions = []call.Direction{call.Internal} }, "0 0 0"},
-		"missed":   {func(f *report.CallFilter) { f.Statuses = []call.Status{call.Missed} }, "- - -"},
-		"of leads": {func(f *report.CallFilter) { f.ContactKind = contact.KindLead }, "0 0 0"},
+		"all":           {func(*report.CallFilter) {}, "2 1 0"},
+		"in":            {func(f *report.CallFilter) { f.Directions = []call.Direction{call.Inbound} }, "2 0 0"},
+		"out":           {func(f *report.CallFilter) { f.Directions = []call.Direction{call.Outbound, call.Internal} }, "0 1 0"},
+		"internal":      {func(f *report.CallFilter) { f.Directions = []call.Direction{call.Internal} }, "0 0 0"},
+		"missed":        {func(f *report.CallFilter) { f.Statuses = []call.Status{call.Missed} }, "- - -"},
+		"of leads":      {func(f *report.CallFilter) { f.ContactKind = contact.KindLead }, "1 0 0"},
+		"of a unit":     {func(f *report.CallFilter) { f.BusinessUnit = "Care" }, "2 1 0"},
+		"of another":    {func(f *report.CallFilter) { f.BusinessUnit = "Sales" }, "0 0 0"},
+		"of a campaign": {func(f *report.CallFilter) { f.CampaignID = campaign }, "0 1 0"},
+		"a branch":      {func(f *report.CallFilter) { f.BranchIDs = s.branches[1:] }, "0 0 0"},
+		"a number":      {func(f *report.CallFilter) { f.PhoneNumberIDs = s.numbers[:1] }, "2 1 0"},
+		"a person":      {func(f *report.CallFilter) { f.UserIDs = s.users[:2] }, "0 1 0"},
 	} {
 		f := report.CallFilter{From: at.AddDate(0, 0, -1), Until: stageNow.AddDate(0, 0, 1)}
 		x.change(&f)
@@ -238,60 +288,5 @@ func TestOneOrganizationsSumsDoNotStopTheOthers(t *testing.T) {
 	}
 	if err := db.Select(t.Context(), s.db.Worker(), &left, `SELECT count(*) AS n FROM call_rollup_delta WHERE organization_id = $1`, s.org); err != nil || left.N != 0 {
 		t.Errorf("%d parts of the others are not folded, %v", left.N, err)
-	}
-}
-
-// provider answers as Twilio's log does, with what it has.
-type provider map[string]string
-
-func (p provider) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer := func(status int, body string) (*http.Response, error) {
-		return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
-	}
-	if strings.HasSuffix(r.URL.Path, "/Calls.json") {
-		var list []string
-		for _, body := range p {
-			list = append(list, body)
-		}
-		return answer(200, `{"calls":[`+strings.Join(list, ",")+`]}`)
-	}
-	return answer(404, `{"code":20404,"message":"not found","status":404}`)
-}
-
-func TestTwilioSLogIsSetBesideOurs(t *testing.T) { // R220
-	t.Parallel()
-	s := newStage(t)
-	who := s.admin
-	who.Permissions = access.SetOf(access.ConnectionManage, access.ReportView)
-	at := stageNow.Add(-3 * time.Hour)
-	sid := func(leg id.ID) string {
-		x := fmt.Sprintf("CA%032x", leg.UUID())
-		s.exec(`UPDATE call_leg SET twilio_sid = $2 WHERE id = $1`, leg, x)
-		return x
-	}
-	of := s.ended("INBOUND", "+61491570156", at, 0, id.ID{})
-	both, here := sid(s.leg(of, "CALLER", "+61255500001", at, 60)), sid(s.leg(of, "FORWARD", "+61491570157", at, 60))
-	old := s.ended("INBOUND", "+61491570156", at.AddDate(0, 0, -5), 0, id.ID{}) // it began then for us, and lately for them
-	late := sid(s.leg(old, "CALLER", "+61255500001", at.AddDate(0, 0, -5), 60))
-	there := "CA" + strings.Repeat("e", 32)
-	log := provider{}
-	for _, x := range []string{both, late, there} {
-		log[x] = fmt.Sprintf(`{"sid":%q,"status":"completed","duration":"60","start_time":%q,"from":"+61491570156","to":"+61255500001"}`, x, at.Format(time.RFC1123Z))
-	}
-	client, err := twilio.NewClient(twilio.Options{AccountSID: "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", AuthToken: strings.Repeat("a", 32), Transport: twilio.NewTransport(twilio.TransportOptions{Next: log})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	svc := report.New(report.Deps{DB: s.db, Client: func(context.Context, id.ID) (*twilio.Client, error) { return client, nil }})
-	out, err := svc.ProviderLog(t.Context(), who, report.ProviderLogFilter{From: at.Add(-time.Hour), Until: stageNow, Kind: report.ProviderCalls, Limit: 100})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]report.ProviderLogState{}
-	for _, r := range out.Rows {
-		got[r.TwilioSID] = r.State
-	}
-	if len(got) != 4 || got[both] != report.Matched || got[late] != report.Matched || got[here] != report.OnlyHere || got[there] != report.OnlyAtProvider {
-		t.Errorf("the logs: %v", got)
 	}
 }
