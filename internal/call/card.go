@@ -17,6 +17,7 @@ import (
 	"switchboard/internal/job"
 	"switchboard/internal/patch"
 	"switchboard/internal/phone"
+	"switchboard/internal/tenant"
 )
 
 // IsSaved reports whether the call is linked to a contact or a record, or somebody
@@ -87,6 +88,9 @@ func (s *Service) Save(ctx context.Context, who access.Actor, call id.ID, in Sav
 		return c, nil
 	}
 	err = s.DB.InTxAgain(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
+		if err := tenant.BeforeDeleting(ctx, tx); err != nil {
+			return err
+		}
 		_, err := job.Once(ctx, tx, job.Key{User: who.ID(), Mutation: "callSave", Key: key}, struct {
 			Call id.ID
 			In   json.RawMessage
@@ -275,8 +279,19 @@ func changeOf(in UpdateInput) (*Change, error) {
 
 // change keeps what was written as a fact of the call.
 func (s *Service) change(ctx context.Context, tx *db.Tx, who access.Actor, call id.ID, in UpdateInput, change *Change) error {
+	relinks := change.Contact != nil || change.Record != nil
+	if relinks {
+		if err := tenant.BeforeDeleting(ctx, tx); err != nil {
+			return err
+		}
+	}
 	if err := mayLink(ctx, tx, who, in.ContactID.Value, in.RecordID.Value); err != nil {
 		return err
+	}
+	if relinks {
+		if err := mayUnlink(ctx, tx, who, call, change); err != nil {
+			return err
+		}
 	}
 	var written int
 	if err := tx.Pgx().QueryRow(ctx, `SELECT count(*) FROM call_fact WHERE organization_id = $1 AND call_id = $2 AND key LIKE 'update/%'`,
@@ -289,4 +304,21 @@ func (s *Service) change(ctx context.Context, tx *db.Tx, who access.Actor, call 
 	_, _, err := s.take(ctx, tx, call, who.UserID, Fact{Key: "update/" + id.New(id.Fact).String(), Kind: FactCommand, At: tx.Now,
 		Data: FactData{Command: CommandUpdate, By: who.UserID, Change: change}})
 	return err
+}
+
+// mayUnlink refuses a change that takes a call out of a legal hold (R226).
+func mayUnlink(ctx context.Context, tx *db.Tx, who access.Actor, call id.ID, change *Change) error {
+	var c, record id.ID
+	if err := tx.Pgx().QueryRow(ctx, `SELECT contact_id, record_id FROM call WHERE organization_id = $1 AND id = $2 FOR UPDATE`, who.OrganizationID, call).Scan(&c, &record); err != nil {
+		return db.Translate(err)
+	}
+	if change.Contact != nil && *change.Contact != c {
+		if err := tenant.MayUnlink(ctx, tx, c, "contactId"); err != nil {
+			return err
+		}
+	}
+	if change.Record != nil && *change.Record != record {
+		return tenant.MayUnlink(ctx, tx, record, "recordId")
+	}
+	return nil
 }

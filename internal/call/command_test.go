@@ -368,6 +368,44 @@ func TestNotesAndLinksAreKept(t *testing.T) {
 	}
 }
 
+// R226: nobody links a call out of a legal hold; all else about it changes as ever.
+func TestACallIsNotRelinkedOutOfAHold(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.arrives(1, theirs)
+	c, _ := s.only()
+	held, other, record := s.lead("+61400111222", s.ann), s.lead("+61400111333", s.ann), id.New(id.Record)
+	s.exec(`INSERT INTO record (organization_id, id, kind, title, assigned_user_id, updated_at) VALUES ($1, $2, 'BOOKING', 'x', $3, $4)`, s.org, record, s.ann, s.clock.Now())
+	ctx := access.With(s.ctx, s.boss())
+	if _, err := s.calls.Update(ctx, s.boss(), c.ID, call.UpdateInput{ContactID: patch.To(held), RecordID: patch.To(record)}); err != nil {
+		t.Fatal(err)
+	}
+	for subject, in := range map[id.ID]call.UpdateInput{held: {ContactID: patch.To(other)}, record: {RecordID: patch.Clear[id.ID]()}} {
+		hold := id.New(id.LegalHold)
+		s.exec(`INSERT INTO legal_hold (organization_id, id, subject, reason, placed_at) VALUES ($1, $2, $3, 'court', $4)`, s.org, hold, subject, s.clock.Now())
+		for name, relink := range map[string]func() error{
+			"callUpdate":  func() error { return second(s.calls.Update(ctx, s.boss(), c.ID, in)) },
+			"callSave":    func() error { return second(s.calls.Save(ctx, s.boss(), c.ID, call.SaveInput{UpdateInput: in}, "")) },
+			"callsRelink": func() error { return second(s.calls.Relink(ctx, s.boss(), []id.ID{c.ID}, in.ContactID, in.RecordID)) },
+		} {
+			if err := relink(); !errs.IsCode(err, errs.Conflict) || !strings.Contains(err.Error(), "legal hold on its "+subject.Kind().String()) {
+				t.Errorf("%s out of the hold on its %s: %v", name, subject.Kind(), err)
+			}
+		}
+		same := call.UpdateInput{Notes: patch.To("rang back"), ContactID: patch.To(held), RecordID: patch.To(record)}
+		if got, err := s.calls.Update(ctx, s.boss(), c.ID, same); err != nil || got.ContactID != held || got.RecordID != record {
+			t.Errorf("what changes no link is refused: %v", err)
+		}
+		s.exec(`UPDATE legal_hold SET released_at = $3 WHERE organization_id = $1 AND id = $2`, s.org, hold, s.clock.Now())
+		if err := second(s.calls.Update(ctx, s.boss(), c.ID, in)); err != nil {
+			t.Errorf("after the release of the hold on its %s: %v", subject.Kind(), err)
+		}
+		if _, err := s.calls.Update(ctx, s.boss(), c.ID, same); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // reliability 7: a call whose end nobody told is closed with Twilio's answer.
 func TestASilentCallIsReconciled(t *testing.T) {
 	t.Parallel()

@@ -195,7 +195,8 @@ const maxUpdates = 500
 // Update notes the outcome, writes notes and corrects the links (R186, R194,
 // R195). Whoever took part may, and whoever sees a call that nobody took; the
 // calls of others need CALL_CONTROL. Codes: errs.NotFound, errs.Forbidden,
-// errs.Invalid by field, errs.LimitReached.
+// errs.Invalid by field, errs.LimitReached, errs.Conflict for a link that a legal
+// hold keeps the call by.
 func (s *Service) Update(ctx context.Context, who access.Actor, call id.ID, in UpdateInput) (_ *Call, err error) {
 	defer errs.Wrap(&err, "call.Update")
 	c, err := s.mayChange(ctx, who, call)

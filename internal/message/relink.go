@@ -10,6 +10,7 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/patch"
+	"switchboard/internal/tenant"
 )
 
 // Relink says whom and what a message belongs to: absent keeps, null clears.
@@ -21,7 +22,8 @@ type Relink struct {
 // Relink corrects whom and what a message belongs to (R142, R186), of this message
 // alone; a thread without a contact gets the message's. It goes to the audit log
 // with what was before. It needs SMS_RELINK and that the actor reads the message
-// and sees what it is linked to. Codes: errs.Forbidden, errs.NotFound.
+// and sees what it is linked to. Codes: errs.Forbidden, errs.NotFound, errs.Conflict
+// where that would take it out of a legal hold.
 func (s *Service) Relink(ctx context.Context, who access.Actor, message id.ID, in Relink) (m *Message, err error) {
 	defer errs.Wrap(&err, "message.Relink(%s)", message)
 	if err := who.Require(access.SMSRelink); err != nil {
@@ -32,6 +34,9 @@ func (s *Service) Relink(ctx context.Context, who access.Actor, message id.ID, i
 		return nil, err
 	}
 	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if err := tenant.BeforeDeleting(ctx, tx); err != nil {
+			return err
+		}
 		if m, err = lock(ctx, tx, message); err != nil {
 			return err
 		}
@@ -59,22 +64,30 @@ func (s *Service) Relink(ctx context.Context, who access.Actor, message id.ID, i
 				return errs.New(errs.NotFound, "there is no such record, or you may not see it").At("input", "recordId")
 			}
 		}
+		t, err := lockThread(ctx, tx, m)
+		if err != nil {
+			return err
+		}
+		if m.RecordID != was.RecordID {
+			if err := tenant.MayUnlink(ctx, tx, was.RecordID, "input", "recordId"); err != nil {
+				return err
+			}
+		}
+		if m.ContactID != was.ContactID && t.ContactID != was.ContactID { // the thread's contact keeps it in any case
+			if err := tenant.MayUnlink(ctx, tx, was.ContactID, "input", "contactId"); err != nil {
+				return err
+			}
+		}
 		m.Version, m.UpdatedAt = m.Version+1, tx.Now
-		_, err := db.Exec(ctx, tx, `UPDATE message SET contact_id = $3, record_id = $4, version = $5, updated_at = $6 WHERE organization_id = $1 AND id = $2`,
+		_, err = db.Exec(ctx, tx, `UPDATE message SET contact_id = $3, record_id = $4, version = $5, updated_at = $6 WHERE organization_id = $1 AND id = $2`,
 			m.OrganizationID, m.ID, m.ContactID, m.RecordID, m.Version, m.UpdatedAt)
 		if err != nil {
 			return err
 		}
-		if !m.ContactID.IsZero() {
-			t, err := lockThread(ctx, tx, m)
-			if err != nil {
+		if !m.ContactID.IsZero() && t.ContactID.IsZero() {
+			t.ContactID = m.ContactID
+			if err := s.saveThread(ctx, tx, who, t); err != nil {
 				return err
-			}
-			if t.ContactID.IsZero() {
-				t.ContactID = m.ContactID
-				if err := s.saveThread(ctx, tx, who, t); err != nil {
-					return err
-				}
 			}
 		}
 		err = audit.Write(ctx, tx, audit.Entry{ActorID: actorOf(who), Action: "message.relink", Subject: m.ID, Detail: map[string]any{

@@ -172,13 +172,20 @@ func (s *Service) locked(ctx context.Context, tx *db.Tx, who access.Actor, trans
 	return t, err
 }
 
-// edit changes a transcript that the actor sees, under its lock.
-func (s *Service) edit(ctx context.Context, who access.Actor, transcript id.ID, fn func(ctx context.Context, tx *db.Tx, t *Transcript) error) (*Transcript, error) {
+// edit changes a transcript that the actor sees, under its lock, after what must come
+// before any.
+func (s *Service) edit(ctx context.Context, who access.Actor, transcript id.ID, fn func(ctx context.Context, tx *db.Tx, t *Transcript) error,
+	before ...func(context.Context, *db.Tx) error) (*Transcript, error) {
 	if err := who.Require(access.TranscriptEdit); err != nil {
 		return nil, err
 	}
 	ctx = db.WithTenant(ctx, who.OrganizationID)
 	if err := s.DB.InTxAgain(ctx, func(ctx context.Context, tx *db.Tx) error {
+		for _, f := range before {
+			if err := f(ctx, tx); err != nil {
+				return err
+			}
+		}
 		t, err := s.locked(ctx, tx, who, transcript)
 		if err != nil {
 			return err
@@ -242,7 +249,8 @@ type Update struct {
 }
 
 // Update organises a transcript (R203). Codes: errs.Forbidden, errs.NotFound,
-// errs.Conflict for another version, errs.Invalid.
+// errs.Conflict for another version and where another link would take it out of a
+// legal hold, errs.Invalid.
 func (s *Service) Update(ctx context.Context, who access.Actor, transcript id.ID, in Update) (_ *Transcript, err error) {
 	defer errs.Wrap(&err, "transcript.Update")
 	subject, err := line(in.Subject.Value, maxSubject, "subject")
@@ -289,11 +297,8 @@ func (s *Service) Update(ctx context.Context, who access.Actor, transcript id.ID
 				return err
 			}
 		}
-		if in.ContactID.Set {
-			t.ContactID = in.ContactID.Value
-		}
-		if in.RecordID.Set {
-			t.RecordID = in.RecordID.Value
+		if err := relink(ctx, tx, t, in); err != nil {
+			return err
 		}
 		if t.Categories == nil {
 			t.Categories = []string{}
@@ -304,7 +309,38 @@ func (s *Service) Update(ctx context.Context, who access.Actor, transcript id.ID
 			return err
 		}
 		return event.Append(ctx, tx, told(EventUpdated, t, who.UserID))
-	})
+	}, tenant.BeforeDeleting)
+}
+
+// relink links a transcript as a person says, but not out of a legal hold (R226): that
+// of whom or what its call is about keeps it wherever it is linked to.
+func relink(ctx context.Context, tx *db.Tx, t *Transcript, in Update) error {
+	was := *t
+	if in.ContactID.Set {
+		t.ContactID = in.ContactID.Value
+	}
+	if in.RecordID.Set {
+		t.RecordID = in.RecordID.Value
+	}
+	if t.ContactID == was.ContactID && t.RecordID == was.RecordID {
+		return nil
+	}
+	var of struct {
+		ContactID id.ID `bun:"contact_id,type:uuid,nullzero"`
+		RecordID  id.ID `bun:"record_id,type:uuid,nullzero"`
+	}
+	if err := db.Select(ctx, tx, &of, `SELECT contact_id, record_id FROM call WHERE organization_id = $1 AND id = $2`, t.OrganizationID, t.CallID); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if t.ContactID != was.ContactID && of.ContactID != was.ContactID {
+		if err := tenant.MayUnlink(ctx, tx, was.ContactID, "input", "contactId"); err != nil {
+			return err
+		}
+	}
+	if t.RecordID != was.RecordID && of.RecordID != was.RecordID {
+		return tenant.MayUnlink(ctx, tx, was.RecordID, "input", "recordId")
+	}
+	return nil
 }
 
 func stale(t *Transcript, field ...string) error {
