@@ -182,6 +182,29 @@ func TestACallThatIsTransferredIsAnnouncedOnce(t *testing.T) {
 	if got := s.told(s.cat); len(got) != 1 || got[0].Kind != followup.ToldCallTransferred || got[0].Title != "bob transfers a call to you: "+carl {
 		t.Errorf("cat was told %q", titles(got))
 	}
+
+	// To a branch: those whom the transfer rings, not those whom the call rang before.
+	s.pass(time.Minute)
+	ring := func(c *calling, user id.ID, purpose string) {
+		s.exec(`INSERT INTO call_leg (organization_id, id, call_id, kind, user_id, to_address, status, purpose, started_at, updated_at) VALUES ($1, $2, $3, 'DEVICE', $4, 'x', 'RINGING', $5, $6, $6)`,
+			s.org, id.New(id.Leg), c.id, user, purpose, s.clk.Now())
+	}
+	c = s.inbound(dora, taken(s), func(c *calling) { c.status, c.rang = call.InProgress, []id.ID{s.bob.UserID} })
+	ring(c, s.admin.UserID, "TRANSFER") // an earlier one
+	s.pass(time.Minute)
+	raw, err = json.Marshal(call.Transfer{Mode: call.Blind, Status: call.TransferRinging, ByID: s.bob.UserID, ToBranchID: s.branch, StartedAt: s.clk.Now()})
+	s.must(err)
+	s.exec(`UPDATE call SET transfer = $3::jsonb WHERE organization_id = $1 AND id = $2`, s.org, c.id, string(raw))
+	ring(c, s.ann.UserID, "TRANSFER")
+	ring(c, s.ann.UserID, "TRANSFER") // her other device
+	s.tell(call.EventUpdated, c.id, nil)
+	s.tell(call.EventRingStarted, c.id, map[string]any{"userId": s.ann.UserID})
+	s.settle()
+	for who, want := range map[*access.Actor][]string{&s.ann: {"bob transfers a call to you: " + dora}, &s.bob: nil, &s.admin: nil} {
+		if got := titles(s.told(*who, followup.ToldCallTransferred)); !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
 }
 
 func TestPeopleChooseWhatTheyAreToldOf(t *testing.T) { // R197
