@@ -15,6 +15,7 @@ import (
 	"switchboard/internal/id"
 	"switchboard/internal/number"
 	"switchboard/internal/patch"
+	"switchboard/internal/voicemail"
 )
 
 func TestAnAddressInsideIsRefused(t *testing.T) { // SSRF
@@ -147,19 +148,20 @@ func TestOrganizationsSeeNothingOfEachOther(t *testing.T) {
 
 func TestAnEndpointIsToldWhatItsRoleMaySee(t *testing.T) {
 	s := newStage(t)
-	p, none, narrow, all := s.found(), newReceiver(t), newReceiver(t), newReceiver(t)
+	p, none, narrow, hears, all := s.found(), newReceiver(t), newReceiver(t), newReceiver(t), newReceiver(t)
 	en := p.endpoint(none, func(in *delivery.NewEndpoint) { in.RoleID = p.role(access.SeesOrganization, access.SMSView) })
 	eb := p.endpoint(narrow, func(in *delivery.NewEndpoint) { in.RoleID = p.role(access.SeesBranch, access.CallView) })
+	p.endpoint(hears, func(in *delivery.NewEndpoint) { in.RoleID = p.role(access.SeesBranch, access.VoicemailListen) })
 	ea := p.endpoint(all)
 	s.mu.Lock()
 	s.show = func(who access.Actor, e event.Event) (delivery.Shown, error) { // gone, or another branch's: it looks alike
 		if who.OrganizationID != p.who.OrganizationID || !who.UserID.IsZero() || who.System || who.Can(access.UserManage) != (who.RoleID == p.who.RoleID) {
 			t.Errorf("the endpoint acts as %+v", who)
 		}
-		return delivery.Shown{Visible: e.Kind == number.NumberUpdated, Subject: "Call"}, nil
+		return delivery.Shown{Visible: e.Kind == number.NumberUpdated || e.Kind == voicemail.EventReceived, Subject: "Call"}, nil
 	}
 	s.mu.Unlock()
-	p.happen(call.EventStarted, call.EventRingStarted, number.NumberUpdated)
+	p.happen(call.EventStarted, call.EventRingStarted, number.NumberUpdated, voicemail.EventReceived)
 	s.settle()
 	if got := none.kinds(); !slices.Equal(got, []string{"PHONE_NUMBER_UPDATED"}) || len(p.deliveries(en, "")) != 1 {
 		t.Errorf("without CALL_VIEW it is told %v", got)
@@ -167,7 +169,10 @@ func TestAnEndpointIsToldWhatItsRoleMaySee(t *testing.T) {
 	if got := narrow.kinds(); !slices.Equal(got, []string{"PHONE_NUMBER_UPDATED"}) || len(p.deliveries(eb, delivery.Skipped)) != 2 {
 		t.Errorf("of what it may not see it is told %v", got)
 	}
-	if got := all.all(); len(got) != 3 || string(got[0].Data) != "null" || len(p.deliveries(ea, delivery.Delivered)) != 3 {
+	if got := hears.kinds(); !slices.Equal(got, []string{"PHONE_NUMBER_UPDATED", "VOICEMAIL_RECEIVED"}) { // R130
+		t.Errorf("who hears voicemails is told %v", got)
+	}
+	if got := all.all(); len(got) != 4 || string(got[0].Data) != "null" || len(p.deliveries(ea, delivery.Delivered)) != 4 {
 		t.Errorf("of what is gone it is told %v", all.kinds())
 	}
 }
