@@ -99,7 +99,7 @@ func TestEventsOfARecordStandBesideItsCalls(t *testing.T) { // R222
 		return x
 	}
 	happens(job, "QUOTE_SENT", -time.Minute) // before the calls
-	confirmed, arrived := happens(job, "BOOKING_CONFIRMED", 10*time.Minute), happens(job, "ARRIVED", 30*time.Minute)
+	confirmed, arrived := happens(job, "BOOKING_CONFIRMED", 30*time.Second), happens(job, "ARRIVED", 30*time.Minute)
 	happens(quote, "QUOTE_SENT", 30*time.Minute)
 	got, err := s.svc.RecordEventsSince(t.Context(), s.admin, []id.ID{first, second, other})
 	if err != nil {
