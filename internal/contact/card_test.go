@@ -2,6 +2,7 @@ package contact_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -131,6 +132,43 @@ func TestWhatOpensByItself(t *testing.T) { // R183
 	out, err := b.svc.Card(t.Context(), who, "+61255500001", true)
 	if err != nil || *out.Opening.Reason != contact.OpensOff {
 		t.Errorf("the other direction is another option: %v %v", out.Opening, err)
+	}
+	b.settings(contact.CardSettingsUpdate{OpensInbound: patch.To(false), OpensOutbound: patch.To(true)})
+	if out, err = b.svc.Card(t.Context(), who, "+61255500001", true); err != nil || out.Opening.Contact == nil || out.Opening.Contact.Name != "One" {
+		t.Errorf("of a call out: %v %v", out.Opening, err)
+	}
+	if r := b.card(who, "+61255500001").Opening; r.Contact != nil || *r.Reason != contact.OpensOff {
+		t.Errorf("of a call in nothing: %+v", r)
+	}
+	// A call names who it is, and does not open what is not theirs.
+	fred := b.own("fred", access.ContactView)
+	cards, err := b.svc.Cards(t.Context(), fred, []contact.CardAsk{{Number: "+61255500001", Outbound: true, OfCall: true}})
+	if err != nil || len(cards) != 1 || len(cards[0].Contacts) != 1 || cards[0].Opening.Contact != nil || *cards[0].Opening.Reason != contact.NotYours {
+		t.Errorf("of a call with somebody else's customer: %+v %v", cards[0].Opening, err)
+	}
+}
+
+func TestWhatIsCreatedFromTheCardIsAllowed(t *testing.T) { // R184
+	t.Parallel()
+	b := setup(t)
+	for name, x := range map[string]struct {
+		contact contact.Kind
+		record  contact.RecordKind
+		field   string // "": allowed
+	}{
+		"a lead": {contact.KindLead, "", ""}, "a booking": {"", contact.RecordBooking, ""}, "both": {contact.KindCustomer, contact.RecordQuote, ""},
+		"an account": {contact.KindAccount, "", "createContact.kind"}, "an invoice": {"", contact.RecordInvoice, "createRecord.kind"},
+		"a lead with an invoice": {contact.KindLead, contact.RecordInvoice, "createRecord.kind"},
+	} {
+		err := contact.MayQuickCreate(b.ctx(), b.db.App(), x.contact, x.record)
+		e, _ := errs.As(err)
+		if (err == nil) != (x.field == "") || err != nil && (!errs.IsCode(err, errs.Forbidden) || strings.Join(e.Field, ".") != x.field) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	b.settings(contact.CardSettingsUpdate{QuickCreateRecords: patch.To([]contact.RecordKind{contact.RecordInvoice})})
+	if err := contact.MayQuickCreate(b.ctx(), b.db.App(), "", contact.RecordInvoice); err != nil {
+		t.Errorf("an invoice that the settings allow: %v", err)
 	}
 }
 

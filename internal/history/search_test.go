@@ -111,4 +111,44 @@ func TestATimelineIsSearchedByWhatWasSaid(t *testing.T) { // R178, R278
 	if got := kinds(s.who(s.fay, access.TranscriptView), "leaks"); got != "" {
 		t.Errorf("who reads no transcripts finds %q by what was said", got)
 	}
+	// The one search finds the conversation by it, too.
+	if got := s.found(s.who(s.fay), "gutter"); got != "TRANSCRIPT" {
+		t.Errorf("a search for what was said finds %q", got)
+	}
+	if got := s.found(s.who(s.fay, access.TranscriptView), "gutter"); got != "" {
+		t.Errorf("who reads no transcripts finds %q by a search", got)
+	}
+}
+
+func TestASearchFindsOnesOwnContactsAndRecords(t *testing.T) { // R178, R243
+	t.Parallel()
+	s := newStage(t)
+	record := func(title string, of, contact id.ID) {
+		s.exec(`INSERT INTO record (organization_id, id, kind, title, contact_id, assigned_user_id, updated_at) VALUES ($1, $2, 'BOOKING', $3, $4, $5, $6)`,
+			s.org, id.New(id.Record), title, contact, of, start)
+	}
+	bob := s.user("Bob")
+	booked, assigned, others := s.contact("Zander Booked", "", "", "gold"), s.contact("Zander Assigned", "", "", "gold"), s.contact("Zander Other", "", "", "gold")
+	s.exec(`UPDATE contact SET assigned_user_id = $3 WHERE organization_id = $1 AND id = $2`, s.org, assigned, s.fay)
+	record("Gutter of hers", s.fay, booked)
+	record("Gutter of Bob", bob, others)
+	s.exec(`INSERT INTO contact_phone (organization_id, contact_id, e164, is_primary) VALUES ($1, $2, $3, true)`, s.org, others, customers)
+	all := s.who(s.fay)
+	own, narrowed := all, all
+	own.Visibility = access.SeesOwn
+	narrowed.IsFieldworker, narrowed.Switched = true, []access.FieldworkerOption{access.WholeCustomerBase}
+	for name, x := range map[string]struct {
+		who                        access.Actor
+		contacts, records, numbers string
+	}{
+		"who sees all":                    {all, "CONTACT CONTACT CONTACT", "RECORD RECORD", "CONTACT"},
+		"who sees their own":              {own, "CONTACT CONTACT", "RECORD", ""},
+		"who does not see the whole base": {narrowed, "CONTACT CONTACT", "RECORD", ""},
+	} {
+		for text, want := range map[string]string{"zander": x.contacts, "gutter": x.records, customers: x.numbers} {
+			if got := s.found(x.who, text); got != want {
+				t.Errorf("%s finds by %q %q, want %q", name, text, got, want)
+			}
+		}
+	}
 }
