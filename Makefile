@@ -32,8 +32,8 @@ conformance: ## the npm audit suites against a started server
 bench: ## every benchmark, once
 	go test -run '^$$' -bench . -benchtime 2s ./...
 
-bench-full: ## the reads at a million calls and messages
-	SWITCHBOARD_BENCH_CALLS=1000000 go test -run '^$$' -bench Reads -benchtime 5s -timeout 60m ./internal/bench
+bench-full: ## the reads and the search at a million calls and messages, and the dashboard
+	SWITCHBOARD_BENCH_CALLS=1000000 go test -run '^$$' -bench 'Reads|Search' -benchtime 5s -timeout 60m ./internal/bench
 	SWITCHBOARD_BENCH_CALLS=1000000 go test -run '^$$' -bench Dashboard -benchtime 50x -timeout 30m ./internal/report
 
 bench-export: ## a million calls to CSV and XLSX, in memory that does not grow
