@@ -77,7 +77,7 @@ func TestOverdueItemsAreEscalatedOnce(t *testing.T) {
 	}
 }
 
-func TestOverdueItemsAreEscalatedToARole(t *testing.T) { // R195
+func TestOverdueItemsAreEscalatedToARole(t *testing.T) {
 	s := newStage(t)
 	dot, eve, fay := s.user("dot", access.SeesOwn, nil), s.user("eve", access.SeesOwn, nil), s.user("fay", access.SeesOwn, nil, access.FollowUpView)
 	for _, x := range []*access.Actor{&dot, &eve} { // colleagues of cat
