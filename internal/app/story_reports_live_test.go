@@ -62,6 +62,22 @@ func (s *story) until(f *feed, who *demo.Client) string {
 	}
 }
 
+// liveView is the live dashboard, to be read.
+type liveView struct {
+	LiveDashboard struct {
+		Total struct {
+			Ringing, InProgress, OnHold int
+			LongestRingStartedAt        *time.Time
+		}
+		Agents []struct {
+			User      ref
+			State     string
+			Call      *struct{ ID, Status string }
+			StartedAt *time.Time
+		}
+	}
+}
+
 // What is pushed is in the end what the query says, whatever happens, and nothing is
 // pushed that was not so (R280, R210).
 func TestTheLiveDashboardIsPushedAsItIs(t *testing.T) {
@@ -72,10 +88,43 @@ func TestTheLiveDashboardIsPushedAsItIs(t *testing.T) {
 	const other = "+12025550101"
 	s.Number(other, demo.Vars{"branchId": south})
 	ann, ben := s.User("ann", "OFFICE", "", north), s.User("ben", "DISPATCHER", "", south)
-	desk := s.Device(ann, "Desk")
-	s.Device(ben, "Phone")
+	desk, phone := s.Device(ann, "Desk"), s.Device(ben, "Phone")
 	subscription := `subscription($after: Cursor) { liveDashboard(after: $after) { cursor ` + liveDashboardFields + ` } }`
 	f := s.watch(s.Admin, subscription, nil)
+	s.until(f, s.Admin)
+
+	// Ann talks and holds, Ben is rung (R210).
+	talk := s.dial(customer, officeNumber)
+	s.Pass(3 * time.Second)
+	s.answer(desk)
+	s.Pass(5 * time.Second)
+	ring := s.dial(customer, other)
+	held, rung := s.call(talk), s.call(ring)
+	s.Must(ann.Client.Do(t.Context(), `mutation($id: ID!) { callHold(id: $id) { userErrors { code field message } } }`, demo.Vars{"id": held.ID}, nil))
+	s.Settle()
+	s.until(f, s.Admin)
+	var now liveView
+	s.Do(`{ liveDashboard { `+liveDashboardFields+` } }`, nil, &now)
+	if c := now.LiveDashboard.Total; c.Ringing != 1 || c.InProgress != 1 || c.OnHold != 1 || c.LongestRingStartedAt == nil || !c.LongestRingStartedAt.Equal(rung.StartedAt) {
+		t.Errorf("one is held, one rings since %s, and the dashboard says %+v", rung.StartedAt, c)
+	}
+	for _, a := range now.LiveDashboard.Agents {
+		want, since, on := "AWAY", (*time.Time)(nil), ""
+		switch a.User.Name {
+		case "ann":
+			want, since, on = "ON_CALL", held.leg(desk).AnsweredAt, held.ID
+		case "ben":
+			want, since, on = "RINGING", rung.leg(phone).RingingAt, rung.ID
+		}
+		if a.State != want || (a.Call == nil) != (on == "") || a.Call != nil && a.Call.ID != on || !cmp.Equal(a.StartedAt, since) {
+			t.Errorf("%s is %s on %+v since %v, want %s on %s since %v", a.User.Name, a.State, a.Call, a.StartedAt, want, on, since)
+		}
+	}
+	if n := len(now.LiveDashboard.Agents); n != 3 {
+		t.Errorf("%d people stand there", n)
+	}
+	s.hangUp(talk)
+	s.hangUp(ring)
 	s.until(f, s.Admin)
 
 	seed := rand.Uint64()

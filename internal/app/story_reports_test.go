@@ -90,6 +90,9 @@ func TestCallsStandInTheStatisticsAtOnce(t *testing.T) {
 			}
 		}
 	}
+	booking := s.recordOf("BOOKING", "Gutter cleaning", s.contact("CUSTOMER", "Alice", customer, nil), nil)
+	s.Do(`mutation($c: ID!, $r: ID!) { callUpdate(id: $c, input: {recordId: $r}) { userErrors { code field message } } }`, demo.Vars{"c": s.call(missed).ID, "r": booking}, nil)
+	onTheWay, _ := s.happens(s.Admin, demo.Vars{"recordId": booking, "event": "ON_THE_WAY"})
 	var out struct {
 		CallActivity struct {
 			Total struct{ Missed, Received, Outgoing int }
@@ -125,6 +128,8 @@ func TestCallsStandInTheStatisticsAtOnce(t *testing.T) {
 	}
 	if n := out.RecentCalls.Nodes; len(n) != 2 || n[0].Call.Status != "MISSED" || n[0].MessageCount != 1 {
 		t.Errorf("the recent calls are %+v", n)
+	} else if e := n[0].RecordEvents; len(e) != 1 || e[0].ID != onTheWay || len(n[1].RecordEvents) != 0 {
+		t.Errorf("beside the recent calls stand %+v, want the one of their record", n)
 	}
 	for _, r := range out.Reports {
 		if !r.IsAvailable && r.Name != "INTERNAL_CALLS" && r.Name != "TRANSCRIPTS" {

@@ -212,3 +212,46 @@ func TestACallIsPostedToWhoAskedForItsEvents(t *testing.T) { // webhooks out
 	}
 	s.clean()
 }
+
+// A voicemail is told to a server of somebody's own, as far as its role hears them.
+func TestAVoicemailIsPostedToWhoMayHearIt(t *testing.T) { // R130
+	s := newStory(t)
+	branch := s.Branch("Office")
+	line := s.Number(officeNumber, demo.Vars{"branchId": branch})
+	s.set(line, demo.Vars{"routing": demo.Vars{"ringTimeoutSeconds": 5}, "voicemail": demo.Vars{"isEnabled": true, "greetingText": "Leave a message."}})
+	crm, deaf := newHooks(t), newHooks(t)
+	s.endpoint(crm, demo.Vars{"roleId": s.Role("ADMIN"), "kinds": []string{"VOICEMAIL_RECEIVED"}})
+	role := struct{ RoleCreate struct{ Role ref } }{}
+	s.Do(`mutation { roleCreate(input: {name: "Deaf", permissions: [CALL_VIEW], visibility: ORGANIZATION}) { role { id } userErrors { code field message } } }`, nil, &role)
+	s.endpoint(deaf, demo.Vars{"roleId": role.RoleCreate.Role.ID})
+
+	sid := s.dial(customer, officeNumber)
+	s.speakAndHangUp(sid, 4*time.Second)
+	s.told()
+	c := s.call(sid)
+	posts := crm.all()
+	if len(posts) != 1 || posts[0].Kind != "VOICEMAIL_RECEIVED" || posts[0].Subject.Type != "Voicemail" || posts[0].Subject.ID != c.Voicemail.ID || !posts[0].signed {
+		t.Fatalf("it is told %+v, want the voicemail %s", posts, c.Voicemail.ID)
+	}
+	var vm struct {
+		ID   string
+		Call ref
+		From struct{ E164 string }
+	}
+	s.Must(json.Unmarshal(posts[0].Data, &vm))
+	if vm.ID != c.Voicemail.ID || vm.Call.ID != c.ID || vm.From.E164 != customer {
+		t.Errorf("it reads %s", posts[0].Data)
+	}
+	calls := 0
+	for _, p := range deaf.all() {
+		if strings.HasPrefix(p.Kind, "VOICEMAIL_") {
+			t.Errorf("without VOICEMAIL_LISTEN it is told %s", p.Kind)
+		}
+		if p.Subject.ID == c.ID {
+			calls++
+		}
+	}
+	if calls == 0 {
+		t.Error("with CALL_VIEW it is not told of the call")
+	}
+}
