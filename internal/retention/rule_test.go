@@ -2,6 +2,7 @@ package retention_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,6 +36,25 @@ func (s *stage) night() {
 func (s *stage) status(table string, x id.ID) string {
 	s.Helper()
 	return s.text(`SELECT status FROM `+table+` WHERE organization_id = $1 AND id = $2`, s.admin.OrganizationID, x)
+}
+
+// D12, R224: a rule keeps things for one day to ten years.
+func TestARuleKeepsThingsForADayToTenYears(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	for days, ok := range map[int]bool{-1: false, 0: false, 1: true, 30: true, 60: true, 90: true, 3650: true, 3651: false} {
+		w := retention.Want{Kind: retention.Recordings, KeepDays: days}
+		_, previewed := s.svc.Preview(s.ctx, s.admin, w)
+		r, set := s.svc.Set(s.ctx, s.admin, retention.SetRule{Want: w})
+		for _, err := range []error{previewed, set} {
+			if e, _ := errs.As(err); ok != (err == nil) || !ok && (e == nil || e.Code != errs.Invalid || !slices.Equal(e.Field, []string{"input", "keepDays"})) {
+				t.Errorf("%d days: %v", days, err)
+			}
+		}
+		if ok && r.KeepDays != days {
+			t.Errorf("%d days became %d", days, r.KeepDays)
+		}
+	}
 }
 
 // R229, R230: recordings and transcripts go by rules of their own, neither with the
