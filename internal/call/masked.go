@@ -62,29 +62,30 @@ func cameFirst(ctx context.Context, tx *db.Tx, org, contact id.ID, m *route.Mask
 }
 
 // firstContact is SQL, of the organization $1: whether the first call or message with
-// a contact since a moment came from them. What a call or a text is linked to is about
-// the log, so those with a number of theirs count whoever they are linked to (R182). A
-// fieldworker's call to a masked number comes in, and is none of the customer's. What
-// was never sent, or was sent by an automation, is no contact of ours.
+// a contact since a moment came from them; of two at one moment, theirs is the first.
+// What a call or a text is linked to is about the log, so those with a number of theirs
+// count whoever they are linked to (R182). A fieldworker's call to a masked number comes
+// in, and is none of the customer's. What was never sent, or was sent by an automation,
+// is no contact of ours.
 func firstContact(contact, since, calls string) string {
 	ofCalls := ` LEFT JOIN masked_pair k ON k.organization_id = c.organization_id AND k.id = c.masked_pair_id
 				WHERE c.organization_id = $1 AND c.started_at > ` + since + ` AND k.fieldworker_number IS DISTINCT FROM c.from_number ` + calls
 	ofMessages := ` WHERE m.organization_id = $1 AND m.at > ` + since + ` AND (m.direction = 'INBOUND' OR m.sent_at IS NOT NULL AND m.automation_id IS NULL)`
 	return `coalesce((SELECT x.direction = 'INBOUND' FROM (
-			(SELECT c.direction, c.started_at AS at FROM call c` + ofCalls + ` AND c.contact_id = ` + contact + ` ORDER BY c.started_at LIMIT 1)
+			(SELECT c.direction, c.started_at AS at FROM call c` + ofCalls + ` AND c.contact_id = ` + contact + ` ORDER BY c.started_at, c.direction LIMIT 1)
 			UNION ALL
 			(SELECT c.direction, c.started_at FROM contact_phone p
 				JOIN call c ON c.organization_id = p.organization_id AND CASE WHEN c.direction = 'INBOUND' THEN c.from_number ELSE c.to_number END = p.e164` +
-		ofCalls + ` AND NOT c.is_test AND p.contact_id = ` + contact + ` ORDER BY c.started_at LIMIT 1)
+		ofCalls + ` AND NOT c.is_test AND p.contact_id = ` + contact + ` ORDER BY c.started_at, c.direction LIMIT 1)
 			UNION ALL
-			(SELECT m.direction, m.at FROM message m` + ofMessages + ` AND m.contact_id = ` + contact + ` ORDER BY m.at LIMIT 1)
+			(SELECT m.direction, m.at FROM message m` + ofMessages + ` AND m.contact_id = ` + contact + ` ORDER BY m.at, m.direction LIMIT 1)
 			UNION ALL
 			(SELECT m.direction, m.at FROM contact_phone p
 				JOIN contact_phone o ON o.organization_id = p.organization_id AND o.e164 = p.e164
 				JOIN sms_thread t ON t.organization_id = o.organization_id AND t.contact_id = o.contact_id AND t.their_number = o.e164
 				JOIN message m ON m.organization_id = t.organization_id AND m.thread_id = t.id` +
-		ofMessages + ` AND p.contact_id = ` + contact + ` ORDER BY m.at LIMIT 1)
-		) x ORDER BY x.at LIMIT 1), false)`
+		ofMessages + ` AND p.contact_id = ` + contact + ` ORDER BY m.at, m.direction LIMIT 1)
+		) x ORDER BY x.at, x.direction LIMIT 1), false)`
 }
 
 // maskFor is the live pair of a booking that a user calls about, for calls that we
