@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -245,8 +246,13 @@ func TestAudioThatNeverComesIsGivenUp(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if r := s.only(); r.MediaState != recording.MediaGone || !strings.Contains(*r.MediaError, "no longer") || r.DueAt != nil {
+	r := s.only()
+	if r.MediaState != recording.MediaGone || !strings.Contains(*r.MediaError, "no longer") || r.DueAt != nil {
 		t.Errorf("%s after %d attempts", r.MediaState, r.Attempts)
+	}
+	kinds, all := s.ledger(r.ID)
+	if last := len(kinds) - 1; slices.Index(kinds, "NOT_STORED") != last || *all[last].Reason != *r.MediaError || !all[last].ActorID.IsZero() {
+		t.Errorf("its ledger says %v", kinds)
 	}
 }
 
