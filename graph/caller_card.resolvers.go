@@ -101,10 +101,6 @@ func (r *contactRemovedResolver) MergedInto(ctx context.Context, obj *model.Cont
 	return loader.Load(ctx, loader.From(ctx).Contacts, obj.MergedIntoID)
 }
 
-func (r *recordRemovedResolver) Actor(ctx context.Context, obj *model.RecordRemoved) (*user.User, error) {
-	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
-}
-
 func (r *mutationResolver) CallerCardSettingsUpdate(ctx context.Context, input model.CallerCardSettingsUpdateInput) (*model.CallerCardSettingsUpdatePayload, error) {
 	c, err := r.d.Contacts.UpdateCardSettings(ctx, access.From(ctx), contact.CardSettingsUpdate{
 		ContactKinds: each(input.ContactKinds, same), RecordKinds: each(input.RecordKinds, same), HidesLeads: field(input.HidesLeads),
@@ -229,6 +225,10 @@ func (r *queryResolver) ContactImportPreview(ctx context.Context, uploadID id.ID
 	return r.d.Contacts.Preview(ctx, access.From(ctx), uploadID)
 }
 
+func (r *recordRemovedResolver) Actor(ctx context.Context, obj *model.RecordRemoved) (*user.User, error) {
+	return loader.Load(ctx, loader.From(ctx).Users, obj.ActorID)
+}
+
 func (r *Resolver) ContactImport() exec.ContactImportResolver { return &contactImportResolver{r} }
 
 func (r *Resolver) ContactImportRow() exec.ContactImportRowResolver {
@@ -240,6 +240,8 @@ func (r *Resolver) ContactImportUpdated() exec.ContactImportUpdatedResolver {
 }
 
 func (r *Resolver) ContactRemoved() exec.ContactRemovedResolver { return &contactRemovedResolver{r} }
+
+func (r *Resolver) RecordRemoved() exec.RecordRemovedResolver { return &recordRemovedResolver{r} }
 
 type (
 	contactImportResolver        struct{ *Resolver }

@@ -18,6 +18,14 @@ import (
 	"switchboard/internal/voicemail"
 )
 
+func (r *callResolver) From(ctx context.Context, obj *call.Call) (*route.Party, error) {
+	return outside(ctx, obj, obj.From(), obj.Direction == call.Inbound)
+}
+
+func (r *callResolver) To(ctx context.Context, obj *call.Call) (*route.Party, error) {
+	return outside(ctx, obj, obj.To(), obj.Direction != call.Inbound)
+}
+
 func (r *callResolver) PhoneNumber(ctx context.Context, obj *call.Call) (*number.PhoneNumber, error) {
 	return loader.Load(ctx, loader.From(ctx).Numbers, obj.PhoneNumberID)
 }
@@ -93,6 +101,10 @@ func (r *callLegResolver) Device(ctx context.Context, obj *call.Leg) (*user.Devi
 	return loader.Load(ctx, loader.From(ctx).Devices, obj.DeviceID)
 }
 
+func (r *callLegResolver) To(ctx context.Context, obj *call.Leg) (*route.Party, error) {
+	return shown(ctx, obj.To(), loader.RevealedByLeg(access.From(ctx), obj))
+}
+
 func (r *callLegResolver) AnsweredBy(ctx context.Context, obj *call.Leg) (*user.User, error) {
 	return loader.Load(ctx, loader.From(ctx).Users, obj.AnsweredByID)
 }
@@ -158,11 +170,7 @@ func (r *queryResolver) Calls(ctx context.Context, first *int, after *string, fi
 }
 
 func (r *queryResolver) Call(ctx context.Context, id id.ID) (*call.Call, error) {
-	c, err := absent(r.d.Calls.Get(ctx, access.From(ctx), id))
-	if c == nil || err != nil {
-		return nil, err
-	}
-	return c, r.revealed(ctx, c)
+	return absent(r.d.Calls.Get(ctx, access.From(ctx), id))
 }
 
 func (r *queryResolver) LiveCalls(ctx context.Context, first *int, after *string) (*model.CallConnection, error) {
@@ -300,6 +308,10 @@ func (r *voicemailResolver) Branch(ctx context.Context, obj *voicemail.Voicemail
 
 func (r *voicemailResolver) Contact(ctx context.Context, obj *voicemail.Voicemail) (*contact.Contact, error) {
 	return loader.Load(ctx, loader.From(ctx).Contacts, obj.ContactID)
+}
+
+func (r *voicemailResolver) From(ctx context.Context, obj *voicemail.Voicemail) (*route.Party, error) {
+	return shown(ctx, obj.From(), loader.RevealedByVoicemail(access.From(ctx), obj))
 }
 
 func (r *voicemailResolver) Recording(ctx context.Context, obj *voicemail.Voicemail) (*recording.Recording, error) {

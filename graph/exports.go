@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"slices"
 
 	"switchboard/graph/loader"
 	"switchboard/graph/model"
@@ -13,6 +12,7 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/export"
 	"switchboard/internal/id"
+	"switchboard/internal/route"
 	"switchboard/internal/transcript"
 )
 
@@ -170,20 +170,28 @@ func (r *Resolver) auditSubject(ctx context.Context, x id.ID) (model.Node, error
 	return r.node(ctx, x)
 }
 
-// revealed writes to the audit log that the actor is shown the numbers that a masked
-// pair hides from others.
-func (r *Resolver) revealed(ctx context.Context, calls ...*call.Call) error {
-	who := access.From(ctx)
-	var pairs []id.ID
-	for _, c := range calls {
-		if x := c.MaskedPairID; !x.IsZero() && !c.FromMasked && !c.ToMasked && !slices.Contains(pairs, x) && (c.MaskUserID.IsZero() || c.MaskUserID != who.UserID) {
-			pairs = append(pairs, x)
-		}
+// revealed writes to the audit log that the actor is shown the numbers that masked
+// pairs hide from others.
+func (r *Resolver) revealed(ctx context.Context, pairs []id.ID) (map[id.ID]bool, error) {
+	return nil, r.d.Accessed(ctx, "masked_pair.reveal", pairs)
+}
+
+// shown is an end of a call, of which the audit log knows before it is seen when it
+// shows what the masked pair hides from others: once in an answer, however many show it.
+func shown(ctx context.Context, p route.Party, pair id.ID) (*route.Party, error) {
+	if pair.IsZero() {
+		return &p, nil
 	}
-	if len(pairs) == 0 {
-		return nil
+	_, err := loader.From(ctx).Reveals.Load(ctx, pair)
+	return &p, err
+}
+
+// outside is one end of a call; the other is a number of ours.
+func outside(ctx context.Context, c *call.Call, p route.Party, theirs bool) (*route.Party, error) {
+	if !theirs {
+		return &p, nil
 	}
-	return r.d.Accessed(ctx, "masked_pair.reveal", pairs)
+	return shown(ctx, p, loader.RevealedByCall(access.From(ctx), c))
 }
 
 // textsRead is a read of transcripts' texts that the audit log is told of.

@@ -12,6 +12,7 @@ import (
 	"switchboard/internal/id"
 	"switchboard/internal/message"
 	"switchboard/internal/number"
+	"switchboard/internal/route"
 	"switchboard/internal/tenant"
 	"switchboard/internal/user"
 	"switchboard/internal/voicemail"
@@ -27,6 +28,10 @@ func (r *contactResolver) FollowUps(ctx context.Context, obj *contact.Contact, f
 		return emptyFollowUps(), nil
 	}
 	return r.followUps(ctx, page(first, after), followup.Filter{ContactID: obj.ID}, followup.Newest)
+}
+
+func (r *followUpResolver) From(ctx context.Context, obj *followup.FollowUp) (*route.Party, error) {
+	return shown(ctx, obj.From(), loader.RevealedByFollowUp(access.From(ctx), obj))
 }
 
 func (r *followUpResolver) Contact(ctx context.Context, obj *followup.FollowUp) (*contact.Contact, error) {

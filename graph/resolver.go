@@ -185,7 +185,7 @@ func (r *Resolver) sources() *loader.Sources {
 		UserPhones: r.d.Users.PhonesByUsers, UserQuietLines: r.d.Users.DndLinesByUsers, UserBranches: r.d.Numbers.ForUsers,
 		UserNumbers: r.d.Numbers.AssignedTo, BranchUsers: r.d.Numbers.UsersByBranches, BranchNumbers: r.d.Numbers.ByBranches,
 		ContactPhones: byActor(r.d.Contacts.PhonesFor), CallLegs: r.d.Calls.LegsByCalls, LegQuality: r.d.Calls.QualityByLegs,
-		CallRoutes:     byActor(r.d.Calls.DecisionsByCalls),
+		CallRoutes: byActor(r.d.Calls.DecisionsByCalls), Reveals: r.revealed,
 		CallRecordings: byActor(r.d.Recordings.ByCalls), CallVoicemails: byActor(r.d.Voicemails.ByCalls),
 		MessageMedia: r.d.Messages.MediaByMessages, OptedOutThreads: r.d.Messages.OptedOut,
 		Consents: r.d.Messages.ConsentsByIDs, Countries: r.d.Numbers.Countries, SenderWarnings: r.senderWarnings,

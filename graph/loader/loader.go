@@ -102,6 +102,8 @@ type Sources struct {
 	PushCredentials func(ctx context.Context, ids []id.ID) (map[id.ID][]*number.PushCredential, error)
 	ContactPhones   func(ctx context.Context, ids []id.ID) (map[id.ID][]*contact.Phone, error)
 	CallRoutes      func(ctx context.Context, ids []id.ID) (map[id.ID]*route.Decision, error)
+	// Reveals writes down that the numbers of masked pairs were shown.
+	Reveals         func(ctx context.Context, pairs []id.ID) (map[id.ID]bool, error)
 	Legs            func(ctx context.Context, ids []id.ID) ([]*call.Leg, error)
 	CallLegs        func(ctx context.Context, ids []id.ID) (map[id.ID][]*call.Leg, error)
 	LegQuality      func(ctx context.Context, ids []id.ID) (map[id.ID][]*call.QualityWarning, error)
@@ -193,6 +195,7 @@ type Loaders struct {
 	PushCredentials *Many[number.PushCredential]
 	ContactPhones   *Many[contact.Phone]
 	CallRoutes      *Batch[*route.Decision]
+	Reveals         *Batch[bool]
 	Legs            *One[call.Leg]
 	CallLegs        *Many[call.Leg]
 	LegQuality      *Many[call.QualityWarning]
@@ -292,6 +295,7 @@ func New(s *Sources) *Loaders {
 		PushCredentials: many(s.PushCredentials),
 		ContactPhones:   many(s.ContactPhones),
 		CallRoutes:      many(s.CallRoutes),
+		Reveals:         many(s.Reveals),
 		Legs:            one(s.Legs, func(x *call.Leg) id.ID { return x.ID }),
 		CallLegs:        many(s.CallLegs),
 		LegQuality:      many(s.LegQuality),

@@ -3,6 +3,7 @@ package loader
 import (
 	"context"
 
+	"switchboard/internal/access"
 	"switchboard/internal/automation"
 	"switchboard/internal/call"
 	"switchboard/internal/contact"
@@ -150,6 +151,7 @@ type reader struct {
 
 func (r *reader) followUps(rows []*followup.FollowUp, asked Asked) {
 	notes := flat(read(r, r.FollowUpNotes, asked("notes"), rows, func(f *followup.FollowUp) id.ID { return f.ID }))
+	read(r, r.Reveals, asked("from"), rows, revealed(r, RevealedByFollowUp))
 	read(r, r.Contacts, asked("contact"), rows, func(f *followup.FollowUp) id.ID { return f.ContactID })
 	read(r, r.Records, asked("record"), rows, func(f *followup.FollowUp) id.ID { return f.RecordID })
 	read(r, r.Branches, asked("branch"), rows, func(f *followup.FollowUp) id.ID { return f.BranchID })
@@ -188,6 +190,15 @@ func (r *reader) calls(rows []*call.Call, asked Asked) {
 	read(r, r.CallFollowUps, asked("followUp"), rows, self)
 	read(r, r.CallRecordings, asked("recordings"), rows, self)
 	read(r, r.CallCosts, asked("cost"), rows, self)
+	outside := map[bool]bool{true: asked("from"), false: asked("to")}
+	shown := gather(nil, true, rows, func(c *call.Call) id.ID {
+		if !outside[c.Direction == call.Inbound] {
+			return id.ID{}
+		}
+		return RevealedByCall(access.From(r.ctx), c)
+	})
+	shown = gather(shown, asked("legs", "to"), legs, revealed(r, RevealedByLeg))
+	read(r, r.Reveals, true, gather(shown, asked("voicemail", "from"), mails, revealed(r, RevealedByVoicemail)), itself)
 	read(r, r.LegCosts, asked("legs", "cost"), legs, func(l *call.Leg) id.ID { return l.ID })
 	read(r, r.CallCards, asked("callerCard"), rows, self)
 	read(r, r.CallRoutes, asked("route"), rows, self)
@@ -233,6 +244,7 @@ func (r *reader) voicemails(rows []*voicemail.Voicemail, asked Asked) {
 	read(r, r.Records, asked("record"), rows, func(v *voicemail.Voicemail) id.ID { return v.RecordID })
 	read(r, r.VoicemailsHeard, asked("isHeardByMe"), rows, self)
 	read(r, r.VoicemailFollowUps, asked("followUp"), rows, self)
+	read(r, r.Reveals, asked("from"), rows, revealed(r, RevealedByVoicemail))
 	heard := flat(read(r, r.VoicemailListeners, asked("listeners"), rows, self))
 	notified := flat(read(r, r.VoicemailNotified, asked("notifiedUsers"), rows, self))
 	read(r, r.RecordingWaveforms, asked("recording", "waveform"), rows, func(v *voicemail.Voicemail) id.ID { return v.RecordingID })

@@ -3372,7 +3372,7 @@ type RecordingFilter struct {
 	MaxSeconds graphql.Omittable[*int] `json:"maxSeconds,omitempty"`
 	// Only held ones, or only others.
 	IsHeld graphql.Omittable[*bool] `json:"isHeld,omitempty"`
-	// Only with a transcript, or only without.
+	// Only with a complete transcript, or only without.
 	HasTranscript graphql.Omittable[*bool] `json:"hasTranscript,omitempty"`
 	// Only those you listened to, or only others.
 	IsHeardByMe graphql.Omittable[*bool] `json:"isHeardByMe,omitempty"`
@@ -4570,7 +4570,7 @@ type VoicemailFilter struct {
 	ReceivedBefore graphql.Omittable[*time.Time] `json:"receivedBefore,omitempty"`
 	// At least so long.
 	MinSeconds graphql.Omittable[*int] `json:"minSeconds,omitempty"`
-	// Only with a transcript, or only without.
+	// Only with a complete transcript, or only without.
 	HasTranscript graphql.Omittable[*bool] `json:"hasTranscript,omitempty"`
 	// Only deleted ones; absent or false: only others.
 	IsDeleted graphql.Omittable[*bool] `json:"isDeleted,omitempty"`

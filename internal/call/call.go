@@ -207,7 +207,8 @@ type Leg struct {
 	StartAt         *time.Time   `bun:"start_at"` // when a leg of our own has its turn
 
 	DeviceName string `bun:"device_name,scanonly"`
-	// The fieldworker of the call's masked pair.
+	// The call's masked pair, and its fieldworker.
+	MaskedPairID   id.ID  `bun:"masked_pair_id,scanonly,type:uuid"`
 	MaskUserID     id.ID  `bun:"mask_user_id,scanonly,type:uuid"`
 	MaskUserNumber string `bun:"mask_user_number,scanonly"`
 	// Masked hides the other end from whoever reads it.

@@ -33,7 +33,7 @@ const legColumns = `leg.organization_id, leg.id, leg.call_id, leg.kind, leg.step
 	leg.outcome, CASE WHEN leg.outcome = 'ANSWERED_ELSEWHERE' THEN call.answered_by_user_id END AS answered_by_user_id,
 	leg.started_at, leg.ringing_at, leg.answered_at, leg.ended_at, leg.duration_seconds,
 	leg.purpose, leg.is_on_hold, leg.is_muted, leg.monitor_mode, leg.notice, leg.start_at,
-	coalesce(device.name, '') AS device_name, ` + maskOf
+	coalesce(device.name, '') AS device_name, call.masked_pair_id, ` + maskOf
 
 // Filter narrows a list of calls. The zero Filter is all of them.
 type Filter struct {

@@ -90,7 +90,7 @@ func told(kind event.Kind, voicemail, call, branch, actor id.ID) event.Event {
 
 const columns = `voicemail.organization_id, voicemail.id, voicemail.call_id, voicemail.recording_id, voicemail.phone_number_id, voicemail.branch_id, voicemail.contact_id,
 	voicemail.from_number, voicemail.duration_seconds, voicemail.owner_user_id, voicemail.heard_at, voicemail.heard_by_user_id, voicemail.received_at,
-	voicemail.version, voicemail.created_at, voicemail.updated_at, mask.user_id AS mask_user_id, coalesce(mask.fieldworker_number, '') AS mask_user_number,
+	voicemail.version, voicemail.created_at, voicemail.updated_at, call.masked_pair_id, mask.user_id AS mask_user_id, coalesce(mask.fieldworker_number, '') AS mask_user_number,
 	call.record_id, recording.deleted_at, recording.deleted_by, recording.delete_reason, ` + recording.Held + ` AS is_held`
 
 // from has the call, its masked pair (R103) and the recording beside the voicemail.

@@ -42,7 +42,8 @@ type Voicemail struct {
 	DeleteReason *string    `bun:"delete_reason,scanonly"`
 	IsHeld       bool       `bun:"is_held,scanonly"`
 
-	// The fieldworker of the call's masked pair, and whether who left it is hidden from the reader.
+	// The call's masked pair, its fieldworker, and whether who left it is hidden from the reader.
+	MaskedPairID   id.ID  `bun:"masked_pair_id,scanonly,type:uuid"`
 	MaskUserID     id.ID  `bun:"mask_user_id,scanonly,type:uuid"`
 	MaskUserNumber string `bun:"mask_user_number,scanonly"`
 	FromMasked     bool   `bun:"-"`
