@@ -228,7 +228,7 @@ func (a *App) domains(base *url.URL, o Options) (err error) {
 	a.Retention = retention.New(retention.Deps{DB: a.DB, Jobs: a.Jobs, Keys: a.Keys, Logger: a.Log, Purges: a.purges(), Noted: a.held})
 	a.History = history.New(a.DB, func(ctx context.Context) (string, error) { return a.country(ctx, a.DB.App()) })
 
-	a.Diagnoses = diagnose.New(diagnose.Deps{DB: a.DB, Base: base, Numbers: a.Numbers, Users: a.Users, Calls: a.Calls, Messages: a.Messages, Automations: a.Automations, Logger: a.Log})
+	a.Diagnoses = diagnose.New(diagnose.Deps{DB: a.DB, Base: base, Numbers: a.Numbers, Users: a.Users, Calls: a.Calls, Messages: a.Messages, Automations: a.Automations, MaySpend: a.mayMessage, Logger: a.Log})
 	a.Diagnoses.Register(a.Jobs, a.Events)
 	a.exports()
 	a.Sessions.Register(a.Jobs)

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -133,7 +134,8 @@ func TestACallSaysWhyItDidNotRingAndWasNotRecorded(t *testing.T) {
 // Why a rule sent nothing is said part by part, and gone when it would send (R175, R272).
 func TestAnAutomationSaysWhyItSentNothing(t *testing.T) {
 	s := newStory(t)
-	line := s.Number(officeNumber, nil)
+	branch := s.Branch("Office")
+	line := s.Number(officeNumber, demo.Vars{"branchId": branch})
 	carol := s.contact("CUSTOMER", "Carol", customer, demo.Vars{"timezone": "Europe/Berlin"})
 	tmpl := s.template(demo.Vars{"name": "On the way", "purpose": "SERVICE_UPDATE", "recordKind": "BOOKING", "body": "We come. {{record.trackingUrl}}"})
 	rule := s.automation(demo.Vars{"name": "On the way", "trigger": "ON_THE_WAY", "templateId": tmpl, "quietHours": nil})
@@ -153,11 +155,20 @@ func TestAnAutomationSaysWhyItSentNothing(t *testing.T) {
 	number := func(in demo.Vars) {
 		s.Do(`mutation($n: ID!, $i: PhoneNumberUpdateInput!) { phoneNumberUpdate(id: $n, input: $i) { userErrors { code field message } } }`, demo.Vars{"n": line, "i": in}, nil)
 	}
-	org, err := id.Parse(s.OrganizationID)
-	s.Must(err)
-	sql := func(query string, args ...any) {
-		_, err := db.Exec(db.WithTenant(t.Context(), org), s.App.DB.App(), query, append([]any{org}, args...)...)
+	// spent makes what the rule sent cost a dollar.
+	spent := func() {
+		org, err := id.Parse(s.OrganizationID)
 		s.Must(err)
+		n, err := db.Exec(t.Context(), s.App.DB.Worker(), `UPDATE message SET price_micros = 1000000, price_currency = 'USD' WHERE organization_id = $1 AND automation_id IS NOT NULL`, org)
+		if s.Must(err); n == 0 {
+			t.Fatal("the rule has sent nothing")
+		}
+	}
+	// limit sets a cap of cents a month that bars, as one raises it too.
+	limit := func(scope demo.Vars, cents int) {
+		in := demo.Vars{"period": "MONTH", "amountMinor": cents, "currency": "USD", "action": "BLOCK"}
+		maps.Copy(in, scope)
+		s.made("costCapSet", "CostCapSetInput", "costCap", in)
 	}
 	s.diagnosed(input).only(t, string(diagnose.AutomationTrigger), "nothing happened yet")
 	for _, a := range []struct {
@@ -181,9 +192,13 @@ func TestAnAutomationSaysWhyItSentNothing(t *testing.T) {
 			}, func() { update(demo.Vars{"quietHours": nil}) }},
 		{"they asked for no messages (R155)", diagnose.OptedOut, false, func() { s.text(customer, officeNumber, "STOP"); s.told() }, func() { s.text(customer, officeNumber, "START"); s.told() }},
 		{"a cap is reached (R102)", diagnose.AutomationCapped, true, func() {
-			sql(`INSERT INTO cost_cap (organization_id, id, scope, period, amount_minor, currency, action, period_start, spent_micros, reached_at, updated_at)
-				VALUES ($1, $2, 'ORGANIZATION', 'DAY', 1, 'USD', 'BLOCK', $3, 99999999, $3, $3)`, id.New(id.CostCap), s.Clock.Now())
-		}, func() { sql(`DELETE FROM cost_cap WHERE organization_id = $1`) }},
+			spent()
+			limit(demo.Vars{"scope": "ORGANIZATION"}, 1)
+		}, func() { limit(demo.Vars{"scope": "ORGANIZATION"}, 100000) }},
+		{"the cap of the branch is reached (R102)", diagnose.AutomationCapped, true, func() { limit(demo.Vars{"scope": "BRANCH", "branchId": branch}, 1) },
+			func() { limit(demo.Vars{"scope": "BRANCH", "branchId": branch}, 100000) }},
+		{"its own cap is reached (R102)", diagnose.AutomationCapped, true, func() { limit(demo.Vars{"scope": "AUTOMATION", "automationId": rule}, 1) },
+			func() { limit(demo.Vars{"scope": "AUTOMATION", "automationId": rule}, 100000) }},
 	} {
 		a.break_()
 		if !a.quiet {

@@ -6,7 +6,9 @@ import (
 	"switchboard/internal/access"
 	"switchboard/internal/automation"
 	"switchboard/internal/db"
+	"switchboard/internal/errs"
 	"switchboard/internal/id"
+	"switchboard/internal/message"
 )
 
 // reasons are what the parts of a rule that say no are called here (R272).
@@ -40,7 +42,7 @@ func (x *exam) automation(ctx context.Context, who access.Actor, which id.ID) er
 		return nil
 	}
 	p.ok(AutomationDisabled, "the automation is on")
-	if capped, err := x.capped(ctx, p, a.ID); err != nil || capped {
+	if capped, err := x.capped(ctx, p, a); err != nil || capped {
 		return err
 	}
 	warnings, err := x.s.d.Automations.Warnings(ctx, x.who, a)
@@ -76,26 +78,41 @@ func (x *exam) warned(p spot, warnings []string) {
 	}
 }
 
-// capped is whether a cap of costs keeps it from sending (R102).
-func (x *exam) capped(ctx context.Context, p spot, which id.ID) (bool, error) {
-	var n struct {
-		Scope string `bun:"scope"`
+// capped is whether a cap of costs keeps it from sending (R102). A rule without a
+// number of its own sends from the one that is chosen: what bars only some of their
+// branches is a warning.
+func (x *exam) capped(ctx context.Context, p spot, a *automation.Automation) (bool, error) {
+	var branches []struct {
+		ID id.ID `bun:"branch_id,type:uuid"`
 	}
-	var rows []struct {
-		Scope string `bun:"scope"`
-	}
-	err := db.Select(ctx, x.s.d.DB.App(), &rows, `SELECT scope FROM cost_cap WHERE organization_id = $1 AND action = 'BLOCK'
-		AND (scope = 'ORGANIZATION' OR automation_id = $2) AND reached_at IS NOT NULL AND reached_at >= period_start ORDER BY scope`, x.org, which)
+	err := db.Select(ctx, x.s.d.DB.App(), &branches, `SELECT DISTINCT branch_id FROM phone_number WHERE organization_id = $1
+		AND CASE WHEN $2::uuid IS NULL THEN is_enabled AND use_for_messages AND can_sms AND disconnected_at IS NULL ELSE id = $2 END`, x.org, a.PhoneNumberID)
 	if err != nil {
 		return false, err
 	}
-	if len(rows) == 0 {
-		p.ok(AutomationCapped, "no cap of costs is reached")
-		return false, nil
+	n, barred := 0, ""
+	err = x.s.d.DB.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		for _, b := range branches {
+			err := x.s.d.MaySpend(ctx, tx, message.Spending{Organization: x.org, Branch: b.ID, Automation: a.ID})
+			if e, ok := errs.As(err); ok && e.Code == errs.LimitReached {
+				n, barred = n+1, e.Message
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case n == 0:
+		p.ok(AutomationCapped, "no cap of costs keeps it from sending")
+	case n < len(branches):
+		p.warning(AutomationCapped, "", "from some numbers nothing is sent: "+barred)
+	default:
+		p.problem(AutomationCapped, "", "nothing is sent: "+barred)
 	}
-	n.Scope = rows[0].Scope
-	p.problem(AutomationCapped, "", "a cap of costs is reached, and nothing is sent until its next period", fact("scope", n.Scope))
-	return true, nil
+	return n > 0 && n == len(branches), nil
 }
 
 // lastRun is why the last run sent nothing, if that is still so.

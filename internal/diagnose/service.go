@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"context"
 	"log/slog"
 	"net/url"
 	"sync"
@@ -29,7 +30,9 @@ type Deps struct {
 	Calls       *call.Service
 	Messages    *message.Service
 	Automations *automation.Service
-	Logger      *slog.Logger // slog.Default when nil
+	// MaySpend refuses a message out that a cap of costs bars (R102); nil: none does.
+	MaySpend func(ctx context.Context, tx *db.Tx, on message.Spending) error
+	Logger   *slog.Logger // slog.Default when nil
 }
 
 // Service is the doctor.
@@ -70,6 +73,9 @@ const (
 func New(d Deps) *Service {
 	if d.Logger == nil {
 		d.Logger = slog.Default()
+	}
+	if d.MaySpend == nil {
+		d.MaySpend = func(context.Context, *db.Tx, message.Spending) error { return nil }
 	}
 	return &Service{d: d, posts: map[noticed]*refusedCount{}, tokens: map[string]bool{}}
 }
