@@ -152,18 +152,80 @@ func TestNotesAndOrder(t *testing.T) {
 	if word(got.Subject) != "Boiler visit" || !slices.Equal(got.Categories, []string{"Repair", "Hot Water"}) {
 		t.Errorf("%q %q", word(got.Subject), got.Categories)
 	}
-	for name, f := range map[string]transcript.Filter{"category": {Category: "HOT water"}, "subject": {Subject: "boiler"}, "provider": {Provider: transcript.Twilio}, "status": {Statuses: []transcript.Status{transcript.Completed}},
-		"user": {UserID: s.admin.UserID}, "from": {From: start.Add(-time.Hour)}} {
-		if n := len(s.found(s.admin, f)); n != 1 {
-			t.Errorf("%s: %d", name, n)
-		}
-	}
 	old := int64(1)
 	if _, err := s.svc.Update(s.ctx, s.admin, x, transcript.Update{Subject: patch.Clear[string](), Version: &old}); !errs.IsCode(err, errs.Conflict) {
 		t.Errorf("an old version: %v", err)
 	}
 	if _, err := s.svc.Update(s.ctx, s.admin, x, transcript.Update{ContactID: patch.To(id.New(id.Contact))}); !errs.IsCode(err, errs.NotFound) {
 		t.Errorf("a contact that is not there: %v", err)
+	}
+}
+
+// R203, R219: transcripts are found by whom and what they are of, and what customers
+// talk about is counted by the same.
+func TestTranscriptsAreFoundByWhatTheyAreOf(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	bob, eve := s.person("bob", access.SeesOrganization), s.person("eve", access.SeesOrganization)
+	flag := transcript.Complaint
+	// Two transcripts that differ in everything.
+	of := func(by access.Actor, ago time.Duration, n int, source transcript.Source, provider transcript.ProviderName) (f transcript.Filter) {
+		f = transcript.Filter{UserID: by.UserID, Source: source, Provider: provider, ContactID: id.New(id.Contact), RecordID: id.New(id.Record), BranchID: id.New(id.Branch), NumberID: id.New(id.PhoneNumber)}
+		s.exec(`INSERT INTO contact (organization_id, id, kind, name, updated_at) VALUES ($1, $2, 'CUSTOMER', 'X', $3)`, s.org, f.ContactID, start)
+		s.exec(`INSERT INTO record (organization_id, id, kind, title, status, updated_at) VALUES ($1, $2, 'BOOKING', 'X', 'OPEN', $3)`, s.org, f.RecordID, start)
+		s.exec(`INSERT INTO branch (organization_id, id, name, updated_at) VALUES ($1, $2, $3, $4)`, s.org, f.BranchID, fmt.Sprintf("Branch %d", n), start)
+		s.exec(`INSERT INTO phone_number (organization_id, id, connection_id, e164, twilio_sid, name, country, can_voice, can_sms, can_mms, updated_at)
+			VALUES ($1, $2, $3, $4, $5, 'X', 'AU', true, true, true, $6)`,
+			s.org, f.NumberID, s.conn, fmt.Sprintf("+6125550124%d", n), sid("PN", n), start)
+		x := s.made(by, f.ContactID, ago, "hello there", "good day")
+		f.CallID = s.get(x).CallID
+		s.exec(`UPDATE transcript SET record_id = $3, branch_id = $4, phone_number_id = $5, source = $6, provider = $7 WHERE organization_id = $1 AND id = $2`,
+			s.org, x, f.RecordID, f.BranchID, f.NumberID, source, provider)
+		if _, err := s.svc.Update(s.ctx, s.admin, x, transcript.Update{Subject: patch.To(fmt.Sprintf("The  visit of %d", n)), Categories: patch.To([]string{fmt.Sprintf("Kind %d", n)})}); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	mine, other := of(bob, time.Hour, 1, transcript.OfCall, transcript.Twilio), of(eve, 3*time.Hour, 2, transcript.OfVoicemail, transcript.HTTP)
+	x := s.found(s.admin, transcript.Filter{CallID: mine.CallID})[0].ID
+	if _, err := s.svc.AddNote(s.ctx, s.admin, x, transcript.NewNote{Flag: &flag}, ""); err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range map[string]transcript.Filter{
+		"user": {UserID: mine.UserID}, "contact": {ContactID: mine.ContactID}, "record": {RecordID: mine.RecordID}, "call": {CallID: mine.CallID}, "branch": {BranchID: mine.BranchID},
+		"number": {NumberID: mine.NumberID}, "source": {Source: mine.Source}, "provider": {Provider: mine.Provider}, "category": {Category: "kind  1"}, "subject": {Subject: "VISIT OF 1"},
+		"flag": {Flag: transcript.Complaint}, "from": {From: start.Add(-2 * time.Hour)}, "all of them": mine,
+	} {
+		if got := s.found(s.admin, f); len(got) != 1 || got[0].ID != x {
+			t.Errorf("by %s: %d", name, len(got))
+		}
+		in, err := s.svc.Insights(s.ctx, s.admin, transcript.Range{From: start.Add(-24 * time.Hour), Until: start, Filter: f})
+		s.must(err)
+		want := 1
+		if name == "from" { // the range says from when
+			want = 2
+		}
+		if in.TranscriptCount != want || in.ReadCount != want || len(in.Users) != want || len(in.Flags) != 1 {
+			t.Errorf("counted by %s: %+v", name, in)
+		}
+	}
+	both := other
+	both.ContactID = mine.ContactID
+	for name, c := range map[string]struct {
+		f    transcript.Filter
+		want int
+	}{
+		"until":             {transcript.Filter{Until: start.Add(-2 * time.Hour)}, 1},
+		"until its moment":  {transcript.Filter{Until: start.Add(-3 * time.Hour)}, 0},
+		"from its moment":   {transcript.Filter{From: start.Add(-3 * time.Hour)}, 2},
+		"completed":         {transcript.Filter{Statuses: []transcript.Status{transcript.Completed}}, 2},
+		"failed":            {transcript.Filter{Statuses: []transcript.Status{transcript.Failed}}, 0},
+		"of two at once":    {both, 0},
+		"another's contact": {transcript.Filter{ContactID: id.New(id.Contact)}, 0},
+	} {
+		if got := len(s.found(s.admin, c.f)); got != c.want {
+			t.Errorf("%s: %d", name, got)
+		}
 	}
 }
 
@@ -270,7 +332,7 @@ func TestInsightsNameThemesAndRepeatedIssues(t *testing.T) {
 		if i < 2 {
 			c = bob
 		}
-		s.made(s.admin, c, time.Duration(i+1)*time.Hour, "My boiler pressure drops and the water heater is cold", "We will have a look")
+		s.made(s.admin, c, time.Duration(i+1)*time.Hour, "My boiler pressure drops and the water heater is cold", "We will look at the valve")
 	}
 	s.made(s.admin, id.ID{}, 5*time.Hour, "I want to pay the invoice", "Sure")
 	for i := range 3 {
@@ -292,11 +354,12 @@ func TestInsightsNameThemesAndRepeatedIssues(t *testing.T) {
 	if len(in.Themes) == 0 || in.Themes[0].TranscriptCount != 4 || !in.Themes[0].IsRising {
 		t.Fatalf("the themes are %+v", in.Themes)
 	}
+	ofUsers := func(x *transcript.Theme) bool { return strings.Contains(x.Words, "valve") && x.TranscriptCount == 4 }
 	words := map[string]*transcript.Theme{}
 	for _, x := range in.Themes {
 		words[x.Words] = x
 	}
-	if words["boiler pressure"] == nil || words["boiler"] != nil || words["the"] != nil || words["look"] != nil {
+	if words["boiler pressure"] == nil || words["boiler"] != nil || words["the"] != nil || slices.ContainsFunc(in.Themes, ofUsers) {
 		t.Errorf("the themes are %v", words)
 	}
 	if len(in.RepeatedIssues) == 0 || in.RepeatedIssues[0].ContactID != bob || in.RepeatedIssues[0].TranscriptCount != 2 || len(in.RepeatedIssues[0].Transcripts) != 2 {
@@ -304,6 +367,11 @@ func TestInsightsNameThemesAndRepeatedIssues(t *testing.T) {
 	}
 	if len(in.Categories) != 1 || in.Categories[0].Category != "Heating" || len(in.Flags) != 1 || in.Flags[0].OpenCount != 1 || len(in.Users) != 1 || in.Users[0].Count != 6 || len(in.OpenNotes) != 1 {
 		t.Errorf("%+v %+v %+v", in.Categories, in.Flags, in.Users)
+	}
+	whole, err := s.svc.Insights(s.ctx, s.admin, transcript.Range{From: start.Add(-20 * time.Hour), Until: start.Add(time.Minute)})
+	s.must(err)
+	if !slices.ContainsFunc(whole.Themes, ofUsers) {
+		t.Errorf("what users say is not among %+v", whole.Themes)
 	}
 	own := s.person("owen", access.SeesOwn)
 	if in, err := s.svc.Insights(s.ctx, own, transcript.Range{From: start.Add(-20 * time.Hour), Until: start}); err != nil || in.TranscriptCount != 0 || len(in.Themes) != 0 || len(in.Users) != 0 {
