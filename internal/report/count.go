@@ -146,13 +146,17 @@ func (c *counter) where(q *query, x string) {
 	}
 }
 
-// among is the condition that a column is one of the ids. A single one is asked for as
-// such: a kept plan takes every list for a long one, and would read everybody's rows.
+// among is the condition that a column is one of the ids. A few are asked for one by
+// one: a kept plan takes every array for a long one, and would read everybody's rows.
 func (q *query) among(column string, list []id.ID) string {
-	if len(list) == 1 {
-		return column + " = " + q.arg(list[0])
+	if len(list) > 10 {
+		return column + " = ANY (" + q.arg(list) + "::uuid[])"
 	}
-	return column + " = ANY (" + q.arg(list) + "::uuid[])"
+	few := make([]string, len(list))
+	for i, x := range list {
+		few[i] = q.arg(x)
+	}
+	return column + " IN (" + strings.Join(few, ", ") + ")"
 }
 
 func asText[T ~string](list []T) []string {
@@ -179,7 +183,7 @@ func (c *counter) parts(s section) *query {
 	}
 	mine := func(x string) {
 		if c.bounded {
-			q.and(x+".branch_id = ANY (?::uuid[])", c.who.SeesBranches())
+			q.and(q.among(x+".branch_id", c.who.SeesBranches()))
 		}
 	}
 	q.sql.WriteString("WITH k AS (\n  SELECT r." + strings.ReplaceAll(keys, ", ", ", r.") + ", " + each(func(m string) string { return "r." + m }) + `

@@ -56,12 +56,18 @@ func TestEveryFilterIsCountedByHandAloneAndTogether(t *testing.T) { // R215
 	}
 	rows = append(rows, s.random(r, 100)...)
 	narrowings := map[string]func(*report.CallFilter){
-		"directions":    func(f *report.CallFilter) { f.Directions = []call.Direction{call.Inbound, call.Internal} },
-		"statuses":      func(f *report.CallFilter) { f.Statuses = []call.Status{call.Completed, call.Missed, call.Ringing} },
-		"no internal":   func(f *report.CallFilter) { f.ExcludeInternal = true },
-		"branches":      func(f *report.CallFilter) { f.BranchIDs = s.branches[:2] },
-		"numbers":       func(f *report.CallFilter) { f.PhoneNumberIDs = s.numbers[1:] },
-		"people":        func(f *report.CallFilter) { f.UserIDs = s.users[:2] },
+		"directions":  func(f *report.CallFilter) { f.Directions = []call.Direction{call.Inbound, call.Internal} },
+		"statuses":    func(f *report.CallFilter) { f.Statuses = []call.Status{call.Completed, call.Missed, call.Ringing} },
+		"no internal": func(f *report.CallFilter) { f.ExcludeInternal = true },
+		"branches":    func(f *report.CallFilter) { f.BranchIDs = s.branches[:2] },
+		"numbers":     func(f *report.CallFilter) { f.PhoneNumberIDs = s.numbers[1:] },
+		"people":      func(f *report.CallFilter) { f.UserIDs = s.users[:2] },
+		"many people": func(f *report.CallFilter) {
+			f.UserIDs = s.users[1:2]
+			for range 11 {
+				f.UserIDs = append(slices.Clip(f.UserIDs), id.New(id.User))
+			}
+		},
 		"business unit": func(f *report.CallFilter) { f.BusinessUnit = "Care" },
 		"campaign":      func(f *report.CallFilter) { f.CampaignID = s.campaigns[0] },
 		"contact kind":  func(f *report.CallFilter) { f.ContactKind = contact.KindLead },
