@@ -14,6 +14,7 @@ import (
 
 	"switchboard/internal/db"
 	"switchboard/internal/demo"
+	"switchboard/internal/emulator"
 )
 
 type cardView struct {
@@ -99,6 +100,7 @@ func TestACallIsSavedFromItsCard(t *testing.T) { // R056, R179-R184
 		code  string
 	}{
 		"a kind that may not be created": {demo.Vars{"createContact": demo.Vars{"kind": "CUSTOMER", "name": "X"}}, "FORBIDDEN"},
+		"nor may such a record":          {demo.Vars{"createRecord": demo.Vars{"kind": "INVOICE", "title": "X"}}, "FORBIDDEN"},
 		"both":                           {demo.Vars{"contactId": carol, "createContact": demo.Vars{"kind": "LEAD", "name": "X"}}, "INVALID"},
 		"a name is missing":              {demo.Vars{"createContact": demo.Vars{"kind": "LEAD", "name": " "}}, "REQUIRED"},
 	} {
@@ -132,6 +134,61 @@ func TestACallIsSavedFromItsCard(t *testing.T) { // R056, R179-R184
 		t.Errorf("%+v", c)
 	}
 	s.hangUp(sid)
+
+	// The other way has its own setting.
+	for _, saving := range []string{"OFF", "CONTACT", "CONTACT_AND_RECORD"} {
+		s.cardSettings(demo.Vars{"inboundSaving": "OFF", "outboundSaving": saving})
+		var out struct{ CallStart struct{ Call ref } }
+		s.Must(ann.Client.Do(t.Context(), `mutation($i: CallStartInput!) { callStart(input: $i) { call { id } userErrors { code field message } } }`,
+			demo.Vars{"i": demo.Vars{"to": customer, "deviceId": desk}}, &out))
+		call = out.CallStart.Call.ID
+		c := s.saved(ann.Client, call)
+		if len(c.CallerCard.Contacts) != 1 || c.CallerCard.Contacts[0].ID != carol || c.CallerCard.Saving != saving {
+			t.Errorf("a call out, %s: the card is %+v", saving, c.CallerCard)
+		}
+		if c.IsSaved != (saving != "OFF") || (c.Contact != nil) != (saving != "OFF") || (c.Record != nil) != (saving == "CONTACT_AND_RECORD") {
+			t.Errorf("a call out, %s: %+v", saving, c)
+		}
+		s.Settle()
+		s.Must(ann.Client.Do(t.Context(), `mutation($c: ID!) { callHangUp(id: $c) { userErrors { code field message } } }`, demo.Vars{"c": call}, nil))
+		s.Settle()
+	}
+	s.clean()
+}
+
+// A voicemail and what was said in it belong to the record that their call is linked to.
+func TestAVoicemailFollowsItsCallToARecord(t *testing.T) { // R186, R278
+	s := newStory(t)
+	s.Number(officeNumber, demo.Vars{"voicemail": demo.Vars{"isEnabled": true, "greetingText": "Speak."}})
+	s.Emulator.TranscriptDelay(-1, false)
+	s.transcribing(demo.Vars{"mode": "VOICEMAILS", "language": "en-AU"})
+	news := s.watch(s.Admin, transcriptNews, nil)
+	carol := s.contact("CUSTOMER", "Carol", customer, nil)
+	lawn, roof := s.recordOf("BOOKING", "Lawn", carol, nil), s.recordOf("BOOKING", "Roof", carol, nil)
+	sid := s.dial(customer, officeNumber)
+	s.Emulator.Say(sid, emulator.Sentence{Channel: 1, Start: 0, End: time.Second, Text: "Please mow the lawn."})
+	s.speakAndHangUp(sid, 10*time.Second)
+	s.PassSettling(10*time.Second, 2*time.Second)
+	text := news.completed()
+	call := s.call(sid)
+	said := demo.Vars{"kinds": []string{"CALL", "RECORDING", "TRANSCRIPT", "VOICEMAIL"}}
+	for _, x := range []struct{ to, from string }{{lawn, roof}, {roof, lawn}} {
+		s.Do(`mutation($c: [ID!]!, $r: ID!) { callsRelink(ids: $c, input: {recordId: $r}) { userErrors { code field message } } }`, demo.Vars{"c": []string{call.ID}, "r": x.to}, nil)
+		s.Settle()
+		m := s.mails(s.Admin, demo.Vars{"recordId": x.to})
+		if len(m) != 1 || m[0].ID != call.Voicemail.ID || m[0].Record == nil || m[0].Record.ID != x.to || m[0].Contact == nil {
+			t.Errorf("the voicemails of the record are %s", asJSON(m))
+		}
+		if got := s.transcriptsOf(s.Admin, demo.Vars{"recordId": x.to}); len(got) != 1 || got[0].ID != text.ID {
+			t.Errorf("the transcripts of the record are %s", asJSON(got))
+		}
+		if got := kindsOf(s.timelineOf(s.Admin, x.to, 100, said)); got != "CALL TRANSCRIPT VOICEMAIL" {
+			t.Errorf("the record's timeline is %s", got)
+		}
+		if got := s.timelineOf(s.Admin, x.from, 100, said); len(got) != 0 || len(s.mails(s.Admin, demo.Vars{"recordId": x.from})) != 0 || len(s.transcriptsOf(s.Admin, demo.Vars{"recordId": x.from})) != 0 {
+			t.Errorf("the other record has %s, and more perhaps", kindsOf(got))
+		}
+	}
 	s.clean()
 }
 

@@ -284,11 +284,11 @@ var attempts = map[gate.Action][]attempt{
 	gate.DeleteMessage:     {{what: "message", query: `mutation($s: ID!) { messagesDelete(ids: [$s], reason: "test") { messages { id } ` + problems + ` } }`, consumes: true}},
 }
 
-// elsewhere are the actions whose real thing another story tries: a transcript needs a
-// provider, and telling customers an automation.
+// elsewhere are the actions whose real thing another test tries, of package gate: a
+// transcript needs a provider, and telling customers an automation.
 var elsewhere = map[gate.Action]string{
-	gate.EditTranscript: "the stories of transcripts", gate.DeleteTranscript: "the stories of transcripts",
-	gate.NotifyOnTheWay: "TestCustomersAreNotToldWhereTheOptionIsOff",
+	gate.EditTranscript: "TestCanAgreesWithWhatIsDoneToTranscripts", gate.DeleteTranscript: "TestCanAgreesWithWhatIsDoneToTranscripts",
+	gate.NotifyOnTheWay: "TestCanKnowsWhereCustomersAreNotTold",
 }
 
 var (
@@ -436,6 +436,23 @@ func TestCanKnowsOfLegalHolds(t *testing.T) {
 			t.Errorf("%s after the hold: can says %+v, and the attempt %q", action, can, code)
 		}
 		a.Settle()
+	}
+}
+
+// What the organization switched off is refused to everybody, by its name.
+func TestCanNamesTheFeatureThatRefusesTheAttempt(t *testing.T) { // R099
+	a := newAsked(t)
+	call := a.make("call", true)
+	for action, feature := range map[gate.Action]string{gate.AddParticipant: "CONFERENCE", gate.PauseRecording: "RECORDING_PAUSE"} {
+		if can := a.can(a.fay.Client, string(action), call); !can.IsAllowed {
+			t.Errorf("%s: %+v", action, can)
+		}
+		a.company(demo.Vars{"features": []demo.Vars{{"name": feature, "isOn": false}}})
+		can := a.can(a.fay.Client, string(action), call)
+		code := a.done(a.fay.Client, attempts[action][0], call)
+		if can.IsAllowed || can.Gate != "FEATURE" || can.Feature == nil || *can.Feature != feature || code != "FORBIDDEN" {
+			t.Errorf("%s without %s: can says %+v, and the attempt %q", action, feature, can, code)
+		}
 	}
 }
 

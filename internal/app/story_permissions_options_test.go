@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"switchboard/graph"
 	"switchboard/internal/access"
 	"switchboard/internal/demo"
 	"switchboard/internal/testkit/stage"
@@ -41,6 +42,21 @@ func (s *story) optionsOf(who *demo.Client, user string) map[string]optionView {
 		all[o.Option] = o
 	}
 	return all
+}
+
+// R248: what the contract names is what the table has, in its order.
+func TestEveryOptionOfTheContractIsARowOfTheTable(t *testing.T) {
+	t.Parallel()
+	var named, rows []string
+	for _, v := range graph.Schema().Types["FieldworkerOption"].EnumValues {
+		named = append(named, v.Name)
+	}
+	for _, r := range access.FieldworkerOptions {
+		rows = append(rows, string(r.Option))
+	}
+	if !slices.Equal(named, rows) {
+		t.Errorf("the contract names %v, and the table has %v", named, rows)
+	}
 }
 
 func TestAdministratorsSwitchOptionsAndEachSaysWhetherItMeansAnything(t *testing.T) { // R233-R235, R246, R248, R252
