@@ -8,10 +8,10 @@ import (
 	"switchboard/internal/id"
 )
 
-// BeforeDeleting has a transaction that deletes what a legal hold may keep wait for
-// holds that are being placed, and those that come wait for it (R226). It must come
-// before the transaction's first row lock; what a later statement finds free of holds
-// is free until the transaction ends.
+// BeforeDeleting has a transaction that deletes what a legal hold may keep, or links it
+// elsewhere, wait for holds that are being placed, and those that come wait for it
+// (R226). It must come before the transaction's first row lock; what a later statement
+// finds free of holds is free until the transaction ends.
 func BeforeDeleting(ctx context.Context, tx *db.Tx) error {
 	return holds(ctx, tx, `SELECT pg_advisory_xact_lock_shared(hashtextextended('holds ' || $1::uuid::text, 0))`)
 }
