@@ -197,7 +197,7 @@ func TestATruncatedPostIsRefused(t *testing.T) {
 func TestNoArgumentMakesTheServerFail(t *testing.T) {
 	s := newStory(t)
 	s.Number(officeNumber, nil)
-	a := asking{graph.Schema()}
+	a := asking{schema: graph.Schema()}
 	for what, x := range map[string]struct {
 		text   string
 		number int

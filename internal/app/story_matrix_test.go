@@ -42,7 +42,11 @@ func roots(schema *ast.Schema) map[string]*ast.FieldDefinition {
 }
 
 // asking builds operations from the schema.
-type asking struct{ schema *ast.Schema }
+type asking struct {
+	schema *ast.Schema
+	// edges asks nodes for the lists that they lead to.
+	edges bool
+}
 
 // operation is a document that asks a root field for everything it gives, its arguments
 // as variables.
@@ -79,6 +83,12 @@ func (a asking) selection(name string, depth int) string {
 	for _, f := range t.Fields {
 		under := a.schema.Types[f.Type.Name()]
 		switch {
+		case a.edges && depth > 0 && f.Name != "edges" && leadsTo(f, under) != nil:
+			list := ""
+			if f.Arguments.ForName("first") != nil {
+				list = "(first: 5)"
+			}
+			b += " " + f.Name + list + " { nodes " + a.selection(leadsTo(f, under).Name(), 0) + " }"
 		case strings.HasPrefix(f.Name, "__"), len(f.Arguments) > 0, f.Name == "edges":
 		case under.Kind == ast.Scalar || under.Kind == ast.Enum:
 			if depth > 0 || f.Name == "id" || f.Name == "name" || t.Name == "UserError" {
@@ -89,6 +99,16 @@ func (a asking) selection(name string, depth int) string {
 		}
 	}
 	return b + " }"
+}
+
+// leadsTo is what a field is a list of, page by page, if it can be asked without
+// arguments; nil for other fields.
+func leadsTo(f *ast.FieldDefinition, t *ast.Definition) *ast.Type {
+	nodes := t.Fields.ForName("nodes")
+	if nodes == nil || slices.ContainsFunc(f.Arguments, func(x *ast.ArgumentDefinition) bool { return x.Type.NonNull && x.DefaultValue == nil }) {
+		return nil
+	}
+	return nodes.Type
 }
 
 // value is a valid value of a type: what is optional is left out.
@@ -228,7 +248,7 @@ var requestIDs = regexp.MustCompile(`"requestId":"[^"]*"`)
 // Every root field needs a token, unless the contract says otherwise.
 func TestWithoutATokenNothingIsAnsweredThatIsNotPublic(t *testing.T) {
 	s := newStory(t)
-	a := asking{graph.Schema()}
+	a := asking{schema: graph.Schema()}
 	nobody := s.Admin.As("")
 	public := 0
 	for field, f := range roots(a.schema) {
@@ -257,7 +277,7 @@ func TestWithoutATokenNothingIsAnsweredThatIsNotPublic(t *testing.T) {
 func TestEveryFieldWithAPermissionIsRefusedWithoutIt(t *testing.T) {
 	s := newStory(t)
 	s.Number(officeNumber, nil)
-	a := asking{graph.Schema()}
+	a := asking{schema: graph.Schema()}
 	var everything []string
 	for _, v := range a.schema.Types["Permission"].EnumValues {
 		everything = append(everything, v.Name)

@@ -459,7 +459,7 @@ func TestCanNamesTheFeatureThatRefusesTheAttempt(t *testing.T) { // R099
 // In general: the action's permission guards a root field of the contract, which answers alike.
 func TestCanInGeneralAgreesWithTheContract(t *testing.T) {
 	a := newAsked(t)
-	schema := asking{graph.Schema()}
+	schema := asking{schema: graph.Schema()}
 	guarded := map[string]string{}
 	for field, f := range roots(schema.schema) {
 		if d := f.Directives.ForName("can"); d != nil && !strings.HasPrefix(field, "Subscription") {
