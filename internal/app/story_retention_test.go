@@ -74,109 +74,150 @@ func (s *story) hold(subject, why string) (id string) {
 	return s.made("legalHoldPlace", "LegalHoldPlaceInput", "hold", demo.Vars{"subjectId": subject, "reason": why})
 }
 
-// a120 is what stood in the system after 120 days: every third day a recorded call,
-// every fifth a voicemail, every day a text, every fourth one with a picture.
+// a120 is what was said in 120 days, by the SIDs of the calls.
 type a120 struct {
 	calls, voicemails []string
 }
 
-func (s *story) lives(days int, each func(day int)) (was a120) {
+// How many days apart things are: a recorded call, a voicemail, a text and one with a picture.
+const (
+	callEvery, voicemailEvery, textEvery, pictureEvery = 4, 6, 2, 6
+)
+
+// lives lets days pass with something at nine o'clock of every other one; the nights
+// from a day on are told of, before any rule runs.
+func (s *story) lives(days, from int, night func(day int, was a120)) (was a120) {
 	s.t.Helper()
 	branch := s.Branch("Office")
 	line := s.Number(officeNumber, demo.Vars{"branchId": branch})
 	s.User("ann", "OFFICE", annsPhone, branch)
 	s.set(line, demo.Vars{"recording": demo.Vars{"incoming": "FROM_ANSWER"}, "routing": demo.Vars{"ringTimeoutSeconds": 5, "reachBy": "PRIMARY_PHONE"},
 		"voicemail": demo.Vars{"isEnabled": true, "greetingText": "Leave a message."}})
+	s.Emulator.TranscriptDelay(-1, false)
+	s.transcribing(demo.Vars{"mode": "ALL", "language": "en-US"})
+	start := s.Clock.Now()
+	until := func(day int, hour, minute time.Duration) {
+		s.Pass(start.Truncate(24*time.Hour).AddDate(0, 0, day).Add(hour*time.Hour + minute*time.Minute).Sub(s.Clock.Now()))
+	}
 	for d := range days {
-		from := fmt.Sprintf("+1202555%04d", 1000+d)
-		if d%3 == 0 {
-			sid := s.dial(from, officeNumber)
+		until(d, 9, 30)
+		number := fmt.Sprintf("+1202555%04d", 1000+d)
+		says := func(sid, what string) {
+			s.Emulator.Say(sid, emulator.Sentence{Channel: 1, End: time.Second, Text: fmt.Sprintf("%s of day %d", what, d)})
+		}
+		if d%callEvery == 0 {
+			sid := s.dial(number, officeNumber)
 			leg := s.answer(annsPhone)
 			s.press(leg, "1")
+			says(sid, "the talk")
 			s.Must(s.Emulator.Speak(leg, secs(5)))
 			s.Pass(20 * time.Second)
 			s.hangUp(sid)
-			s.Settle()
-			was.calls = append(was.calls, s.call(sid).ID)
+			was.calls = append(was.calls, sid)
 		}
-		if d%5 == 0 {
-			sid := s.dial(from, officeNumber)
+		if d%voicemailEvery == 0 {
+			sid := s.dial(number, officeNumber)
 			s.Pass(secs(6))
+			says(sid, "the message")
 			s.speakAndHangUp(sid, secs(5))
-			s.Settle()
-			if v := s.call(sid).Voicemail; v != nil {
-				was.voicemails = append(was.voicemails, v.ID)
+			was.voicemails = append(was.voicemails, sid)
+		}
+		if d%textEvery == 0 {
+			var files []emulator.Media
+			if d%pictureEvery == 0 {
+				files = append(files, emulator.Media{ContentType: "image/png", Data: picture(s.t, 8, 8)})
 			}
+			_, err := s.Emulator.SendText(number, officeNumber, fmt.Sprintf("the words of day %d", d), files...)
+			s.Must(err)
+			s.Settle()
 		}
-		var files []emulator.Media
-		if d%4 == 0 {
-			files = append(files, emulator.Media{ContentType: "image/png", Data: picture(s.t, 8, 8)})
+		if night != nil && d >= from {
+			until(d+1, 1, 55)
+			s.Admin = s.SignIn("admin") // the token of yesterday is over
+			night(d, was)
+			until(d+1, 3, 0)
+			s.Settle()
 		}
-		_, err := s.Emulator.SendText(from, officeNumber, fmt.Sprintf("the words of day %d", d), files...)
-		s.Must(err)
-		s.Settle()
-		if each != nil {
-			each(d)
-		}
-		s.Pass(day)
-		s.Settle()
-		s.Admin = s.SignIn("admin") // the token of yesterday is over
 	}
+	s.Admin = s.SignIn("admin")
 	return was
 }
 
-// R223, R224, R228, R231, R232: rules delete what their previews named, night by night; transcripts and what is held stay.
+// transcriptOf is what became of the transcript of a call.
+func (s *story) transcriptOf(sid string) transcriptView {
+	s.t.Helper()
+	all := s.transcriptsOf(s.Admin, demo.Vars{"callId": s.call(sid).ID, "statuses": []string{"COMPLETED", "FAILED", "DELETED"}})
+	if len(all) != 1 {
+		s.t.Fatalf("the call has %d transcripts", len(all))
+	}
+	return all[0]
+}
+
+// R223, R224, R228-R232, R279: night by night, rules delete exactly what the preview of
+// the evening named; transcripts outlive their recordings, and what is held stays.
 func TestA120DaysOfRetentionDeleteWhatThePreviewsNamed(t *testing.T) {
+	const days, on = 120, 60
 	s := newStory(t)
-	kinds := []string{"RECORDINGS", "VOICEMAILS", "MESSAGE_MEDIA", "MESSAGE_BODIES"}
-	rules, expected := map[string]string{}, map[string]int{}
-	was := s.lives(120, func(d int) {
-		if d != 60 {
-			return
+	kinds := []string{"RECORDINGS", "VOICEMAILS", "TRANSCRIPTS", "MESSAGE_MEDIA", "MESSAGE_BODIES"}
+	keep := map[string]int{"RECORDINGS": 30, "VOICEMAILS": 30, "TRANSCRIPTS": 45, "MESSAGE_MEDIA": 30, "MESSAGE_BODIES": 30}
+	held := map[string]int{"RECORDINGS": 1, "VOICEMAILS": 1, "TRANSCRIPTS": 2, "MESSAGE_MEDIA": 1, "MESSAGE_BODIES": 1} // of day 0
+	rules, named := map[string]string{}, map[string][]previewView{}
+	was := s.lives(days, on, func(d int, was a120) {
+		if d == on {
+			var first struct {
+				Messages struct{ Nodes []ref }
+			}
+			s.Do(`{ messages(filter: {search: "the words of day 0"}) { nodes { id } } }`, nil, &first)
+			for _, x := range []string{s.call(was.calls[0]).ID, s.call(was.voicemails[0]).Voicemail.ID, first.Messages.Nodes[0].ID} {
+				s.hold(x, "a claim of March")
+			}
 		}
-		// Nothing goes by itself before a rule is on.
 		for _, k := range kinds {
-			p := s.preview(k, 30)
-			if p.Count == 0 || p.IsRuleOn || p.HeldCount != 0 {
-				t.Errorf("%s: the preview of day 60 is %+v", k, p)
+			p := s.preview(k, keep[k])
+			named[k] = append(named[k], p)
+			if p.HeldCount != held[k] || p.IsRuleOn != (d > on) {
+				t.Errorf("%s: the preview of day %d is %+v", k, d, p)
 			}
 			months := 0
 			for _, m := range p.Months {
 				months += m.Count
 			}
-			if months != p.Count {
-				t.Errorf("%s: the months add up to %d of %d", k, months, p.Count)
+			if months != p.Count || len(p.Sample) != min(p.Count, 20) {
+				t.Errorf("%s: the months add up to %d of %d, and the sample has %d", k, months, p.Count, len(p.Sample))
 			}
-			if _, code := s.rule(k, 30, true, ""); code != "REQUIRED" {
+			if d > on {
+				continue
+			}
+			// Nothing goes by itself before a rule is on.
+			if p.Count == 0 {
+				t.Errorf("%s: there is nothing to delete", k)
+			}
+			if _, code := s.rule(k, keep[k], true, ""); code != "REQUIRED" {
 				t.Errorf("%s went on without a confirmation: %q", k, code)
 			}
-			if _, code := s.rule(k, 30, true, s.preview(k, 60).Confirmation); code != "REQUIRED" {
+			if _, code := s.rule(k, keep[k], true, s.preview(k, 60).Confirmation); code != "REQUIRED" {
 				t.Errorf("%s went on with the confirmation of another period: %q", k, code)
 			}
-			id, code := s.rule(k, 30, true, p.Confirmation)
+			id, code := s.rule(k, keep[k], true, p.Confirmation)
 			if code != "" {
 				t.Fatalf("%s: %s", k, code)
 			}
 			rules[k] = id
-			expected[k] = s.preview(k, 29).Count // at the night that comes, what is 29 days old now is 30
 		}
 	})
 	for _, k := range kinds {
 		runs := s.runsOf(rules[k])
-		if len(runs) != 60 {
-			t.Errorf("%s ran %d times in 60 nights", k, len(runs))
+		slices.Reverse(runs) // the oldest first, as the previews
+		if len(runs) != days-on || len(named[k]) != days-on {
+			t.Fatalf("%s ran %d times in %d nights", k, len(runs), len(named[k]))
 		}
-		first := runs[len(runs)-1]
-		if first.DeletedCount != expected[k] && first.DeletedCount != expected[k]-1 {
-			t.Errorf("%s: %d were named and %d went", k, expected[k], first.DeletedCount)
-		}
-		for _, r := range runs {
-			if r.Status != "COMPLETED" || r.DeletedCount != r.FoundCount {
-				t.Errorf("%s: %+v", k, r)
+		for i, r := range runs {
+			if p := named[k][i]; r.Status != "COMPLETED" || r.FoundCount != p.Count || r.DeletedCount != p.Count || r.HeldCount != p.HeldCount || r.Bytes != p.Bytes {
+				t.Errorf("%s: the preview of day %d was %+v, the run %+v", k, on+i, p, r)
 			}
 		}
-		if left := s.preview(k, 30); left.Count > 1 { // the last night is not over
-			t.Errorf("%s: %d are older than 30 days and still there", k, left.Count)
+		if left := s.preview(k, keep[k]); left.Count != 0 {
+			t.Errorf("%s: %d are older than %d days and still there", k, left.Count, keep[k])
 		}
 	}
 	// R176: whoever looks at the automations sees the rules too.
@@ -192,31 +233,56 @@ func TestA120DaysOfRetentionDeleteWhatThePreviewsNamed(t *testing.T) {
 	if got := listed.Automations.RetentionRules; len(got) != len(kinds) || got[0].LastRun.Status != "COMPLETED" {
 		t.Errorf("the automations list %+v", got)
 	}
-	// The tombstones, and what is younger.
-	for i, id := range was.calls {
-		r := s.callByID(id).Recordings[0]
-		if i*3 >= 88 && i*3 <= 90 { // the night that takes it may not be over
-			continue
+
+	// What is held, what is old, and what is younger: on the morning after the last day.
+	gone := func(kind string, d int) bool { return d > 0 && d < days-keep[kind] }
+	transcript := func(sid, what string, d int) {
+		t.Helper()
+		x := s.transcriptOf(sid)
+		if gone("TRANSCRIPTS", d) != (x.Status == "DELETED") || gone("TRANSCRIPTS", d) == strings.Contains(word(x.Text), fmt.Sprintf("%s of day %d", what, d)) {
+			t.Errorf("the transcript of %s of day %d is %s: %q", what, d, x.Status, word(x.Text))
 		}
-		if old := i*3 < 88; old != (r.Status == "DELETED") {
-			t.Errorf("the recording of day %d is %s", i*3, r.Status)
-		} else if old && r.URL != nil {
-			t.Errorf("the deleted recording of day %d can be heard at %s", i*3, *r.URL)
+	}
+	for i, sid := range was.calls {
+		d := i * callEvery
+		if r := s.call(sid).Recordings[0]; gone("RECORDINGS", d) != (r.Status == "DELETED") || gone("RECORDINGS", d) != (r.URL == nil) {
+			t.Errorf("the recording of day %d is %+v", d, r)
 		}
+		transcript(sid, "the talk", d)
+	}
+	for i, sid := range was.voicemails {
+		d := i * voicemailEvery
+		if r := s.call(sid).Voicemail.Recording; gone("VOICEMAILS", d) != (r.Status == "DELETED") || gone("VOICEMAILS", d) != (r.URL == nil) {
+			t.Errorf("the voicemail of day %d is %+v", d, r)
+		}
+		transcript(sid, "the message", d)
 	}
 	var out struct {
-		Messages struct{ Nodes []struct{ Body string } }
-	}
-	s.Do(`{ messages(first: 100) { nodes { body } } }`, nil, &out)
-	for i, m := range out.Messages.Nodes { // newest first
-		d := 119 - i
-		if d < 88 != (m.Body == "") && (d < 88 || d > 90) {
-			t.Errorf("the text of day %d is %q", d, m.Body)
+		Messages struct {
+			Nodes []struct {
+				Body  string
+				Media []struct{ State string }
+			}
 		}
 	}
+	s.Do(`{ messages(first: 100) { nodes { body media { state } } } }`, nil, &out)
+	slices.Reverse(out.Messages.Nodes)
+	for i, m := range out.Messages.Nodes {
+		d := i * textEvery
+		if gone("MESSAGE_BODIES", d) != (m.Body == "") {
+			t.Errorf("the text of day %d is %q", d, m.Body)
+		}
+		if d%pictureEvery == 0 && (len(m.Media) != 1 || gone("MESSAGE_MEDIA", d) != (m.Media[0].State == "DELETED")) {
+			t.Errorf("the picture of day %d: %+v", d, m.Media)
+		}
+	}
+	var atTwilio []string
 	for _, m := range s.Emulator.Messages() {
-		if strings.HasSuffix(m.Body, "of day 3") {
-			t.Errorf("Twilio still has %q", m.Body)
+		atTwilio = append(atTwilio, m.Body)
+	}
+	for d := 0; d < days; d += textEvery {
+		if gone("MESSAGE_BODIES", d) == slices.Contains(atTwilio, fmt.Sprintf("the words of day %d", d)) {
+			t.Errorf("the text of day %d is gone here: %t, and not so at Twilio", d, gone("MESSAGE_BODIES", d))
 		}
 	}
 	s.clean()
@@ -225,8 +291,8 @@ func TestA120DaysOfRetentionDeleteWhatThePreviewsNamed(t *testing.T) {
 // R226, R231: a hold keeps a thing from rules and people until it is released.
 func TestWhatIsHeldStaysUntilItIsReleased(t *testing.T) {
 	s := newStory(t)
-	was := s.lives(4, nil)
-	call := s.callByID(was.calls[0])
+	was := s.lives(5, 0, nil)
+	call := s.call(was.calls[0])
 	recording := call.Recordings[0].ID
 	hold := s.hold(call.ID, "a claim of March")
 	if again := s.hold(call.ID, "again"); again != hold {
@@ -248,7 +314,7 @@ func TestWhatIsHeldStaysUntilItIsReleased(t *testing.T) {
 	if runs := s.runsOf(rule); len(runs) != 1 || runs[0].DeletedCount != 1 || runs[0].HeldCount != 1 {
 		t.Fatalf("the run was %+v", runs)
 	}
-	first := s.callByID(was.calls[0]).Recordings[0]
+	first := s.call(was.calls[0]).Recordings[0]
 	if first.Status == "DELETED" || first.URL == nil {
 		t.Fatalf("the held recording is %+v", first)
 	}
@@ -280,7 +346,7 @@ func TestWhatIsHeldStaysUntilItIsReleased(t *testing.T) {
 	s.Pass(day)
 	s.Settle()
 	s.Admin = s.SignIn("admin")
-	if r := s.callByID(was.calls[0]).Recordings[0]; r.Status != "DELETED" {
+	if r := s.call(was.calls[0]).Recordings[0]; r.Status != "DELETED" {
 		t.Errorf("after its release the recording is %s", r.Status)
 	}
 }
