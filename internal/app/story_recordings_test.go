@@ -188,8 +188,13 @@ func TestARecordingFromItsConsentToItsTombstone(t *testing.T) {
 	if gone.Status != "DELETED" || gone.URL != nil || gone.Caller != nil || gone.DeletedBy == nil || gone.GoneAtTwilioAt == nil || gone.Waveform != nil || word(gone.DeleteReason) != "asked by the customer" {
 		t.Errorf("the tombstone is %s", asJSON(gone))
 	}
-	if got := strings.Join(gone.life()[8:], " "); !strings.HasSuffix(got, "DELETED AUDIO_ERASED DELETED_AT_TWILIO") {
+	if got := strings.Join(gone.life()[8:], " "); got != "HOLD_PLACED HOLD_RELEASED DELETED AUDIO_ERASED DELETED_AT_TWILIO" {
 		t.Errorf("its life ends %s", got)
+	}
+	for _, e := range gone.Ledger.Nodes {
+		if why := map[string]string{"HOLD_PLACED": "Case 17", "HOLD_RELEASED": "settled", "DELETED": "asked by the customer"}[e.Kind]; why != "" && (word(e.Reason) != why || e.Actor == nil || e.Actor.Name != "Ada") {
+			t.Errorf("%s by %+v: %q", e.Kind, e.Actor, word(e.Reason))
+		}
 	}
 	if r := o.Emulator.Recordings()[0]; !r.Deleted {
 		t.Error("it is still at Twilio")
