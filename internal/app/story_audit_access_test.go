@@ -136,7 +136,7 @@ func TestEveryWayToAHiddenNumberIsInTheAuditLog(t *testing.T) {
 
 // Whoever reads a transcript, hears or saves a recording or fetches an export is in
 // the log with it, each once; whoever sees that these are there is not.
-func TestWhatIsHeardSavedAndReadIsInTheAuditLog(t *testing.T) { // R214, R229
+func TestWhatIsHeardSavedAndReadIsInTheAuditLog(t *testing.T) {
 	o := newOffice(t, demo.Vars{"recording": demo.Vars{"incoming": "FROM_ANSWER_DUAL"}})
 	o.Emulator.TranscriptDelay(-1, false)
 	o.transcribing(demo.Vars{"mode": "CALLS", "language": "en-AU"})
