@@ -159,8 +159,18 @@ func TestDeletedContactsLeaveNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	theirs, err := b.svc.CreateRecord(t.Context(), who, contact.RecordCreate{Kind: contact.RecordQuote, Title: "T", ContactID: held.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
 	call := b.call(c.ID, record.ID)
 	hold := b.hold(held.ID)
+	if _, err := b.svc.UpdateRecord(t.Context(), who, theirs.ID, contact.RecordUpdate{ContactID: patch.To(called.ID)}); !errs.IsCode(err, errs.Conflict) {
+		t.Errorf("the record leaves the hold of its contact: %v", err)
+	}
+	if gone, kept, err := b.svc.DeleteRecords(t.Context(), who, []id.ID{theirs.ID}); err != nil || len(gone) != 0 || len(kept) != 1 {
+		t.Errorf("the record of a held contact: %v %v %v", gone, kept, err)
+	}
 	b.hold(b.call(called.ID, id.ID{}))
 	b.hold(keeps.ID)
 

@@ -15,6 +15,7 @@ import (
 	"switchboard/internal/errs"
 	"switchboard/internal/id"
 	"switchboard/internal/patch"
+	"switchboard/internal/tenant"
 )
 
 // statusOpen is the status of a record that has none of the business's own.
@@ -121,13 +122,18 @@ func (s *Service) UpdateRecord(ctx context.Context, who access.Actor, record id.
 	}
 	ctx = db.WithTenant(ctx, who.OrganizationID)
 	err = s.db.InTx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if in.ContactID.Set {
+			if err := tenant.BeforeDeleting(ctx, tx); err != nil {
+				return err
+			}
+		}
 		if r, err = lockRecord(ctx, tx, record); err != nil {
 			return err
 		}
 		if !seesRecord(who, r) {
 			return errNoRecord
 		}
-		before := r.content()
+		before, was := r.content(), r.ContactID
 		if err := r.apply(in); err != nil {
 			return err
 		}
@@ -136,6 +142,11 @@ func (s *Service) UpdateRecord(ctx context.Context, who access.Actor, record id.
 		}
 		if in.ContactID.Has() {
 			if err := mayName(ctx, tx, who, r.ContactID); err != nil {
+				return err
+			}
+		}
+		if was != r.ContactID {
+			if err := tenant.MayUnlink(ctx, tx, was, "input", "contactId"); err != nil {
 				return err
 			}
 		}

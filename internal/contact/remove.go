@@ -124,6 +124,12 @@ func (s *Service) Held(alias string) string {
 		WHERE k.organization_id = ` + alias + `.organization_id AND k.contact_id = ` + alias + `.id AND is_held(k.organization_id, k.id)))`
 }
 
+// heldRecord is SQL that says whether a legal hold keeps the record of the alias: its
+// own, its contact's, or one on what is linked to it.
+func (s *Service) heldRecord(alias string) string {
+	return `(` + s.held(alias, "record_id", linksRecords) + ` OR ` + alias + `.contact_id IS NOT NULL AND is_held(` + alias + `.organization_id, ` + alias + `.contact_id))`
+}
+
 func linksContacts(l Link) bool { return l.Contacts }
 func linksRecords(l Link) bool  { return l.Records }
 
@@ -141,7 +147,7 @@ func (s *Service) DeleteRecords(ctx context.Context, who access.Actor, ids []id.
 	if seesOwnOnly(who) {
 		own = ` AND r.assigned_user_id = $2`
 	}
-	return s.remove(ctx, who, ids, id.Record, s.PurgeRecords, `SELECT r.id, `+s.held("r", "record_id", linksRecords)+` AS held
+	return s.remove(ctx, who, ids, id.Record, s.PurgeRecords, `SELECT r.id, `+s.heldRecord("r")+` AS held
 		FROM record r WHERE r.organization_id = $1 AND ($2::uuid IS NULL OR $2 = $2) AND r.id = ANY ($3::uuid[])`+own)
 }
 
@@ -279,7 +285,7 @@ func (s *Service) PurgeRecords(ctx context.Context, tx *db.Tx, ids []id.ID, by D
 	err = db.Select(ctx, tx, &rows, `
 		WITH free AS (
 			SELECT r.organization_id, r.id, r.assigned_user_id FROM record r
-			WHERE r.organization_id = $1 AND r.id = ANY ($2::uuid[]) AND NOT `+s.held("r", "record_id", linksRecords)+`
+			WHERE r.organization_id = $1 AND r.id = ANY ($2::uuid[]) AND NOT `+s.heldRecord("r")+`
 		), buried AS (
 			INSERT INTO tombstone (organization_id, id, removed_by, removed_at) SELECT organization_id, id, $3, $4 FROM free ON CONFLICT DO NOTHING
 		)
