@@ -83,7 +83,7 @@ type Log struct {
 	wg      sync.WaitGroup
 	key     string
 
-	counters struct{ stamped, published, received, filled, delivered, cut, failures atomic.Int64 }
+	counters struct{ stamped, published, received, filled, delivered, cut, failures, subscribed atomic.Int64 }
 }
 
 // New makes a Log; Start runs it. It returns an error when the sealer does not work.
@@ -198,6 +198,7 @@ type Counters struct {
 	Cut         int64 // slow subscribers
 	Failures    int64 // errors of the relay
 	Subscribers int64 // now
+	Subscribed  int64 // subscriptions that began
 	LastSeq     int64 // what this node has delivered
 }
 
@@ -207,7 +208,7 @@ func (l *Log) Counters() Counters {
 	return Counters{
 		Stamped: c.stamped.Load(), Published: c.published.Load(), Received: c.received.Load(), Filled: c.filled.Load(),
 		Delivered: c.delivered.Load(), Cut: c.cut.Load(), Failures: c.failures.Load(),
-		Subscribers: l.hub.subscribers(), LastSeq: l.hub.position(),
+		Subscribers: l.hub.subscribers(), Subscribed: c.subscribed.Load(), LastSeq: l.hub.position(),
 	}
 }
 

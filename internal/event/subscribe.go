@@ -76,6 +76,7 @@ func (l *Log) Subscribe(ctx context.Context, o SubscribeOptions) (_ *Subscriptio
 		l.hub.leave(s)
 		return nil, ErrStopped
 	}
+	l.counters.subscribed.Add(1)
 	return s, nil
 }
 
