@@ -400,8 +400,6 @@ func (p *plot) invisible(o onlooker) map[string]string {
 // reader reads what was done in the whole organization, by reference.
 var named = map[id.Kind]bool{id.Contact: true, id.Record: true}
 
-var totals = regexp.MustCompile(`"totalCount":(\d+)`)
-
 // Every root field that reads, for those who see little: nothing that they do not see
 // occurs in any byte of an answer, by list, filter, edge, count, event or error.
 func TestNoAnswerShowsWhatIsNotSeen(t *testing.T) {

@@ -34,6 +34,9 @@ func (s *Service) Explain(ctx context.Context, who access.Actor, in ExplainInput
 	if err := who.Require(access.RouteExplain); err != nil {
 		return nil, err
 	}
+	if !phone.Anonymous(in.From) && (who.HidesContactDetails() || who.SeesOwnContacts()) { // R241, R243
+		return nil, errs.New(errs.Forbidden, "the way of a caller says who they are, and you do not see all contacts and their numbers; leave `from` out, or have an administrator ask").At("from")
+	}
 	var d route.Decision
 	err = s.DB.InTx(db.WithTenant(ctx, who.OrganizationID), func(ctx context.Context, tx *db.Tx) error {
 		from := in.From

@@ -166,6 +166,14 @@ func TestALayeredCallRingsThePhoneAndIsExplained(t *testing.T) {
 	if _, err := s.calls.Explain(ctx, weak, call.ExplainInput{PhoneNumberID: s.number}); !errs.IsCode(err, errs.Forbidden) {
 		t.Errorf("explained to who may not: %v", err)
 	}
+	discreet := s.boss()
+	discreet.IsFieldworker, discreet.Switched = true, []access.FieldworkerOption{access.DisplayContactDetails}
+	if _, err := s.calls.Explain(ctx, discreet, call.ExplainInput{PhoneNumberID: s.number, From: "+12025550199"}); !errs.IsCode(err, errs.Forbidden) {
+		t.Errorf("whose a number is was told to who sees none: %v", err)
+	}
+	if _, err := s.calls.Explain(ctx, discreet, call.ExplainInput{PhoneNumberID: s.number}); err != nil {
+		t.Errorf("of nobody known: %v", err)
+	}
 	if _, err := s.calls.Explain(ctx, s.boss(), call.ExplainInput{PhoneNumberID: id.New(id.PhoneNumber)}); !errs.IsCode(err, errs.NotFound) {
 		t.Errorf("explained an unknown number: %v", err)
 	}

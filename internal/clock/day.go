@@ -8,12 +8,16 @@ import "time"
 // the next one. The parts of the date may be out of their ranges, as with time.Date.
 func Midnight(y int, m time.Month, d int, zone *time.Location) time.Time {
 	const step = 15 * time.Minute // shifts are whole numbers of it
-	day := time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
+	day := time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+	isBefore := func(t time.Time) bool {
+		y, m, d := t.Date()
+		return time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Before(day)
+	}
 	t := time.Date(y, m, d, 0, 0, 0, 0, zone)
-	for t.Format(time.DateOnly) < day {
+	for isBefore(t) {
 		t = t.Add(step)
 	}
-	for t.Add(-step).Format(time.DateOnly) >= day {
+	for !isBefore(t.Add(-step)) {
 		t = t.Add(-step)
 	}
 	return t

@@ -60,6 +60,9 @@ func TestWhomADetailOfAFileFindsIsHiddenFromWhoeverHidesIt(t *testing.T) { // R1
 		},
 			[]string{"2 FAILED email", "3 FAILED email"}},
 		{"an external id is no detail", hides, func() []string { return people(contact.MatchesNumber, "id,name\nE1,Mine\n") }, []string{"2 UNCHANGED"}},
+		{"a guess, hidden", hides, func() []string {
+			return people(contact.MatchesNumber, "id,name,phone,email\nE1,Mine,02 5550 1234,\nE1,Mine,02 5550 9999,\nE1,Mine,,mine@example.com\nE1,Mine,,no@example.com\n")
+		}, []string{"2 UPDATED", "3 UPDATED", "4 UPDATED", "5 UPDATED"}},
 		{"a record's, hidden", hides, func() []string {
 			return things("title,phone,email,customer id\nA,02 5550 1234,,\nB,,mine@example.com,\nC,02 5550 9999,,\nD,02 5550 1234,,E1\n")
 		}, []string{"2 FAILED phones", "3 FAILED email", "4 FAILED phones", "5 CREATED"}},

@@ -190,6 +190,8 @@ func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, countr
 			}
 			news := x.Source.keep(&c.SourceUpdatedAt, &c.SourceVersion)
 			rows[i].Status, rows[i].ID = Unchanged, c.ID
+			// Who does not see a detail is not told that it is what they guessed (R241).
+			discreet := who.HidesContactDetails() && (x.Phones.Set || x.Email.Set || x.Location.Set)
 			switch otherPhones := x.Phones.Set && !samePhones(there.phones[c.ID], now); {
 			case isNew:
 				rows[i].Status = Created
@@ -198,7 +200,7 @@ func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, countr
 			case otherPhones:
 				cleared, phones = append(cleared, c.ID), append(phones, now...)
 				fallthrough
-			case c.content() != before:
+			case discreet || c.content() != before:
 				rows[i].Status, news = Changed, true
 				c.Version, c.UpdatedAt = c.Version+1, tx.Now
 			}

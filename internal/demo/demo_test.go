@@ -461,7 +461,9 @@ func TestALaptopIsSeededOnceAndResumed(t *testing.T) {
 		t.Errorf("the demo (-want +got):\n%s", diff)
 	}
 	err := client.Until(ctx, "the conversation and the voicemail are text", func(ctx context.Context) (bool, error) {
-		var out struct{ Transcripts struct{ Nodes []struct{ Text string } } }
+		var out struct {
+			Transcripts struct{ Nodes []struct{ Text string } }
+		}
 		err := client.Do(ctx, `{ transcripts(filter: {statuses: [COMPLETED]}) { nodes { text } } }`, nil, &out)
 		said := fmt.Sprint(out.Transcripts.Nodes)
 		return strings.Contains(said, "leaking again") && strings.Contains(said, "ducted heating"), err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"switchboard/internal/access"
 	"switchboard/internal/db"
@@ -103,6 +104,9 @@ func (s *Service) TestMessage(ctx context.Context, who access.Actor, number id.I
 	defer errs.Wrap(&err, "message.TestMessage")
 	if err := who.Require(access.NumberManage); err != nil {
 		return nil, nil, err
+	}
+	if strings.TrimSpace(to) == "" {
+		return nil, nil, errs.New(errs.Invalid, "say which phone the message goes to, such as +61491570156").At("input", "to")
 	}
 	in := Send{To: to, PhoneNumberID: number}
 	m, err = s.once(ctx, who, "testMessage", key, in, func(ctx context.Context, tx *db.Tx) (*Message, error) {

@@ -234,6 +234,9 @@ func TestATestMessageNamesItsNumberAndWhy(t *testing.T) {
 	if len(problems) != 1 || problems[0].Code != message.OptedOutProblem {
 		t.Errorf("%+v", problems)
 	}
+	if _, _, err = s.svc.TestMessage(s.ctx, boss, s.office, "", ""); !errs.IsCode(err, errs.Invalid) {
+		t.Errorf("to nobody: %v", err)
+	}
 	_, _, err = s.svc.TestMessage(s.ctx, s.admin, id.ID{}, mobile, "")
 	s.wants(err, errs.Forbidden, "")
 }

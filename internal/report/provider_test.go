@@ -116,7 +116,8 @@ func TestWhatTheLogsDoNotAgreeOnIsNamed(t *testing.T) { // R220
 	log, name := provider{}, map[string]string{}
 	of := s.ended("INBOUND", "+61491570156", at, 0, id.ID{})
 	for what, c := range cases {
-		table, x, prefix := "call_leg", id.ID{}, "CA"
+		table, prefix := "call_leg", "CA"
+		var x id.ID
 		if c.kind == calls {
 			x = s.leg(of, "FORWARD", "+61491570157", at, 60)
 		} else {

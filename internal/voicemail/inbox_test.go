@@ -142,6 +142,9 @@ func TestTheInboxIsFilteredAndCounted(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
+	if _, err := s.v.List(s.ctx, who, voicemail.Filter{MinSeconds: new(-5)}, db.Page{}); !errs.IsCode(err, errs.Invalid) {
+		t.Errorf("of less than no seconds: %v", err)
+	}
 	for name, c := range map[string]struct {
 		who  access.Actor
 		want string

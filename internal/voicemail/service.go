@@ -209,6 +209,9 @@ func (s *Service) List(ctx context.Context, who access.Actor, f Filter, p db.Pag
 	if err := who.Require(access.VoicemailListen); err != nil {
 		return w, err
 	}
+	if f.MinSeconds != nil && *f.MinSeconds < 0 {
+		return w, errs.New(errs.Invalid, "minSeconds is %d; it cannot be negative", *f.MinSeconds).At("filter", "minSeconds")
+	}
 	limit, after, err := p.Keyset()
 	if err != nil {
 		return w, err
