@@ -78,6 +78,9 @@ func TestWhomADetailOfAFileFindsIsHiddenFromWhoeverHidesIt(t *testing.T) { // R1
 	if d := cmp.Diff([]string{"2 CREATED"}, people(contact.MatchesNumber, "name,phone\nMine,02 5550 1234\n")); d != "" {
 		t.Error(d)
 	}
+	if d := cmp.Diff([]string{"2 UPDATED", "3 UPDATED"}, people("", "id,name,phone\nE1,Mine,02 5550 1234\nE1,Mine,02 5550 9999\n")); d != "" {
+		t.Error(d)
+	}
 	if d := cmp.Diff([]string{"2 FAILED phones", "3 CREATED"}, things("title,phone,email\nA,02 5550 1234,\nB,,mine@example.com\n")); d != "" {
 		t.Error(d)
 	}

@@ -191,7 +191,7 @@ func upsertContactsOnce(ctx context.Context, tx *db.Tx, who access.Actor, countr
 			news := x.Source.keep(&c.SourceUpdatedAt, &c.SourceVersion)
 			rows[i].Status, rows[i].ID = Unchanged, c.ID
 			// Who does not see a detail is not told that it is what they guessed (R241).
-			discreet := who.HidesContactDetails() && (x.Phones.Set || x.Email.Set || x.Location.Set)
+			discreet := x.Phones.Set && there.masked[c.ID] || who.HidesContactDetails() && (x.Phones.Set || x.Email.Set || x.Location.Set)
 			switch otherPhones := x.Phones.Set && !samePhones(there.phones[c.ID], now); {
 			case isNew:
 				rows[i].Status = Created
@@ -255,6 +255,7 @@ type thereAlready struct {
 	external map[string]*Contact
 	ids      map[id.ID]*Contact
 	hidden   map[id.ID]bool     // those that the actor does not see
+	masked   map[id.ID]bool     // the actor reaches them through a masked number, and does not see theirs (R103)
 	phones   map[id.ID][]*Phone // of those whose phones are sent
 	merged   map[string]id.ID   // external ids of contacts that were merged, with the survivor
 	members  map[id.ID]bool     // accounts that contacts belong to
@@ -282,7 +283,7 @@ func contactsNamed(ctx context.Context, tx *db.Tx, who access.Actor, in []Contac
 			targets = append(targets, x.target)
 		}
 	}
-	t = thereAlready{external: map[string]*Contact{}, ids: map[id.ID]*Contact{}, hidden: map[id.ID]bool{}}
+	t = thereAlready{external: map[string]*Contact{}, ids: map[id.ID]*Contact{}, hidden: map[id.ID]bool{}, masked: map[id.ID]bool{}}
 	var found []*Contact
 	err = db.Select(ctx, tx, &found, `SELECT `+contactColumns+` FROM contact c
 		WHERE c.organization_id = $1 AND (c.external_id = ANY ($2::text[]) OR c.id = ANY ($3::uuid[])) ORDER BY c.id FOR NO KEY UPDATE OF c`,
@@ -316,6 +317,17 @@ func contactsNamed(ctx context.Context, tx *db.Tx, who access.Actor, in []Contac
 		}
 		for _, x := range ids {
 			t.hidden[x] = !own[x]
+		}
+	}
+	if seesOwnOnly(who) && len(withPhones) > 0 {
+		shown := map[id.ID]bool{}
+		err := scanWords(ctx, tx, shown, nil, `SELECT c.id, NULL::text AS word FROM contact c
+			WHERE c.organization_id = $1 AND c.id = ANY ($3::uuid[])`+unmasked, who.OrganizationID, who.UserID, withPhones)
+		if err != nil {
+			return t, err
+		}
+		for _, x := range withPhones {
+			t.masked[x] = !shown[x]
 		}
 	}
 	if t.phones, err = phonesOf(ctx, tx, withPhones); err != nil {
